@@ -1,0 +1,178 @@
+"""A profile: one complete, frozen value that says which models run, with what options, where.
+
+A profile is a TOML file with one table per stage; those shipped lie in `mmer_ray/profiles/`. Keys that are left
+out take the defaults below; an unknown key is refused by name. `--set stage.key=value` changes one key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmer_ray.errors import ProfileError
+
+SHIPPED = resources.files("mmer_ray") / "profiles"
+STAGES = ("decode", "diarize", "transcribe", "emotion", "link")
+
+
+class Options(BaseModel):
+    """Base of every table: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DecodeOptions(Options):
+    window_s: float = Field(600.0, ge=20, le=600)
+    """Longest window handed to the models; windows are cut at a pause."""
+    max_duration_s: float = Field(43_200.0, gt=0)
+    """Longer recordings fail as `too_long`."""
+    max_file_bytes: int = Field(8 << 30, gt=0)
+    """Larger files fail as `file_too_big` before a byte is read."""
+    max_decoded_bytes: int = Field(16 << 30, gt=0)
+    """Cap on duration x rate x channels x 4 bytes: a forged header or a bomb fails as `too_long`."""
+    stall_s: float = Field(30.0, gt=0)
+    """A decoder that is silent for this long is killed: `decode_timeout`."""
+    max_memory_mb: int = Field(3_072, gt=0)
+    """Address space of the decoding child (RLIMIT_AS); beyond it the file fails as `out_of_memory`."""
+
+
+class DiarizeOptions(Options):
+    model: str = "embedded"
+    """`embedded` (Silero VAD, the project's speaker embeddings, clustering)."""
+    vad_threshold: float = Field(0.5, gt=0, lt=1)
+    min_silence_s: float = Field(0.3, ge=0)
+    """Shorter pauses do not end a turn."""
+    distance_threshold: float | None = Field(None, gt=0, lt=2)
+    """Cosine distance above which two voices are two people; None: the value the model was calibrated to."""
+    max_speakers: int = Field(20, ge=1)
+
+
+class TranscribeOptions(Options):
+    model: str = "embedded"
+    """`embedded` or a folder with a `ctc` checkpoint."""
+    batch_s: float = Field(120.0, gt=0)
+    """Padded seconds per forward pass."""
+
+
+class EmotionOptions(Options):
+    model: str = "embedded"
+    """`embedded` or a folder with an emotion model's checkpoint."""
+    batch_s: float = Field(120.0, gt=0)
+
+
+class LinkOptions(Options):
+    distance_threshold: float | None = Field(None, gt=0, lt=2)
+    """As `diarize.distance_threshold`, between the speakers of different windows."""
+    channel_roles: tuple[str, ...] = ()
+    """Role of the speaker on each channel of a stereo call, for example ["agent", "customer"]."""
+
+
+class RunOptions(Options):
+    runner: Literal["auto", "inprocess", "ray"] = "auto"
+    """`auto`: in process while that ends sooner than a cluster's start pays off, else Ray."""
+    actors: int = Field(0, ge=0)
+    """Model actors; 0: one per CPU core, or two per GPU."""
+    cpus_per_actor: float = Field(0.5, gt=0)
+    """Below 1, so that actors never own all CPUs of a host: Ray Data's other operators need some."""
+    gpus_per_actor: float = Field(0.0, ge=0)
+    batch_s: float = Field(600.0, gt=0)
+    """Seconds of audio that pass through the stages together."""
+    shard_s: float = Field(1_800.0, gt=0)
+    """Most seconds of audio in one Ray task; small jobs are cut finer so that every actor has work."""
+    commit_every_s: float = Field(60.0, gt=0)
+    commit_every_utterances: int = Field(5_000, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    """Tries before a recording that kills its worker is quarantined as `worker_crash`."""
+
+
+class Profile(Options):
+    """Everything a job needs to know besides its sources and its lake."""
+
+    name: str
+    decode: DecodeOptions = DecodeOptions()
+    diarize: DiarizeOptions = DiarizeOptions()
+    transcribe: TranscribeOptions = TranscribeOptions()
+    emotion: EmotionOptions = EmotionOptions()
+    link: LinkOptions = LinkOptions()
+    run: RunOptions = RunOptions()
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in SHIPPED.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(name_or_file: str = "embedded", settings: Iterable[str] = ()) -> Profile:
+    """Read a shipped profile by name, or a user's TOML file, then apply `stage.key=value` settings.
+
+    Raises `ProfileError`, naming the key and the nearest valid one.
+    """
+    table = _read(name_or_file)
+    for setting in settings:
+        _apply(table, setting)
+    try:
+        return Profile.model_validate(table)
+    except ValidationError as exc:
+        raise ProfileError("; ".join(_explain(error) for error in exc.errors())) from exc
+
+
+def _read(name_or_file: str) -> dict[str, Any]:
+    path = Path(name_or_file)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ProfileError(f"profile file {name_or_file} does not exist")
+        text, name = path.read_text(encoding="utf-8"), path.stem
+    elif name_or_file in shipped_profiles():
+        text, name = (SHIPPED / f"{name_or_file}.toml").read_text(encoding="utf-8"), name_or_file
+    else:
+        hint = _near(name_or_file, shipped_profiles())
+        raise ProfileError(f"unknown profile {name_or_file!r}{hint}; shipped: {', '.join(shipped_profiles())}")
+    try:
+        return {"name": name, **tomllib.loads(text)}
+    except tomllib.TOMLDecodeError as exc:
+        raise ProfileError(f"profile {name_or_file} is not TOML: {exc}") from exc
+
+
+def _apply(table: dict[str, Any], setting: str) -> None:
+    """Set one key. The value is read as TOML where it is TOML, else as a plain string."""
+    address, equals, value = setting.partition("=")
+    stage, dot, key = address.strip().partition(".")
+    if not (equals and dot and key):
+        raise ProfileError(f"--set takes stage.key=value, not {setting!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    section = table.setdefault(stage, {})
+    if not isinstance(section, dict):
+        raise ProfileError(f"{stage!r} is not a table of the profile{_near(stage, _valid_keys(()))}")
+    section[key] = parsed
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    location: tuple[str, ...] = tuple(str(part) for part in error["loc"])
+    address = ".".join(location)
+    if error["type"] != "extra_forbidden":
+        return f"{address}: {error['msg']} (got {error['input']!r})"
+    valid = _valid_keys(location[:-1])
+    return f"unknown key {address!r}{_near(location[-1], valid)}; valid here: {', '.join(valid)}"
+
+
+def _valid_keys(parents: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Profile
+    for parent in parents:
+        annotation = model.model_fields[parent].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return list(model.model_fields)
+
+
+def _near(word: str, valid: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(word, list(valid), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,0 +1,196 @@
+"""The nouns of the pipeline. Times are float seconds from the start of the recording.
+
+A `Recording` is planned, decoded into `Window`s plus one `AudioFacts`, and comes out of the pipeline as a
+`ScoredRecording`. Everything but `Window` is plain data that survives a round trip through JSON, so it may
+cross process and machine borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mmer_ray.errors import ErrorCode, Flag
+
+SAMPLE_RATE_HZ = 16_000
+"""The rate of all audio behind the decoder."""
+
+Samples = npt.NDArray[np.int16]
+Embedding = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One audio file as the planner sees it, before a byte is decoded."""
+
+    uri: str
+    """Absolute path, `file://` URL (for names that are not UTF-8) or `s3://` address."""
+    corpus: str = "default"
+    root: str = ""
+    """The folder or prefix that the file must lie in once links are resolved."""
+    size_bytes: int = 0
+    modified: str = ""
+    """Modification mark: mtime in nanoseconds, or an etag. A new mark means new audio."""
+    day: str = "1970-01-01"
+    """UTC day of the recording (manifest column `recorded_at`, else the file's mtime), YYYY-MM-DD."""
+    expected_s: float | None = None
+    """Duration that the header claims, or an estimate from the size; None when unknown."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What decoding found: known once the last window has left the decoder."""
+
+    recording_id: str
+    """32 hex digits: keyed BLAKE2b-128 of the file's bytes."""
+    duration_s: float
+    channels: int
+    """Channels in the file; at most two are kept apart."""
+    sample_rate_hz: int
+    """The file's own rate."""
+    codec: str
+    container: str
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One stretch of one speaker inside a window."""
+
+    start_s: float
+    end_s: float
+    speaker: int
+    """Index of the speaker inside the window, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word. Times are None where alignment found none."""
+
+    word: str
+    start_s: float | None
+    end_s: float | None
+    p: float
+    """Mean probability of the word's characters, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """One model's answer for one utterance."""
+
+    scorer: str
+    """Name and digest of the model."""
+    label: str | None
+    """The most probable class; None when skipped."""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Class name -> probability; sums to 1 unless skipped."""
+    confidence: float | None = None
+    valence: float | None = None
+    """-1..1, as arousal and dominance; None for models without dimensions."""
+    arousal: float | None = None
+    dominance: float | None = None
+    skip_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One speaker's words without a long pause, at most 30 s: the unit that emotion is scored on."""
+
+    start_s: float
+    end_s: float
+    channel: int
+    speaker: str
+    """`W<window>:<local speaker>` until `link` joins speakers across windows; then `S1`, `S2`, ... by first words."""
+    text: str
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+    language_p: float | None = None
+    asr_logprob: float | None = None
+    """Mean log probability per frame of the transcript."""
+    overlap_s: float = 0.0
+    """Seconds in which somebody else speaks too; filled by `link`."""
+    snr_db: float | None = None
+    role: str | None = None
+    emotions: tuple[Emotion, ...] = ()
+
+
+@dataclass(frozen=True)
+class Window:
+    """The unit of work: at most `window_s` of one channel of one recording, cut at a pause."""
+
+    recording: Recording
+    index: int
+    """Position among the recording's windows, over all channels."""
+    channel: int
+    start_s: float
+    end_s: float
+    samples: Samples
+    """Mono 16 kHz, int16, shape (num_samples,). Empty once the models are done with it."""
+    apart: bool = False
+    """True when each channel holds one party: the channel is the speaker. False: anybody may speak here."""
+    turns: tuple[Turn, ...] = ()
+    """Sorted by start; empty when nobody speaks."""
+    embeddings: tuple[Embedding, ...] = ()
+    """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty when `apart`."""
+    utterances: tuple[Utterance, ...] = ()
+
+    def without_samples(self) -> Window:
+        """The same window, its audio let go."""
+        return replace(self, samples=np.empty(0, dtype=np.int16))
+
+
+@dataclass(frozen=True, slots=True)
+class CallMeasures:
+    """How a conversation went. Definitions are in `stages/link.py`."""
+
+    num_utterances: int
+    talk_s: Mapping[str, float]
+    """Speaker -> seconds of speech."""
+    silence_s: float
+    overlap_s: float
+    interruptions: int
+    words_per_minute: Mapping[str, float]
+    longest_monologue_s: float
+    valence_by_quarter: tuple[float | None, ...] = ()
+    """Mean valence of the utterances that start in each quarter of the recording; None where none does."""
+    worst_window_start_s: float | None = None
+    """Start of the 30 s with the lowest mean valence."""
+    worst_window_valence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a recording has no results."""
+
+    code: ErrorCode
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRecording:
+    """The pipeline's answer for one recording: scored, or failed with a reason."""
+
+    recording: Recording
+    status: Literal["scored", "failed"]
+    audio: AudioFacts | None = None
+    failure: Failure | None = None
+    utterances: tuple[Utterance, ...] = ()
+    """Sorted by start; speakers and overlaps final."""
+    measures: CallMeasures | None = None
+    num_speakers: int = 0
+    speech_s: float = 0.0
+    """Seconds in which at least one person speaks, on any channel."""
+    non_speech_s: float = 0.0
+    """The other seconds, summed over the gaps, not as duration minus speech: the ledger compares the two."""
+    overlap_s: float = 0.0
+    language: str | None = None
+    language_p: float | None = None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Stage -> wall seconds spent on this recording."""
