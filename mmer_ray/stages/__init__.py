@@ -1,0 +1,1 @@
+"""The stages: each takes windows and hands the same windows on, with one more answer in them."""
