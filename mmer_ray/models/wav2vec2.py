@@ -1,0 +1,117 @@
+"""wav2vec 2.0 frames that do not depend on padding.
+
+The stock backbone normalises its first convolution over the whole padded time axis, so an utterance's frames change
+with its neighbours' lengths. Here the statistics run over the true frames alone and padded frames are masked from
+there on: an utterance gives the same frames alone and in any batch.
+
+Shape letters: B batch, S padded samples, C channels, T padded frames, H hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+SAMPLE_RATE_HZ = 16_000
+# Both are the published constants: the variance floor of the input and of the first convolution's norm.
+INPUT_VARIANCE_FLOOR = 1e-7
+GROUP_NORM_EPS = 1e-5
+
+
+def normalise(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale one utterance to zero mean and unit (population) variance: float32, shape (num_samples,), both ways."""
+    centred = samples.astype(np.float64) - samples.mean(dtype=np.float64)
+    scaled: NDArray[np.float64] = centred / np.sqrt(np.mean(centred**2) + INPUT_VARIANCE_FLOOR)
+    return scaled.astype(np.float32)
+
+
+def pad_batch(utterances: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Stack utterances of shape (num_samples,) with zeros at their ends.
+
+    Returns samples, float32, shape (B, S), and true lengths, int64, shape (B,).
+    """
+    num_samples_B = torch.tensor([len(samples) for samples in utterances], dtype=torch.int64)
+    samples_BS = torch.zeros(len(utterances), int(num_samples_B.max()), dtype=torch.float32)
+    for row, samples in zip(samples_BS, utterances, strict=True):
+        row[: len(samples)] = torch.from_numpy(samples)
+    return samples_BS, num_samples_B
+
+
+def num_frames(num_samples_B: Tensor, config: Wav2Vec2Config, *, num_layers: int | None = None) -> Tensor:
+    """Count frames after the first `num_layers` convolutions (all by default): int64, shape (B,), in and out."""
+    layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))[:num_layers]
+    for kernel, stride in layers:
+        num_samples_B = torch.div(num_samples_B - kernel, stride, rounding_mode="floor") + 1
+    return num_samples_B.clamp(min=0)
+
+
+def min_samples(config: Wav2Vec2Config) -> int:
+    """Return the fewest samples that still give one frame."""
+    needed = 1
+    for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
+        needed = (needed - 1) * stride + kernel
+    return needed
+
+
+def frame_stride_s(config: Wav2Vec2Config) -> float:
+    """Return the seconds between two neighbouring frames."""
+    return float(np.prod(config.conv_stride)) / SAMPLE_RATE_HZ
+
+
+def frame_mask(num_frames_B: Tensor, max_frames: int) -> Tensor:
+    """Mark true frames: bool, shape (B, max_frames)."""
+    return torch.arange(max_frames, device=num_frames_B.device)[None, :] < num_frames_B[:, None]
+
+
+def masked_group_norm(hidden_BCT: Tensor, num_frames_B: Tensor, weight_C: Tensor, bias_C: Tensor) -> Tensor:
+    """Normalise each channel over an utterance's true frames only; float, shape (B, C, T), in and out."""
+    mask_B1T = frame_mask(num_frames_B, hidden_BCT.shape[2])[:, None, :]
+    wide_BCT = hidden_BCT.to(torch.promote_types(hidden_BCT.dtype, torch.float32))
+    count_B11 = num_frames_B.clamp(min=1)[:, None, None]
+    mean_BC1 = (wide_BCT * mask_B1T).sum(dim=2, keepdim=True) / count_B11
+    centred_BCT = (wide_BCT - mean_BC1) * mask_B1T
+    variance_BC1 = centred_BCT.square().sum(dim=2, keepdim=True) / count_B11
+    scale_BC1 = weight_C[None, :, None] * torch.rsqrt(variance_BC1 + GROUP_NORM_EPS)
+    return torch.addcmul(bias_C[None, :, None], centred_BCT, scale_BC1).to(hidden_BCT.dtype)
+
+
+def encode(
+    backbone: Wav2Vec2Model, samples_BS: Tensor, num_samples_B: Tensor, *, masked: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Turn normalised, zero-padded speech into frames.
+
+    Takes samples, float32, shape (B, S), at 16 kHz and true lengths, int64, shape (B,). Returns frames, float,
+    shape (B, T, H), and true frame counts, int64, shape (B,). `masked=False` is the published, unmasked behaviour
+    (statistics over the padding, no attention mask), kept for parity alone. In training mode the backbone's own
+    SpecAugment settings apply.
+    """
+    num_frames_B = num_frames(num_samples_B, backbone.config)
+    if not masked:
+        return backbone(samples_BS).last_hidden_state, num_frames_B
+    hidden_BTC = _convolve(backbone, samples_BS, num_samples_B).transpose(1, 2)
+    hidden_BTH, _ = backbone.feature_projection(hidden_BTC)
+    mask_BT = frame_mask(num_frames_B, hidden_BTH.shape[1])
+    hidden_BTH = backbone._mask_hidden_states(hidden_BTH, attention_mask=mask_BT.long())  # type: ignore[arg-type]
+    return backbone.encoder(hidden_BTH, attention_mask=mask_BT).last_hidden_state, num_frames_B
+
+
+def _convolve(backbone: Wav2Vec2Model, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
+    """Run the strided convolutions with the masked norm after the first; float, shape (B, C, T)."""
+    config = backbone.config
+    if config.do_stable_layer_norm or config.feat_extract_norm != "group":
+        raise ValueError("masked frames are exact for feat_extract_norm='group' without stable layer norm only")
+    layers: list[Any] = list(backbone.feature_extractor.conv_layers)
+    first, *others = layers
+    hidden_BCT: Tensor = first.conv(samples_BS[:, None, :])
+    first_frames_B = num_frames(num_samples_B, config, num_layers=1)
+    norm = first.layer_norm
+    hidden_BCT = first.activation(masked_group_norm(hidden_BCT, first_frames_B, norm.weight, norm.bias))
+    for layer in others:
+        hidden_BCT = layer(hidden_BCT)
+    return hidden_BCT

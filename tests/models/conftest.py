@@ -1,0 +1,3 @@
+"""Tests that import transformers directly need torchaudio made importable first."""
+
+import mmer_ray.models  # noqa: F401
