@@ -1,0 +1,93 @@
+"""Pretrained encoders and their tokenizers: the only place that calls the Hugging Face loaders.
+
+A source is a local folder, or a repository of the Hugging Face hub together with the commit that is meant: a branch
+can move, and with it every score.
+
+Shape letters: B texts, N padded tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from mmer_ray.errors import PreflightError, UsageError
+
+AUDIO_TYPES = frozenset({"wav2vec2", "hubert", "wavlm"})
+TEXT_TYPES = frozenset({"roberta", "bert", "deberta", "deberta-v2"})
+MAX_TOKENS = 128
+"""Longest text that is read: an utterance of 30 s has about 75 words; what lies beyond is cut."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an encoder comes from."""
+
+    address: str
+    """A folder, or `owner/name` on the hub."""
+    revision: str | None = None
+    """Commit, 40 hex digits; needed for the hub, not for a folder."""
+    offline: bool = False
+    """True: only what the hub's local cache holds already."""
+
+
+def load_audio_encoder(source: Source) -> PreTrainedModel:
+    """Load a wav2vec2, HuBERT or WavLM backbone (without a head), in evaluation mode."""
+    return _load_encoder(source, AUDIO_TYPES)
+
+
+def load_text_encoder(source: Source) -> PreTrainedModel:
+    """Load a RoBERTa, BERT or DeBERTa encoder (without a head), in evaluation mode."""
+    return _load_encoder(source, TEXT_TYPES)
+
+
+def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that belongs to a text encoder."""
+    arguments = _arguments(source)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.address, **arguments)
+    except (OSError, ValueError) as exc:
+        raise PreflightError(f"no tokenizer in {source.address}: {exc}") from exc
+    return tokenizer
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Turn texts into padded token ids.
+
+    Returns ids, int64, and the mask of true tokens, bool, both of shape (B, N). An empty text has two tokens, the
+    begin and the end mark.
+    """
+    encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS)
+    token_ids_BN = torch.tensor(encoded["input_ids"], dtype=torch.int64)
+    return token_ids_BN, torch.tensor(encoded["attention_mask"], dtype=torch.bool)
+
+
+def _load_encoder(source: Source, allowed_types: frozenset[str]) -> PreTrainedModel:
+    arguments = _arguments(source)
+    try:
+        encoder: PreTrainedModel = AutoModel.from_pretrained(source.address, **arguments)
+    except (OSError, ValueError) as exc:
+        raise PreflightError(f"no encoder in {source.address}: {exc}") from exc
+    model_type = encoder.config.model_type
+    if model_type not in allowed_types:
+        raise UsageError(f"{source.address} holds a {model_type} model; expected one of {sorted(allowed_types)}")
+    torch.nn.Module.eval(encoder)
+    return encoder
+
+
+def _arguments(source: Source) -> dict[str, Any]:
+    """Choose the loader's arguments; a folder is never looked for on the network."""
+    if Path(source.address).is_dir():
+        return {"local_files_only": True, "trust_remote_code": False}
+    if source.address.startswith((".", "/", "~")):
+        raise PreflightError(f"{source.address} is not a folder")
+    if source.revision is None or not re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        raise UsageError(f"{source.address} comes from the hub: give its commit as revision, 40 hex digits")
+    return {"revision": source.revision, "local_files_only": source.offline, "trust_remote_code": False}

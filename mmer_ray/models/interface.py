@@ -1,0 +1,105 @@
+"""What every emotion model takes and gives.
+
+Shape letters: B utterances in the batch, S padded samples, N padded text tokens, H hidden size, K classes, T padded
+frames, V symbols of the CTC head, J size of the joint vector.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmer_ray.models.encoders import tokenise
+from mmer_ray.models.wav2vec2 import pad_batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Clip(NamedTuple):
+    """One utterance as a model is asked about it."""
+
+    samples: NDArray[np.float32]
+    """Mono 16 kHz, float32 in -1..1, shape (num_samples,)."""
+    text: str
+    """The transcript; it may be empty."""
+
+
+@dataclass(frozen=True)
+class EmotionBatch:
+    """A padded, masked batch. The text comes as token ids or, cached, as features: exactly one of the two."""
+
+    samples: Tensor
+    """Float32, shape (B, S): -1..1 at 16 kHz, zeros at the end; each family scales them as it was trained."""
+    num_samples: Tensor
+    """Int64, shape (B,): true lengths."""
+    text_mask: Tensor
+    """Bool, shape (B, N): true tokens, begin and end marks included."""
+    token_ids: Tensor | None = None
+    """Int64, shape (B, N)."""
+    text_features: Tensor | None = None
+    """Float, shape (B, N, H): the last hidden states of a text encoder, computed beforehand."""
+
+    def __post_init__(self) -> None:
+        if (self.token_ids is None) == (self.text_features is None):
+            raise ValueError("a batch carries token_ids or text_features: exactly one of them")
+
+    def to(self, device: torch.device | str) -> EmotionBatch:
+        """The same batch on another device."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})
+
+
+@dataclass(frozen=True)
+class EmotionOutput:
+    """What a family computes; None where it has no such part."""
+
+    logits: Tensor
+    """Float, shape (B, K), in the order of the model's `labels`."""
+    dimensions: Tensor | None = None
+    """Float, shape (B, 3): valence, arousal, dominance, -1..1."""
+    joint: Tensor | None = None
+    """Float, shape (B, J): what the classifier reads."""
+    contrast: Tensor | None = None
+    """Float, shape (B, H): what the contrastive losses compare."""
+    ctc_logits: Tensor | None = None
+    """Float, shape (B, T, V)."""
+    num_frames: Tensor | None = None
+    """Int64, shape (B,): true frames of `ctc_logits`."""
+
+
+class EmotionModel(nn.Module, ABC):
+    """A family: batch in, logits and, where the family has them, dimensions out. Losses are functions beside it."""
+
+    labels: tuple[str, ...]
+    """Class names in the order of the logits."""
+
+    @property
+    @abstractmethod
+    def min_samples(self) -> int:
+        """The fewest samples that the model can judge."""
+
+    @abstractmethod
+    def forward(self, batch: EmotionBatch) -> EmotionOutput:
+        """Score a batch; an utterance's answer does not depend on its neighbours."""
+
+
+class LoadedModel(NamedTuple):
+    """A checkpoint in memory: the model in evaluation mode and what turns its texts into tokens."""
+
+    model: EmotionModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def collate(clips: Sequence[Clip], tokenizer: PreTrainedTokenizerBase) -> EmotionBatch:
+    """Pad clips and their tokens to the longest of the batch."""
+    samples_BS, num_samples_B = pad_batch([clip.samples for clip in clips])
+    token_ids_BN, text_mask_BN = tokenise(tokenizer, [clip.text for clip in clips])
+    return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN)

@@ -1,0 +1,111 @@
+"""Our checkpoint folder (`config.json`, `model.safetensors`, `tokenizer.json`) and the published keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.encoders import Source, load_tokenizer
+from mmer_ray.models.interface import LoadedModel
+from mmer_ray.models.mmer.config import MmerConfig
+from mmer_ray.models.mmer.model import MmerModel
+
+WEIGHTS_FILE = "model.safetensors"
+
+_BLOCKS = {
+    "self_attention_v2": "text_reads_itself",
+    "txt2img_attention": "text_asks_audio",
+    "img2txt_attention": "audio_asks_text",
+    "txt2txt_attention": "text_asks_answer",
+}
+_BLOCK_PARTS = {
+    "attention.self.query": "query",
+    "attention.self.key": "key",
+    "attention.self.value": "value",
+    "attention.output.dense": "attention_out",
+    "attention.output.LayerNorm": "attention_norm",
+    "intermediate.dense": "expand",
+    "output.dense": "contract",
+    "output.LayerNorm": "out_norm",
+}
+PUBLISHED_PREFIXES = {
+    **{
+        f"model_mmi.{block}.layer.0.{part}.": f"{our_block}.{our_part}."
+        for block, our_block in _BLOCKS.items()
+        for part, our_part in _BLOCK_PARTS.items()
+    },
+    "model_mmi.wav2vec2.": "audio.",
+    "model_mmi.vismap2text.": "audio_to_source.",
+    "model_mmi.vismap2text_v2.": "audio_to_query.",
+    "model_mmi.gate.": "gate.",
+    "model_mmi.downsample_final.": "fused_to_hidden.",
+    "model_mmi.classifier.linear3.": "classifier.",
+    "model_mmi.ctc_linear.": "ctc_head.",
+    "model_mmi.weights": "layer_weights",
+    "orgin_linear_change.": "contrast_clean.",
+    "augment_linear_change.": "contrast_augmented.",
+}
+# The weight norm of the positional convolution: the spelling of torch before 2.1 to today's.
+_OLD_WEIGHT_NORM = {
+    "conv.weight_g": "conv.parametrizations.weight.original0",
+    "conv.weight_v": "conv.parametrizations.weight.original1",
+}
+
+
+def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> None:
+    """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    (folder / "config.json").write_text(model.config.to_json(), encoding="utf-8")
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> LoadedModel:
+    """Read a checkpoint folder: float32, evaluation mode."""
+    model = MmerModel(MmerConfig.from_folder(folder))
+    _fill(model, load_file(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
+
+
+def load_published(file: Path, config: MmerConfig) -> MmerModel:
+    """Read a checkpoint of the published code (`{"state_dict": ...}` or safetensors); nothing in it is executed."""
+    if file.suffix == ".safetensors":
+        table = load_file(file)
+    else:
+        table = torch.load(file, map_location="cpu", weights_only=True)
+        table = table.get("state_dict", table)
+    model = MmerModel(config)
+    _fill(model, {our_name(name): value for name, value in table.items()}, file)
+    return model.eval()
+
+
+def our_name(published: str) -> str:
+    """Translate one key of a published checkpoint."""
+    bare = published.removeprefix("module.")
+    prefix = next((prefix for prefix in PUBLISHED_PREFIXES if bare.startswith(prefix)), None)
+    if prefix is None:
+        raise PreflightError(f"{published!r} is no key of a published MMER checkpoint")
+    name = PUBLISHED_PREFIXES[prefix] + bare.removeprefix(prefix)
+    for old, new in _OLD_WEIGHT_NORM.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _fill(model: MmerModel, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy weights into a model; every key on either side must have its partner."""
+    ours = dict(model.state_dict())
+    missing, foreign = ours.keys() - weights.keys(), weights.keys() - ours.keys()
+    if missing or foreign:
+        raise PreflightError(f"{source} does not fit: missing {sorted(missing)[:3]}, unknown {sorted(foreign)[:3]}")
+    wrong = [name for name, value in weights.items() if value.shape != ours[name].shape]
+    if wrong:
+        raise PreflightError(f"{source} does not fit its configuration: shapes differ in {sorted(wrong)[:3]}")
+    model.load_state_dict(dict(weights))

@@ -1,0 +1,94 @@
+"""Sizes of `mmer` as named, complete, frozen values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mmer_ray.errors import PreflightError
+
+FAMILY = "mmer"
+# The alphabet of wav2vec2-base's CTC tokenizer: blank, begin, end, unknown, word border, letters by frequency.
+CTC_SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
+LABELS = ("happy", "angry", "neutral", "sad")
+"""Order of the published classifier (happy includes excited)."""
+
+
+@dataclass(frozen=True)
+class MmerConfig:
+    """Everything that a `mmer` checkpoint needs to be built again."""
+
+    audio: Mapping[str, Any]
+    """Arguments of `transformers.Wav2Vec2Config`; its `hidden_size` is the width H of the whole model."""
+    text: Mapping[str, Any] | None
+    """Arguments of `transformers.RobertaConfig`, of the same width; None: batches bring text features."""
+    num_heads: int
+    """Attention heads of the fusion blocks."""
+    intermediate_size: int
+    """Inner width of the fusion blocks' feed-forward part."""
+    labels: tuple[str, ...] = LABELS
+    ctc_symbols: tuple[str, ...] = CTC_SYMBOLS
+    """Index 0 is the blank."""
+    dropout: float = 0.1
+    normalise: bool = True
+    """Scale each utterance to zero mean and unit variance here; False: batches bring scaled samples."""
+    masked: bool = True
+    """False is the published backbone, in which padding reaches an utterance's frames: for parity alone."""
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.audio["hidden_size"])
+
+    def to_json(self) -> str:
+        """Write the value with its family's name, by which checkpoints are told apart."""
+        return json.dumps({"family": FAMILY, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> MmerConfig:
+        """Read `config.json` of a checkpoint folder."""
+        table = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if table.pop("family", None) != FAMILY:
+            raise PreflightError(f"{folder} holds no {FAMILY} checkpoint: its config.json names another family")
+        known = {field.name for field in fields(cls)}
+        if table.keys() - known:
+            raise PreflightError(f"{folder}/config.json has unknown keys: {', '.join(sorted(table.keys() - known))}")
+        return cls(**{**table, "labels": tuple(table["labels"]), "ctc_symbols": tuple(table["ctc_symbols"])})
+
+
+BASE = MmerConfig(
+    audio={"hidden_size": 768, "apply_spec_augment": False},
+    text={"hidden_size": 768, "vocab_size": 50_265, "max_position_embeddings": 514, "type_vocab_size": 1},
+    num_heads=12,
+    intermediate_size=3_072,
+)
+"""As published: wav2vec2-base and roberta-base, whose sizes are the defaults of their configurations."""
+
+TINY = MmerConfig(
+    audio={
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "conv_dim": [16, 16, 16, 16, 16, 16, 16],
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+        "apply_spec_augment": False,
+    },
+    text={
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "vocab_size": 300,
+        "max_position_embeddings": 130,
+        "type_vocab_size": 1,
+    },
+    num_heads=4,
+    intermediate_size=64,
+)
+"""For tests. The embedded model takes its widths from the `ctc` checkpoint that it starts from."""
+
+SIZES: Mapping[str, MmerConfig] = {"tiny": TINY, "base": BASE, "base-features": replace(BASE, text=None)}
