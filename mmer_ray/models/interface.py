@@ -78,6 +78,8 @@ class EmotionOutput:
 class EmotionModel(nn.Module, ABC):
     """A family: batch in, logits and, where the family has them, dimensions out. Losses are functions beside it."""
 
+    family: str
+    """Name of the family, as in `models/families.py`."""
     labels: tuple[str, ...]
     """Class names in the order of the logits."""
 

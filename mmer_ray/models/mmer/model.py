@@ -15,7 +15,7 @@ from transformers import RobertaConfig, RobertaModel, Wav2Vec2Config, Wav2Vec2Mo
 
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
-from mmer_ray.models.mmer.config import MmerConfig
+from mmer_ray.models.mmer.config import FAMILY, MmerConfig
 
 # Published constants: the bias of a masked key, the value of a masked position before the maximum.
 MASKED_KEY_BIAS = -10_000.0
@@ -65,6 +65,8 @@ class CrossBlock(nn.Module):
 
 class MmerModel(EmotionModel):
     """Published forward pass, with a text encoder inside and frames that do not depend on padding."""
+
+    family = FAMILY
 
     def __init__(self, config: MmerConfig) -> None:
         super().__init__()

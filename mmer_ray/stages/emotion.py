@@ -1,0 +1,127 @@
+"""Emotion: one answer per utterance, from its sound and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmer_ray.models.families import load_emotion_model
+from mmer_ray.models.interface import Clip, EmotionOutput, collate
+from mmer_ray.models.locate import locate
+from mmer_ray.profiles import EmotionOptions
+from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Utterance, Window
+
+MARGIN_S = 0.1
+"""Sound kept on either side of an utterance: word times cut into first and last sounds."""
+SHORTEST_S = 0.25
+"""Below this there is no prosody to judge."""
+TOO_SHORT = "too_short"
+INT16_SCALE = 32_768.0
+SCORER_DIGITS = 8
+# A batch ends where a clip is shorter than this share of its longest: beyond it, padding costs more than a new batch.
+SHORTEST_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class _Query:
+    """One utterance, by its place, with what the model is asked."""
+
+    window: int
+    utterance: int
+    clip: Clip
+
+
+class ScoreEmotion:
+    """Adds one `Emotion` to every utterance; an answer does not depend on what else is in the batch."""
+
+    name = "emotion"
+
+    def __init__(self, options: EmotionOptions) -> None:
+        folder = locate(options.model, "mmer")
+        self._options = options
+        self._model, self._tokenizer = load_emotion_model(folder.path)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model.to(self._device)
+        self.scorer = f"{self._model.family}-{folder.digest[:SCORER_DIGITS]}"
+
+    def __call__(self, windows: list[Window]) -> list[Window]:
+        """Score all utterances of all windows: same order, one window out per window in."""
+        skipped = Emotion(self.scorer, label=None, skip_reason=TOO_SHORT)
+        answers = [[skipped] * len(window.utterances) for window in windows]
+        shortest = max(round(SHORTEST_S * SAMPLE_RATE_HZ), self._model.min_samples)
+        queries = [query for query in _queries(windows) if len(query.clip.samples) >= shortest]
+        for batch in _batches(queries, self._options.batch_s):
+            for query, emotion in zip(batch, self._judge([query.clip for query in batch]), strict=True):
+                answers[query.window][query.utterance] = emotion
+        return [_with_emotions(window, emotions) for window, emotions in zip(windows, answers, strict=True)]
+
+    def _judge(self, clips: Sequence[Clip]) -> list[Emotion]:
+        with torch.inference_mode():
+            output = self._model(collate(clips, self._tokenizer).to(self._device))
+        return _emotions(output, self._model.labels, self.scorer)
+
+
+def clip_of(window: Window, utterance: Utterance) -> Clip:
+    """Cut an utterance, with a margin, out of its window."""
+    begin = round((utterance.start_s - MARGIN_S - window.start_s) * SAMPLE_RATE_HZ)
+    end = round((utterance.end_s + MARGIN_S - window.start_s) * SAMPLE_RATE_HZ)
+    return Clip(to_float(window.samples[max(begin, 0) : max(end, 0)]), utterance.text)
+
+
+def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Scale int16 samples of shape (num_samples,) to float32 in -1..1."""
+    return (samples / np.float32(INT16_SCALE)).astype(np.float32)
+
+
+def _queries(windows: Sequence[Window]) -> Iterator[_Query]:
+    for i, window in enumerate(windows):
+        for j, utterance in enumerate(window.utterances):
+            yield _Query(i, j, clip_of(window, utterance))
+
+
+def _batches(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
+    """Group clips of like length, longest first, into batches of at most `batch_s` padded seconds."""
+    batch: list[_Query] = []
+    for query in sorted(queries, key=lambda query: -len(query.clip.samples)):
+        if batch:
+            longest = len(batch[0].clip.samples)
+            full = (len(batch) + 1) * longest > batch_s * SAMPLE_RATE_HZ
+            if full or len(query.clip.samples) < SHORTEST_SHARE * longest:
+                yield batch
+                batch = []
+        batch.append(query)
+    if batch:
+        yield batch
+
+
+def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> list[Emotion]:
+    rows = output.logits.float().softmax(dim=1).tolist()
+    dimensions = [(None, None, None)] * len(rows) if output.dimensions is None else output.dimensions.tolist()
+    emotions = []
+    for probabilities, (valence, arousal, dominance) in zip(rows, dimensions, strict=True):
+        confidence = max(probabilities)
+        emotions.append(
+            Emotion(
+                scorer,
+                label=labels[probabilities.index(confidence)],
+                probabilities=dict(zip(labels, probabilities, strict=True)),
+                confidence=confidence,
+                valence=valence,
+                arousal=arousal,
+                dominance=dominance,
+            )
+        )
+    return emotions
+
+
+def _with_emotions(window: Window, emotions: Sequence[Emotion]) -> Window:
+    """Attach one emotion per utterance; answers of other scorers stay, an older one of this scorer goes."""
+    utterances = [
+        replace(utterance, emotions=(*(old for old in utterance.emotions if old.scorer != new.scorer), new))
+        for utterance, new in zip(window.utterances, emotions, strict=True)
+    ]
+    return replace(window, utterances=tuple(utterances))

@@ -1,0 +1,113 @@
+"""The emotion stage: one answer per utterance, whatever the company."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.mmer import checkpoint
+from mmer_ray.models.mmer.config import LABELS, TINY
+from mmer_ray.models.mmer.model import MmerModel
+from mmer_ray.profiles import EmotionOptions
+from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Recording, Utterance, Window
+from mmer_ray.stages.emotion import ScoreEmotion, clip_of
+from mmer_ray.training.embedded_text import train_tokenizer
+
+WINDOW_START_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mmer")
+    torch.manual_seed(4)
+    checkpoint.save(folder, MmerModel(TINY), train_tokenizer(["hello there"], vocab_size=300), torch.float16)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(model_folder: Path) -> ScoreEmotion:
+    return ScoreEmotion(EmotionOptions(model=str(model_folder)))
+
+
+def utterance(start_s: float, end_s: float, text: str = "hello there") -> Utterance:
+    return Utterance(WINDOW_START_S + start_s, WINDOW_START_S + end_s, channel=0, speaker="W0:0", text=text)
+
+
+def window(seed: int, *utterances: Utterance, duration_s: float = 12.0) -> Window:
+    samples = np.random.default_rng(seed).normal(0, 3_000, round(duration_s * SAMPLE_RATE_HZ)).astype(np.int16)
+    recording = Recording(uri=f"/calls/{seed}.wav")
+    return Window(recording, 0, 0, WINDOW_START_S, WINDOW_START_S + duration_s, samples, utterances=utterances)
+
+
+def only_emotion(scored: Window, index: int = 0) -> Emotion:
+    (emotion,) = scored.utterances[index].emotions
+    return emotion
+
+
+def test_every_utterance_gets_one_answer_in_its_place(stage: ScoreEmotion) -> None:
+    windows = [window(1, utterance(0, 2), utterance(3, 3.5, "")), window(2), window(3, utterance(1, 9))]
+    scored = stage(windows)
+    assert [w.recording for w in scored] == [w.recording for w in windows]
+    assert [[len(u.emotions) for u in w.utterances] for w in scored] == [[1, 1], [], [1]]
+    emotion = only_emotion(scored[0])
+    assert set(emotion.probabilities) == set(LABELS)
+    assert sum(emotion.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert emotion.label is not None
+    assert emotion.confidence == emotion.probabilities[emotion.label] == max(emotion.probabilities.values())
+    assert emotion.valence is None
+
+
+def test_an_answer_is_the_same_alone_and_in_company(stage: ScoreEmotion, model_folder: Path) -> None:
+    windows = [
+        window(seed, utterance(0, 1 + seed / 3), utterance(5, 5.4 + seed / 7, "there " * seed)) for seed in range(9)
+    ]
+    one_by_one = ScoreEmotion(EmotionOptions(model=str(model_folder), batch_s=0.01))
+    together, alone = stage(windows), [one_by_one([each])[0] for each in windows]
+    differences = [
+        abs(only_emotion(a, i).probabilities[label] - only_emotion(b, i).probabilities[label])
+        for a, b in zip(together, alone, strict=True)
+        for i in range(2)
+        for label in LABELS
+    ]
+    assert max(differences) < 1e-5
+
+
+def test_an_utterance_too_short_to_judge_is_skipped_with_the_reason(stage: ScoreEmotion) -> None:
+    (scored,) = stage([window(1, utterance(0.0, 0.1), utterance(1.0, 1.1))])
+    skipped, judged = only_emotion(scored, 0), only_emotion(scored, 1)
+    # At the window's border there is no margin to the left: 0.2 s in all, against 0.3 s inside.
+    assert (skipped.label, skipped.skip_reason, dict(skipped.probabilities)) == (None, "too_short", {})
+    assert judged.skip_reason is None
+
+
+def test_the_clip_is_the_utterance_with_a_tenth_of_a_second_around_it() -> None:
+    ramp = np.arange(12 * SAMPLE_RATE_HZ) // 10
+    inside = Window(Recording("/a.wav"), 0, 0, WINDOW_START_S, WINDOW_START_S + 12, ramp.astype(np.int16))
+    clip = clip_of(inside, utterance(2.0, 3.0))
+    assert len(clip.samples) == round(1.2 * SAMPLE_RATE_HZ)
+    assert clip.samples[0] * 32_768 == ramp[round(1.9 * SAMPLE_RATE_HZ)]
+    assert len(clip_of(inside, utterance(11.5, 12.0)).samples) == round(0.6 * SAMPLE_RATE_HZ)
+
+
+def test_the_scorer_names_the_family_and_the_weights(stage: ScoreEmotion, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    checkpoint.save(tmp_path, MmerModel(TINY), train_tokenizer(["hello"], vocab_size=300), torch.float16)
+    other = ScoreEmotion(EmotionOptions(model=str(tmp_path)))
+    assert stage.scorer.startswith("mmer-")
+    assert stage.scorer != other.scorer
+    (scored,) = other(stage([window(1, utterance(0, 2))]))
+    assert [emotion.scorer for emotion in scored.utterances[0].emotions] == [stage.scorer, other.scorer]
+
+
+def test_scoring_twice_keeps_one_answer_per_scorer(stage: ScoreEmotion) -> None:
+    once = stage([window(1, utterance(0, 2))])
+    assert only_emotion(stage(once)[0]) == only_emotion(once[0])
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="no mmer model"):
+        ScoreEmotion(EmotionOptions(model=str(tmp_path)))
