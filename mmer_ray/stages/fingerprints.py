@@ -1,0 +1,45 @@
+"""What made a result: one fingerprint per stage, from which the planner sees what is still true.
+
+A fingerprint covers the stage alone. When it changes, the answers of the stages after it are stale too: they read it.
+Nothing here imports a model or torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from mmer_ray.audio import vad
+from mmer_ray.models.locate import digest, locate
+from mmer_ray.profiles import STAGES, Options, Profile
+
+VERSIONS: Mapping[str, int] = {"decode": 1, "diarize": 1, "transcribe": 1, "emotion": 1, "link": 1}
+"""Raise a stage's number when its code gives other answers for the same input, options and model."""
+
+ONLY_COST: Mapping[str, frozenset[str]] = {
+    "decode": frozenset({"stall_s", "max_memory_mb"}),
+    "transcribe": frozenset({"batch_s"}),
+    "emotion": frozenset({"batch_s"}),
+}
+"""Options that change time and memory, not answers. `model` is left out beside them: the digest stands for it, so a
+copy of a model in another folder is the same model."""
+
+
+def fingerprints(profile: Profile) -> dict[str, str]:
+    """Stage -> 16 hex digits over its name, version, options that change answers, and model files.
+
+    Raises `PreflightError` when a model is not there.
+    """
+    digests = {
+        "diarize": f"{locate(profile.diarize.model, 'speaker').digest} {digest(vad.weights_file())}",
+        "transcribe": locate(profile.transcribe.model, "ctc").digest,
+        "emotion": locate(profile.emotion.model, "mmer").digest,
+    }
+    return {stage: _fingerprint(stage, getattr(profile, stage), digests.get(stage, "")) for stage in STAGES}
+
+
+def _fingerprint(stage: str, options: Options, model_digest: str) -> str:
+    settings = options.model_dump(mode="json", exclude={"model", *ONLY_COST.get(stage, ())})
+    made_by = {"stage": stage, "version": VERSIONS[stage], "options": settings, "model": model_digest}
+    return blake2b(json.dumps(made_by, sort_keys=True).encode(), digest_size=8).hexdigest()
