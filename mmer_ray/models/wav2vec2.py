@@ -71,8 +71,8 @@ def frame_mask(num_frames_B: Tensor, max_frames: int) -> Tensor:
 
 def masked_group_norm(hidden_BCT: Tensor, num_frames_B: Tensor, weight_C: Tensor, bias_C: Tensor) -> Tensor:
     """Normalise each channel over an utterance's true frames only; float, shape (B, C, T), in and out."""
-    mask_B1T = frame_mask(num_frames_B, hidden_BCT.shape[2])[:, None, :]
     wide_BCT = hidden_BCT.to(torch.promote_types(hidden_BCT.dtype, torch.float32))
+    mask_B1T = frame_mask(num_frames_B, hidden_BCT.shape[2])[:, None, :].to(wide_BCT.dtype)
     count_B11 = num_frames_B.clamp(min=1)[:, None, None]
     mean_BC1 = (wide_BCT * mask_B1T).sum(dim=2, keepdim=True) / count_B11
     centred_BCT = (wide_BCT - mean_BC1) * mask_B1T
