@@ -1,0 +1,76 @@
+"""The stretches of a window that the transcriber reads at once, and how they are packed into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
+from mmer_ray.stages.intervals import union
+
+MAX_CHUNK_S = 30.0
+LOUDNESS_S = 0.25
+"""A cut lies in the middle of the quietest stretch of this length: a pause where there is one."""
+LOUDNESS_STEP_S = 0.02
+MIN_PART_S = 1.0
+"""A cut leaves at least this on either side."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Samples `begin`..`end` of the window at position `window` of the batch."""
+
+    window: int
+    begin: int
+    end: int
+
+    @property
+    def num_samples(self) -> int:
+        return self.end - self.begin
+
+
+def cut_chunks(windows: Sequence[Window], max_chunk_s: float = MAX_CHUNK_S) -> list[Chunk]:
+    """Cut the speech of windows (the union of their turns) into chunks of at most `max_chunk_s`, in order of time."""
+    chunks: list[Chunk] = []
+    for position, window in enumerate(windows):
+        for start_s, end_s in union((turn.start_s, turn.end_s) for turn in window.turns):
+            begin = max(0, round((start_s - window.start_s) * SAMPLE_RATE_HZ))
+            end = min(len(window.samples), round((end_s - window.start_s) * SAMPLE_RATE_HZ))
+            cuts = [begin, *_cuts(window.samples, begin, end, round(max_chunk_s * SAMPLE_RATE_HZ)), end]
+            chunks.extend(Chunk(position, *cut) for cut in pairwise(cuts) if cut[0] < cut[1])
+    return chunks
+
+
+def pack(chunks: Sequence[Chunk], batch_s: float) -> Iterator[list[Chunk]]:
+    """Pack chunks, longest first, into batches of at most `batch_s` padded seconds; at least one chunk each."""
+    batch: list[Chunk] = []
+    for chunk in sorted(chunks, key=lambda chunk: -chunk.num_samples):
+        if batch and (len(batch) + 1) * batch[0].num_samples > batch_s * SAMPLE_RATE_HZ:
+            yield batch
+            batch = []
+        batch.append(chunk)
+    if batch:
+        yield batch
+
+
+def _cuts(samples: Samples, begin: int, end: int, max_samples: int) -> list[int]:
+    """Choose where to cut `begin`..`end` so that no part is longer than `max_samples`: sorted, often none."""
+    if end - begin <= max_samples:
+        return []
+    cut = _quietest(samples, begin, end, max_samples)
+    return [*_cuts(samples, begin, cut, max_samples), cut, *_cuts(samples, cut, end, max_samples)]
+
+
+def _quietest(samples: Samples, begin: int, end: int, max_samples: int) -> int:
+    """Find the middle of the quietest stretch that leaves something on either side."""
+    step, width = round(LOUDNESS_STEP_S * SAMPLE_RATE_HZ), round(LOUDNESS_S / LOUDNESS_STEP_S)
+    # Short parts only come from cuts near the ends: the middle halves of very long stretches are searched.
+    margin = min(round(MIN_PART_S * SAMPLE_RATE_HZ), max_samples // 4)
+    inner = samples[begin + margin : end - margin].astype(np.float64)
+    energy = (inner[: len(inner) // step * step].reshape(-1, step) ** 2).sum(axis=1)
+    width = min(width, len(energy))
+    loudness = np.convolve(energy, np.ones(width), mode="valid")
+    return begin + margin + round((int(loudness.argmin()) + width / 2) * step)
