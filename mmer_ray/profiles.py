@@ -81,6 +81,8 @@ class RunOptions(Options):
     cpus_per_actor: float = Field(0.5, gt=0)
     """Below 1, so that actors never own all CPUs of a host: Ray Data's other operators need some."""
     gpus_per_actor: float = Field(0.0, ge=0)
+    speed_x: float = Field(30.0, gt=0)
+    """Seconds of audio that one process scores per second. Only estimates and the choice of the runner use it."""
     batch_s: float = Field(600.0, gt=0)
     """Seconds of audio that pass through the stages together."""
     shard_s: float = Field(1_800.0, gt=0)

@@ -1,0 +1,97 @@
+"""What does Ray cost and gain on 200 short clips?
+
+The rival is the plain loop in one process over the same clips, same profile, same machine, in turn. Prints a JSON line
+per round, then medians: clips per second once warm (first result to last, so start-up is left out), the seconds before
+the first result (start-up is all there is), and the ratio of the two runners with its spread over rounds.
+
+    python benchmarks/runner_overhead.py [--rounds 3] [--clips 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from mmer_ray.demo.corpus import CALLS
+from mmer_ray.profiles import load_profile
+from mmer_ray.storage import list_sources
+
+KEY = b"benchmark"
+CLIP_S = (1.5, 6.0)
+
+
+def cut_clips(folder: Path, num_clips: int) -> None:
+    """Cut the demo calls into clips of 1.5 to 6 s, 16-bit WAV, at random but the same on each call."""
+    rng = np.random.default_rng(0)
+    calls = [soundfile.read(path, dtype="int16", always_2d=True) for path in sorted(CALLS.glob("*.opus"))]
+    for index in range(num_clips):
+        samples, rate_hz = calls[index % len(calls)]
+        length = int(rng.uniform(*CLIP_S) * rate_hz)
+        start = int(rng.integers(0, len(samples) - length))
+        soundfile.write(folder / f"clip-{index:04d}.wav", samples[start : start + length, 0], rate_hz)
+
+
+def measure(runner: str, folder: str) -> dict[str, float]:
+    """Score the folder in this process; the runner's own start counts."""
+    started = time.perf_counter()
+    profile = load_profile("embedded")
+    recordings = list_sources([folder], "benchmark").recordings
+    # Imported here: the loop must not pay for importing Ray.
+    if runner == "ray":
+        from mmer_ray.runners.batch import score
+    else:
+        from mmer_ray.runners.inprocess import score
+    arrivals = [time.perf_counter() - started for _ in score(recordings, profile, KEY)]
+    assert len(arrivals) == len(recordings), f"{runner}: {len(arrivals)} of {len(recordings)} clips arrived"
+    warm = [arrival for arrival in arrivals if arrival > arrivals[0]]
+    return {
+        "first_result_s": arrivals[0],
+        "warm_clips_per_s": len(warm) / (arrivals[-1] - arrivals[0]),
+        "total_s": arrivals[-1],
+    }
+
+
+def in_new_process(runner: str, folder: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--only", runner, "--folder", folder]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--only", choices=["ray", "inprocess"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(measure(arguments.only, arguments.folder)))
+        return
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        cut_clips(Path(folder), arguments.clips)
+        for index in range(arguments.rounds):
+            figures = {runner: in_new_process(runner, folder) for runner in ("inprocess", "ray")}
+            ratio = figures["ray"]["warm_clips_per_s"] / figures["inprocess"]["warm_clips_per_s"]
+            rounds.append({**figures, "ratio": ratio})
+            print(json.dumps({"round": index, **rounds[-1]}), flush=True)
+    ratios = [one["ratio"] for one in rounds]
+    spread = f"{min(ratios):.2f}..{max(ratios):.2f}"
+    print(f"ray / in process, warm clips per second: {statistics.median(ratios):.2f} ({spread})")
+    for runner in ("inprocess", "ray"):
+        for figure in ("first_result_s", "warm_clips_per_s", "total_s"):
+            print(f"{runner:10} {figure:17} {statistics.median(one[runner][figure] for one in rounds):8.2f}")
+
+
+if __name__ == "__main__":
+    main()

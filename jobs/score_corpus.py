@@ -1,0 +1,14 @@
+"""Score a corpus nightly: `ray job submit -- python jobs/score_corpus.py s3://calls/2026-11-20 --lake s3://lake`.
+
+The same options, output and exit codes as `mmer score`, on the cluster that the job was submitted to.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from mmer_ray.cli import main
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["score", "--runner", "ray"]
+    main()

@@ -1,0 +1,1 @@
+"""The doors to the pipeline. Only modules in here import Ray."""
