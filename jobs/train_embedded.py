@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
+from mmer_ray.training.embedded_mmer import MmerRecipe, train_mmer
 from mmer_ray.training.synthetic import SyntheticSet, synthesise
 
 ASSETS = Path(__file__).parents[1] / "mmer_ray" / "assets"
-STAGES = ("synth", "ctc")
-DEFAULT_MINUTES = {"ctc": 45.0}
+STAGES = ("synth", "ctc", "mmer")
+DEFAULT_MINUTES = {"ctc": 45.0, "mmer": 20.0}
 
 
 def main() -> None:
@@ -35,6 +36,8 @@ def run_stage(stage: str, cache: Path, assets: Path, minutes: float) -> None:
         synthesise(cache, SyntheticSet())
     elif stage == "ctc":
         train_ctc(cache, assets / "ctc", CtcTraining(minutes=minutes), log)
+    elif stage == "mmer":
+        train_mmer(cache, assets / "ctc", assets / "mmer", MmerRecipe(minutes=minutes), log)
 
 
 def log(line: str) -> None:

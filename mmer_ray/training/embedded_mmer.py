@@ -6,10 +6,7 @@ CTC is averaged over the batch instead of summed.
 
 from __future__ import annotations
 
-import logging
-import math
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,20 +21,20 @@ from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import SYMBOLS, to_symbols
 from mmer_ray.models.encoders import MAX_TOKENS
-from mmer_ray.models.interface import EmotionBatch, EmotionOutput, collate
+from mmer_ray.models.interface import EmotionBatch, collate
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.training.embedded_mmer_data import Example, Examples
+from mmer_ray.training.embedded_mmer_report import report
 from mmer_ray.training.embedded_text import train_tokenizer
+from mmer_ray.training.schedule import Clock, Schedule
 from mmer_ray.training.synthetic import read_manifest
 
-log = logging.getLogger(__name__)
-
-STATE_NAME = "mmer_state.pt"
+Log = Callable[[str], None]
+STATE_NAME = "mmer_resume.pt"
 # RoBERTa counts positions from behind its padding index, 1.
 POSITION_OFFSET = 2
-LOG_EVERY_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,14 @@ class MmerRecipe:
     batch_size: int = 16
     batches_per_chunk: int = 6
     """Batches are cut from so many at once, sorted by length, so that little is padding."""
-    learning_rate: float = 4e-4
+    peak_rate: float = 5e-4
     weight_decay: float = 0.01
-    num_warmup_steps: int = 100
     max_gradient_norm: float = 1.0
-    save_every_s: float = 60.0
+    bfloat16: bool = True
+    """Matrix work in bfloat16, as for the transcriber."""
+    keep_every_s: float = 60.0
     seed: int = 7
+    num_threads: int = 2
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,19 @@ class TrainingBatch:
     """Int64, shape (B, L): symbols of what is said, padded with `losses.TARGET_PADDING`."""
 
 
-def train(cache: Path, ctc_folder: Path, out_folder: Path, recipe: MmerRecipe) -> MmerModel:
-    """Train for the recipe's minutes and write the checkpoint folder, weights as float16.
+def train_mmer(cache: Path, ctc_folder: Path, target: Path, recipe: MmerRecipe, log: Log) -> None:
+    """Train for the recipe's minutes, write the checkpoint to `target`, weights as float16, and measure it.
 
-    `cache` holds the synthetic set; an interrupted training goes on from the state that lies there too.
+    `cache` holds the synthetic set; an interrupted run goes on from `cache/mmer_resume.pt`.
     """
+    torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
     utterances = read_manifest(cache, "train")
     tokenizer = train_tokenizer((utterance.text for utterance in utterances), recipe.vocab_size)
-    model = build(ctc_checkpoint.load(ctc_folder), tokenizer, recipe)
-    examples = Examples(cache, utterances, recipe.seed)
-    _fit(model, examples, tokenizer, cache / STATE_NAME, recipe)
-    checkpoint.save(out_folder, model, tokenizer, torch.float16)
-    return model.eval()
+    trainer = _Trainer(build(ctc_checkpoint.load(ctc_folder), tokenizer, recipe), recipe, cache / STATE_NAME)
+    trainer.run(Examples(cache, utterances, recipe.seed), tokenizer, log)
+    checkpoint.save(target, trainer.model, tokenizer, torch.float16)
+    log(f"final, on unseen voices and sentences: {report(checkpoint.load(target), cache)}")
 
 
 def build(ctc: CtcModel, tokenizer: PreTrainedTokenizerBase, recipe: MmerRecipe) -> MmerModel:
@@ -114,18 +113,18 @@ def build(ctc: CtcModel, tokenizer: PreTrainedTokenizerBase, recipe: MmerRecipe)
     return model
 
 
-def loss_of(model: MmerModel, batch: TrainingBatch) -> tuple[losses.LossTerms, EmotionOutput]:
-    """Run both views; return the terms and the clean view's output."""
+def loss_of(model: MmerModel, batch: TrainingBatch) -> tuple[losses.LossTerms, Tensor]:
+    """Run both views; return the terms, and the clean view's logits, float, shape (B, K)."""
     clean, augmented = model(batch.clean), model(batch.augmented, view="augmented")
+    clean_vectors, augmented_vectors = clean.contrast.float(), augmented.contrast.float()
+    both_views = torch.cat([clean.logits, augmented.logits]).float()
     terms = losses.LossTerms(
-        category=losses.category_loss(
-            torch.cat([clean.logits, augmented.logits]), torch.cat([batch.labels, batch.labels])
-        ),
-        ctc=losses.ctc_loss(clean.ctc_logits, clean.num_frames, batch.targets).mean(),
-        supervised=losses.supervised_contrast(clean.contrast, batch.labels),
-        augmentation=losses.augmentation_contrast(clean.contrast, augmented.contrast),
+        category=losses.category_loss(both_views, batch.labels.repeat(2)),
+        ctc=losses.ctc_loss(clean.ctc_logits.float(), clean.num_frames, batch.targets).mean(),
+        supervised=losses.supervised_contrast(clean_vectors, batch.labels),
+        augmentation=losses.augmentation_contrast(clean_vectors, augmented_vectors),
     )
-    return terms, clean
+    return terms, clean.logits.detach()
 
 
 class _Batches(IterableDataset[TrainingBatch]):
@@ -161,70 +160,78 @@ def collate_examples(examples: list[Example], tokenizer: PreTrainedTokenizerBase
     )
 
 
-def _fit(
-    model: MmerModel, examples: Examples, tokenizer: PreTrainedTokenizerBase, state_file: Path, recipe: MmerRecipe
-) -> None:
-    optimiser = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
-    step, spent_s = _resume(model, optimiser, state_file)
-    batches = _Batches(examples, tokenizer, recipe, step // recipe.batches_per_chunk)
-    loader = iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=8))
-    started_s = saved_s = time.monotonic()
-    model.train()
-    while (elapsed_s := spent_s + time.monotonic() - started_s) < recipe.minutes * 60:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step, elapsed_s)
-        terms, clean, labels = take_step(model, optimiser, next(loader), recipe)
-        step += 1
-        if step % LOG_EVERY_STEPS == 0:
-            log.info("%.0f s, step %d: %s", elapsed_s, step, _describe(terms, clean, labels))
-        if time.monotonic() - saved_s > recipe.save_every_s:
-            _save_state(model, optimiser, state_file, step, elapsed_s)
-            saved_s = time.monotonic()
-    _save_state(model, optimiser, state_file, step, elapsed_s)
+class _Trainer:
+    """The loop and what it must remember to be resumed."""
+
+    def __init__(self, model: MmerModel, recipe: MmerRecipe, state_file: Path) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.state_file = state_file
+        self.optimiser = torch.optim.AdamW(
+            [parameter for parameter in model.parameters() if parameter.requires_grad],
+            lr=recipe.peak_rate,
+            weight_decay=recipe.weight_decay,
+        )
+        self.num_steps = 0
+        self.clock = Clock()
+        if state_file.exists():
+            self._restore()
+
+    def run(self, examples: Examples, tokenizer: PreTrainedTokenizerBase, log: Log) -> None:
+        """Step until the budget is spent."""
+        recipe = self.recipe
+        first_chunk = self.num_steps // recipe.batches_per_chunk
+        loader = DataLoader(
+            _Batches(examples, tokenizer, recipe, first_chunk), batch_size=None, num_workers=1, prefetch_factor=8
+        )
+        schedule, batches = Schedule(recipe.minutes * 60, recipe.peak_rate), iter(loader)
+        next_keep_s = self.clock.spent_s + recipe.keep_every_s
+        self.model.train()
+        while self.clock.spent_s < schedule.budget_s:
+            for group in self.optimiser.param_groups:
+                group["lr"] = schedule.rate(self.clock.spent_s)
+            batch = next(batches)
+            terms, logits = take_step(self.model, self.optimiser, batch, recipe)
+            self.num_steps += 1
+            if self.clock.spent_s > next_keep_s:
+                log(f"{self.clock.spent_s / 60:.1f} min, step {self.num_steps}, {_describe(terms, logits, batch)}")
+                self._keep()
+                next_keep_s = self.clock.spent_s + recipe.keep_every_s
+        self._keep()
+
+    def _keep(self) -> None:
+        unfinished = self.state_file.with_suffix(".part")
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "num_steps": self.num_steps,
+            "spent_s": self.clock.spent_s,
+        }
+        torch.save(state, unfinished)
+        unfinished.replace(self.state_file)
+
+    def _restore(self) -> None:
+        state: Mapping[str, Any] = torch.load(self.state_file, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.num_steps = state["num_steps"]
+        self.clock = Clock(state["spent_s"])
 
 
 def take_step(
     model: MmerModel, optimiser: torch.optim.Optimizer, batch: TrainingBatch, recipe: MmerRecipe
-) -> tuple[losses.LossTerms, EmotionOutput, Tensor]:
-    """Lower the loss on one batch; return its terms, the clean view's output and the labels."""
-    terms, clean = loss_of(model, batch)
+) -> tuple[losses.LossTerms, Tensor]:
+    """Lower the loss on one batch; returns what `loss_of` does."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        terms, logits = loss_of(model, batch)
     optimiser.zero_grad()
     torch.autograd.backward(terms.total())
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
     optimiser.step()
-    return terms, clean, batch.labels
+    return terms, logits
 
 
-def learning_rate(recipe: MmerRecipe, step: int, elapsed_s: float) -> float:
-    """Rise over the first steps, then fall along a cosine to zero at the end of the time."""
-    share = min(elapsed_s / (recipe.minutes * 60), 1.0)
-    return recipe.learning_rate * min((step + 1) / recipe.num_warmup_steps, 1.0) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _resume(model: MmerModel, optimiser: torch.optim.Optimizer, state_file: Path) -> tuple[int, float]:
-    """Take up an earlier sitting; return its steps and seconds."""
-    if not state_file.exists():
-        return 0, 0.0
-    state: Mapping[str, Any] = torch.load(state_file, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["elapsed_s"]
-
-
-def _save_state(
-    model: MmerModel, optimiser: torch.optim.Optimizer, state_file: Path, step: int, elapsed_s: float
-) -> None:
-    unfinished = state_file.with_suffix(".part")
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "elapsed_s": elapsed_s}
-    torch.save(state, unfinished)
-    unfinished.replace(state_file)
-
-
-def _describe(terms: losses.LossTerms, clean: EmotionOutput, labels: Tensor) -> str:
-    hits = float((clean.logits.argmax(dim=1) == labels).float().mean())
-    parts = {name: round(value.item(), 3) for name, value in vars(terms).items()}
-    return f"{parts}, right {hits:.2f}"
+def _describe(terms: losses.LossTerms, logits: Tensor, batch: TrainingBatch) -> str:
+    hits = (logits.argmax(dim=1) == batch.labels).float().mean().item()
+    parts = ", ".join(f"{name} {value.item():.3f}" for name, value in vars(terms).items())
+    return f"{parts}, right in this batch {hits:.2f}"

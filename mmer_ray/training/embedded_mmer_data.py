@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.models.interface import Clip
 from mmer_ray.records import SAMPLE_RATE_HZ
-from mmer_ray.training.augment import augment
+from mmer_ray.training.augment import CLEAN, Conditions, augment
 from mmer_ray.training.embedded_text import transcribe_badly
 from mmer_ray.training.synthetic import Utterance, read_speech
 
@@ -24,11 +24,14 @@ CUT_SHARE = 0.25
 LONGEST_S = 12.0
 SHORTEST_S = 1.0
 PAUSE_S = (0.05, 0.35)
+EDGE_S = (0.0, 0.3)
+CLEAN_SHARE = 0.35
+NUM_BABBLE_VOICES = 4
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance in two views, with its truth."""
+    """One utterance in two views, recorded and transcribed independently, with its truth."""
 
     clean: Clip
     augmented: Clip
@@ -44,6 +47,7 @@ class Examples:
     def __init__(self, cache: Path, utterances: Sequence[Utterance], seed: int) -> None:
         self._cache = cache
         self._seed = seed
+        self._utterances = utterances
         self._by_feeling: dict[str, list[Utterance]] = defaultdict(list)
         self._by_voice: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
         for utterance in utterances:
@@ -60,8 +64,15 @@ class Examples:
         if rng.random() < JOIN_SHARE:
             samples, text = self._join(samples, utterance, rng)
         samples, text = _cut(samples, text, rng)
-        clean, augmented = (Clip(augment(samples, rng), transcribe_badly(text, rng)) for _ in range(2))
+        samples = np.concatenate([_silence(EDGE_S, rng), samples, _silence(EDGE_S, rng)])
+        clean, augmented = (Clip(self._record(samples, rng), transcribe_badly(text, rng)) for _ in range(2))
         return Example(clean, augmented, text, label)
+
+    def _record(self, samples: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Pass speech through a recording chain of its own."""
+        conditions = CLEAN if rng.random() < CLEAN_SHARE else Conditions()
+        others = [self._read(self._utterances[i]) for i in rng.integers(len(self._utterances), size=NUM_BABBLE_VOICES)]
+        return augment(samples, rng, conditions, others)
 
     def _join(
         self, samples: NDArray[np.float32], first: Utterance, rng: np.random.Generator
@@ -69,11 +80,14 @@ class Examples:
         """Append a sentence that the same voice says with the same feeling."""
         voice = self._by_voice[first.speaker, first.feeling]
         second = voice[rng.integers(len(voice))]
-        pause = np.zeros(round(rng.uniform(*PAUSE_S) * SAMPLE_RATE_HZ), dtype=np.float32)
-        return np.concatenate([samples, pause, self._read(second)]), f"{first.text} {second.text}"
+        return np.concatenate([samples, _silence(PAUSE_S, rng), self._read(second)]), f"{first.text} {second.text}"
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
         return (read_speech(self._cache, utterance) / INT16_SCALE).astype(np.float32)
+
+
+def _silence(range_s: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:
+    return np.zeros(round(rng.uniform(*range_s) * SAMPLE_RATE_HZ), dtype=np.float32)
 
 
 def _cut(samples: NDArray[np.float32], text: str, rng: np.random.Generator) -> tuple[NDArray[np.float32], str]:
