@@ -7,8 +7,10 @@ and whisperx import it though they use its pure-torch parts alone. A stand-in fo
 from __future__ import annotations
 
 import importlib.util
+import runpy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,10 +19,8 @@ EXTENSION_NAME = "torchaudio._extension"
 
 def make_torchaudio_importable() -> None:
     """Stand in for torchaudio's compiled extension if it cannot load here; does nothing on a CUDA torch."""
-    import torch
-
     missing = importlib.util.find_spec("torchaudio") is None
-    if missing or "torchaudio" in sys.modules or torch.version.cuda is not None:
+    if missing or "torchaudio" in sys.modules or _cuda_of_torch() is not None:
         return
     stand_in: Any = ModuleType(EXTENSION_NAME)
     stand_in._IS_TORCHAUDIO_EXT_AVAILABLE = False
@@ -28,6 +28,14 @@ def make_torchaudio_importable() -> None:
     stand_in._check_cuda_version = lambda: None
     stand_in.fail_if_no_align = _refuse_when_called
     sys.modules[EXTENSION_NAME] = stand_in
+
+
+def _cuda_of_torch() -> str | None:
+    """Read the CUDA version that torch was built for, without the seconds that importing it takes."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None and spec.submodule_search_locations, "torch is a dependency"
+    version: str | None = runpy.run_path(str(Path(spec.submodule_search_locations[0]) / "version.py"))["cuda"]
+    return version
 
 
 def _refuse_when_called(_function: Callable[..., Any]) -> Callable[..., Any]:
