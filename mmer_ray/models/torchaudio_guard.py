@@ -33,7 +33,8 @@ def make_torchaudio_importable() -> None:
 def _cuda_of_torch() -> str | None:
     """Read the CUDA version that torch was built for, without the seconds that importing it takes."""
     spec = importlib.util.find_spec("torch")
-    assert spec is not None and spec.submodule_search_locations, "torch is a dependency"
+    assert spec is not None, "torch is a dependency"
+    assert spec.submodule_search_locations
     version: str | None = runpy.run_path(str(Path(spec.submodule_search_locations[0]) / "version.py"))["cuda"]
     return version
 
