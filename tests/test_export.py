@@ -1,0 +1,149 @@
+"""Exported files: exact small examples, and other people's parsers on the odd ones."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from pathlib import Path
+
+import av
+import pytest
+from pyannote.database.util import load_rttm
+
+from mmer_ray.export import MAX_CUE_CHARS, MAX_CUE_S, cues, export, to_json, to_rttm, to_srt, to_vtt
+from mmer_ray.records import Emotion, Utterance, Word
+
+
+def said(start_s: float, end_s: float, text: str, speaker: str = "S1", label: str | None = None) -> Utterance:
+    emotions = (Emotion(scorer="test", label=label),) if label else ()
+    return Utterance(start_s, end_s, channel=0, speaker=speaker, text=text, emotions=emotions)
+
+
+def spoken(start_s: float, words: list[str], word_s: float = 0.5) -> Utterance:
+    timed = tuple(
+        Word(word, start_s + index * word_s, start_s + (index + 1) * word_s, p=0.9) for index, word in enumerate(words)
+    )
+    return Utterance(start_s, start_s + len(words) * word_s, 0, "S1", " ".join(words), timed)
+
+
+def parsed(text: str, fmt: str) -> list[tuple[float, float, str]]:
+    """(start, end, text) of each cue as FFmpeg reads the file."""
+    with av.open(io.BytesIO(text.encode()), "r", format={"srt": "srt", "vtt": "webvtt"}[fmt]) as container:
+        return [
+            (
+                float(packet.pts * packet.time_base),
+                float((packet.pts + packet.duration) * packet.time_base),
+                bytes(packet).decode(),
+            )
+            for packet in container.demux()
+            if packet.pts is not None and packet.time_base is not None and packet.duration is not None
+        ]
+
+
+TALK = [said(0.5, 2.25, "hello there", "S1", "neutral"), said(3599.9, 3601.5, 'so "what" now', "S2", "angry")]
+
+
+def test_srt_is_numbered_cues_with_the_speaker_in_front() -> None:
+    assert to_srt(TALK) == (
+        "1\n00:00:00,500 --> 00:00:02,250\nS1: hello there\n"
+        "\n2\n00:59:59,900 --> 01:00:01,500\nS2: so \"what\" now\n"
+    )  # fmt: skip
+
+
+def test_vtt_names_the_voice_and_its_feeling() -> None:
+    assert to_vtt(TALK) == (
+        "WEBVTT\n"
+        "\n00:00:00.500 --> 00:00:02.250\n<v.neutral S1>hello there\n"
+        '\n00:59:59.900 --> 01:00:01.500\n<v.angry S2>so "what" now\n'
+    )
+
+
+def test_rttm_counts_channels_from_one_and_names_the_file_without_its_ending() -> None:
+    assert to_rttm("s3://calls/2026/a call.opus", TALK) == (
+        "SPEAKER a_call 1 0.500 1.750 <NA> <NA> S1 <NA> <NA>\nSPEAKER a_call 1 3599.900 1.600 <NA> <NA> S2 <NA> <NA>\n"
+    )
+
+
+def test_rttm_is_read_back_by_pyannote(tmp_path: Path) -> None:
+    file = tmp_path / "a.rttm"
+    file.write_text(to_rttm("/calls/a.wav", TALK))
+
+    (name, annotation), *others = load_rttm(file).items()  # type: ignore[no-untyped-call]
+
+    assert (name, others) == ("a", [])
+    found = [(segment.start, round(segment.end, 3), label) for segment, _, label in annotation.itertracks(True)]
+    assert found == [(0.5, 2.25, "S1"), (3599.9, 3601.5, "S2")]
+
+
+@pytest.mark.parametrize("fmt", ["srt", "vtt"])
+def test_a_player_reads_the_times_beyond_the_first_hour(fmt: str) -> None:
+    found = parsed(export("a.wav", TALK, fmt), fmt)
+
+    assert [(start_s, end_s) for start_s, end_s, _ in found] == [(0.5, 2.25), (3599.9, 3601.5)]
+
+
+@pytest.mark.parametrize("fmt", ["srt", "vtt"])
+@pytest.mark.parametrize(
+    "text",
+    ["00:00:00,000 --> 00:00:09,000", "one\n\n2\n00:00:05,000 --> 00:00:06,000\ntwo", "NOTE <b>loud</b> & \r\n\r\nend"],
+)
+def test_no_text_can_break_out_of_its_cue(fmt: str, text: str) -> None:
+    found = parsed(export("a.wav", [said(1, 2, text), said(3, 4, "after")], fmt), fmt)
+
+    assert [(start_s, end_s) for start_s, end_s, _ in found] == [(1, 2), (3, 4)]
+    assert "<b>" not in found[0][2]
+
+
+def test_vtt_text_is_escaped_for_the_web() -> None:
+    assert "<v S1>&lt;c&gt; &amp; --&gt;\n" in to_vtt([said(0, 1, "<c> & -->")])
+
+
+@pytest.mark.parametrize(("fmt", "text"), [("srt", ""), ("vtt", "WEBVTT\n"), ("rttm", "")])
+def test_a_recording_without_words_is_an_empty_file_of_its_kind(fmt: str, text: str) -> None:
+    assert export("a.wav", [], fmt) == text
+
+
+def test_an_empty_recording_is_a_json_document_all_the_same() -> None:
+    assert json.loads(to_json("a.wav", [])) == {"schema": "mmer.conversation/1", "uri": "a.wav", "utterances": []}
+
+
+def test_json_keeps_words_emotions_and_quotes() -> None:
+    one = Utterance(
+        0, 1, 1, "S2", 'a "b"', (Word("a", None, None, 0.5),), emotions=(Emotion("m", "sad", {"sad": 1.0}),)
+    )
+
+    (row,) = json.loads(to_json("a.wav", [one]))["utterances"]
+
+    assert row["text"] == 'a "b"'
+    assert row["words"] == [{"word": "a", "start_s": None, "end_s": None, "p": 0.5}]
+    assert row["emotions"][0]["probabilities"] == {"sad": 1.0}
+
+
+def test_a_long_utterance_is_cut_at_words_into_readable_cues() -> None:
+    words = [f"word{index}" for index in range(60)]
+
+    found = list(cues([spoken(10.0, words)]))
+
+    assert " ".join(cue.text for cue in found) == " ".join(words)
+    assert all(len(cue.text) <= MAX_CUE_CHARS and cue.end_s - cue.start_s <= MAX_CUE_S for cue in found)
+    assert (found[0].start_s, found[-1].end_s) == (10.0, 40.0)
+    assert all(before.end_s <= after.start_s for before, after in itertools.pairwise(found))
+
+
+def test_words_without_times_stay_with_the_words_before_them() -> None:
+    timed, untimed = Word("a" * 50, 0.0, 1.0, 1.0), Word("b" * 50, None, None, 1.0)
+    one = Utterance(0.0, 3.0, 0, "S1", "x", (timed, untimed, Word("c" * 50, 2.0, 3.0, 1.0)))
+
+    assert [(cue.start_s, cue.end_s, cue.text[0]) for cue in cues([one])] == [(0.0, 1.0, "a"), (2.0, 3.0, "c")]
+
+
+def test_a_cue_always_ends_after_its_start_and_cues_are_in_order_of_time() -> None:
+    found = parsed(to_vtt([said(5, 6, "later"), said(2, 2, "now")]), "vtt")
+
+    assert [(start_s, round(end_s, 3)) for start_s, end_s, _ in found] == [(2.0, 2.001), (5.0, 6.0)]
+
+
+def test_an_unknown_format_is_named_with_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match="'ass'; valid: srt, vtt, rttm, json"):
+        export("a.wav", [], "ass")
