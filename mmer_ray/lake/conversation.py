@@ -1,0 +1,105 @@
+"""One recording as read from the lake: its rows turned back into the pipeline's nouns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mmer_ray.records import CallMeasures, Emotion, Utterance, Word
+from mmer_ray.tables import CLASSES, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What `mmer show` and `mmer export` work from."""
+
+    recording: Row
+    """Its row in `recordings`, of the first file rather than of a copy. Check `status`: it may have failed."""
+    utterances: tuple[Utterance, ...]
+    """By start, each with its words and at most one emotion: `scorer`'s."""
+    measures: CallMeasures | None
+    scorer: str | None
+    """The emotion model whose answers these are; None where nobody spoke."""
+
+
+def conversation_of(
+    recording: Row,
+    scorer: str | None,
+    utterances: Sequence[Row],
+    words: Iterable[Row],
+    emotions: Iterable[Row],
+    calls: Sequence[Row],
+) -> Conversation:
+    """Put the rows of one recording, each table's in order, together."""
+    words_of: defaultdict[int, list[Word]] = defaultdict(list)
+    emotions_of: defaultdict[int, list[Emotion]] = defaultdict(list)
+    for row in words:
+        word = Word(row["word"], _s(row["start_ms"]), _s(row["end_ms"]), _score(row["p"]) or 0.0)
+        words_of[row["utterance_idx"]].append(word)
+    for row in emotions:
+        emotions_of[row["utterance_idx"]].append(_emotion(row))
+    return Conversation(
+        recording=recording,
+        utterances=tuple(
+            _utterance(row, words_of[row["utterance_idx"]], emotions_of[row["utterance_idx"]]) for row in utterances
+        ),
+        measures=_measures(calls[0]) if calls else None,
+        scorer=scorer,
+    )
+
+
+def _utterance(row: Row, words: Sequence[Word], emotions: Sequence[Emotion]) -> Utterance:
+    return Utterance(
+        start_s=row["start_ms"] / 1000,
+        end_s=row["end_ms"] / 1000,
+        channel=row["channel"],
+        speaker=row["speaker"],
+        text=row["text"],
+        words=tuple(words),
+        language=row["language"],
+        language_p=_score(row["language_p"]),
+        asr_logprob=_score(row["asr_logprob"]),
+        overlap_s=row["overlap_ms"] / 1000,
+        snr_db=_score(row["snr_db"]),
+        role=row["role"],
+        emotions=tuple(emotions),
+    )
+
+
+def _emotion(row: Row) -> Emotion:
+    names = (*CLASSES, "other")
+    return Emotion(
+        scorer=row["scorer"],
+        label=row["label"],
+        probabilities={name: round(row[f"p_{name}"], 3) for name in names if row[f"p_{name}"] is not None},
+        confidence=_score(row["confidence"]),
+        valence=_score(row["valence"]),
+        arousal=_score(row["arousal"]),
+        dominance=_score(row["dominance"]),
+        skip_reason=row["skip_reason"],
+    )
+
+
+def _measures(row: Row) -> CallMeasures:
+    return CallMeasures(
+        num_utterances=row["num_utterances"],
+        talk_s={speaker: talk_ms / 1000 for speaker, talk_ms in row["talk_ms"].items()},
+        silence_s=row["silence_ms"] / 1000,
+        overlap_s=row["overlap_ms"] / 1000,
+        interruptions=row["interruptions"],
+        words_per_minute={speaker: round(rate, 3) for speaker, rate in row["words_per_minute"].items()},
+        longest_monologue_s=row["longest_monologue_ms"] / 1000,
+        valence_by_quarter=tuple(_score(row[f"valence_q{quarter}"]) for quarter in (1, 2, 3, 4)),
+        worst_window_start_s=_s(row["worst_window_start_ms"]),
+        worst_window_valence=_score(row["worst_window_valence"]),
+    )
+
+
+def _s(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _score(value: float | None) -> float | None:
+    """A float32 column gives 0.8299999833; the score that was written is 0.83."""
+    return None if value is None else round(value, 3)

@@ -1,0 +1,195 @@
+"""The only way to read a lake: DuckDB over the files of the commit log, closed to everything else.
+
+    with open_lake("calls.lake") as lake:
+        lake.sql("SELECT label, count(*) FROM active_emotions GROUP BY label")
+
+Views: recordings, utterances, words, emotions, active_emotions, calls, runs, commits. What a reader sees is one
+moment of the lake; open it again to see later commits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from mmer_ray.errors import LakeError, SourceError, UsageError
+from mmer_ray.lake.conversation import Conversation, conversation_of
+from mmer_ray.lake.ledger import Ledger, lake_ledger
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.views import connect
+from mmer_ray.tables import Row
+
+MAX_CANDIDATES = 10
+"""So many recordings are listed when a name fits several."""
+
+WAYS_TO_NAME = (
+    "recording_id = $name",
+    "uri = $name",
+    "ends_with(uri, '/' || $name)",
+    "starts_with(recording_id, $name) AND length($name) >= 4",
+    "parse_filename(uri, true) = $name",
+)
+"""How a recording may be named, the strictest first: the first way that finds any decides."""
+
+_EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(?:ANALYZE\b|\(\s*\w[\w\s,]*\))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """How often a code occurs among the recordings' newest rows."""
+
+    error_code: str
+    error_stage: str
+    num_recordings: int
+    claimed_s: float
+    example_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class LakeStatus:
+    """What `mmer status` prints."""
+
+    ledger: Ledger
+    runs: list[Row]
+    """Newest first; a killed run stays `started`."""
+    failures: list[FailureCount]
+    """Most frequent first."""
+    num_utterances: int
+    active_scorer: str | None
+
+
+class LakeReader:
+    """One moment of a lake, through bound parameters only. Safe to share between threads."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.address = lake.address
+        self._connection = connect(lake)
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._connection.close()
+
+    def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The answer to one reading statement (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN).
+
+        `parameters` fill `$name` in it. Raises `UsageError` for anything else and for what DuckDB refuses.
+        """
+        try:
+            _refuse_writing(self._connection, query)
+            answer: pa.Table = self._connection.cursor().sql(query, params=dict(parameters or {})).to_arrow_table()
+        except duckdb.Error as exc:
+            raise UsageError(f"the query cannot be answered: {exc}") from exc
+        return answer
+
+    def find_recording(self, name: str) -> Row:
+        """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
+        a bare file name points to. Raises `SourceError` where it fits none or several."""
+        parameters = {"name": name.removeprefix("./")}
+        for way in WAYS_TO_NAME:
+            query = f"SELECT * FROM recordings WHERE {way} ORDER BY is_copy, corpus, uri"  # noqa: S608
+            found = self._rows(query, parameters)
+            if len({row["recording_id"] for row in found}) > 1:
+                some = "\n".join(f"  {row['recording_id']}  {row['uri']}" for row in found[:MAX_CANDIDATES])
+                more = f"\n  and {len(found) - MAX_CANDIDATES} more" if len(found) > MAX_CANDIDATES else ""
+                raise SourceError(f"{name!r} names {len(found)} recordings; use one of these ids:\n{some}{more}")
+            if found:
+                return found[0]
+        raise SourceError(f"no recording in {self.address} is called {name!r}; `mmer query` on recordings lists them")
+
+    def conversation(self, recording_id: str) -> Conversation:
+        """Who spoke when, what was said and how it was felt, in one recording.
+
+        The feelings are the active scorer's, or the newest one's that has heard this recording.
+        Raises `SourceError` for an unknown id.
+        """
+        known = {"recording_id": recording_id}
+        recordings = self._rows("SELECT * FROM recordings WHERE recording_id = $recording_id ORDER BY is_copy", known)
+        if not recordings:
+            raise SourceError(
+                f"no recording in {self.address} has the id {recording_id!r}; `mmer show` takes names too"
+            )
+        ordered = "WHERE recording_id = $recording_id ORDER BY utterance_idx"
+        scorer = self._scorer_of(recording_id)
+        return conversation_of(
+            recording=recordings[0],
+            scorer=scorer,
+            utterances=self._rows(f"SELECT * FROM utterances {ordered}", known),  # noqa: S608
+            words=self._rows(f"SELECT * FROM words {ordered}, word_idx", known),  # noqa: S608
+            emotions=self._rows(
+                "SELECT * FROM emotions WHERE recording_id = $recording_id AND scorer = $scorer ORDER BY utterance_idx",
+                {**known, "scorer": scorer},
+            ),
+            calls=self._rows("SELECT * FROM calls WHERE recording_id = $recording_id", known),
+        )
+
+    def active_scorer(self) -> str | None:
+        """The emotion model whose answers views and summaries follow: the one that answered last."""
+        (row,) = self._rows("SELECT scorer FROM _active", {})
+        return None if row["scorer"] is None else str(row["scorer"])
+
+    def status(self) -> LakeStatus:
+        """Runs, ledger and failures by code."""
+        failures = """
+            SELECT error_code, error_stage, count(*) AS num_recordings,
+                   coalesce(sum(expected_ms), 0) / 1000 AS claimed_s, min(uri) AS example_uri
+            FROM recordings WHERE status = 'failed'
+            GROUP BY ALL ORDER BY num_recordings DESC, error_code, error_stage
+        """
+        (counted,) = self._rows("SELECT count(*) AS num_utterances FROM utterances", {})
+        return LakeStatus(
+            ledger=lake_ledger(self._connection.cursor()),
+            runs=self._rows("SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
+            failures=[FailureCount(**row) for row in self._rows(failures, {})],
+            num_utterances=counted["num_utterances"],
+            active_scorer=self.active_scorer(),
+        )
+
+    def _scorer_of(self, recording_id: str) -> str | None:
+        query = """
+            SELECT answer.scorer FROM emotions AS answer JOIN commits USING (commit_id)
+            WHERE recording_id = $recording_id
+            ORDER BY answer.scorer = (SELECT scorer FROM _active) DESC, sequence DESC LIMIT 1
+        """
+        found = self._rows(query, {"recording_id": recording_id})
+        return str(found[0]["scorer"]) if found else None
+
+    def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+        relation = self._connection.cursor().sql(query, params=dict(parameters))
+        return list(relation.to_arrow_table().to_pylist(maps_as_pydicts="strict"))
+
+
+@contextmanager
+def open_lake(address: str | Path, storage_options: Mapping[str, str] | None = None) -> Iterator[LakeReader]:
+    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none."""
+    lake = Lake(address, storage_options, to_read=True)
+    if not lake.exists:
+        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    reader = LakeReader(lake)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Let one reading statement pass. DuckDB's file restrictions stop reading elsewhere, but not writing to the
+    lake's own files, and EXPLAIN ANALYZE runs what it explains; so kinds of statements are listed, not guessed."""
+    kinds = _kinds(connection, query)
+    if kinds == ["EXPLAIN"]:
+        prefix = _EXPLAIN.match(query)
+        kinds = _kinds(connection, query[prefix.end() :]) if prefix else kinds
+    if len(kinds) != 1:
+        raise UsageError(f"a query is one statement, this has {len(kinds)}")
+    if kinds != ["SELECT"]:
+        raise UsageError(f"a lake is read-only here: {kinds[0]} is refused; use SELECT, WITH, DESCRIBE or EXPLAIN")
+
+
+def _kinds(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
+    return [statement.type.name for statement in connection.extract_statements(query)]
