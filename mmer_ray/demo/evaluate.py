@@ -25,43 +25,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmer_ray.demo.corpus import TrueCall, TrueTurn
+from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.records import Utterance
 
 DER_COLLAR_S = 0.25
-CLASSES = ("angry", "happy", "neutral", "sad")
-
-
-@dataclass(frozen=True, slots=True)
-class TruthTurn:
-    """One stretch of speech as it was synthesised."""
-
-    start_s: float
-    end_s: float
-    speaker: str
-    channel: int
-    text: str
-    label: str
-    """The feeling it was spoken with, one of `CLASSES`."""
-
-
-@dataclass(frozen=True, slots=True)
-class TruthCall:
-    """One call of the demo corpus."""
-
-    name: str
-    """File name, as in the uri's last part."""
-    apart: bool
-    """True when each channel holds one party (stereo)."""
-    turns: tuple[TruthTurn, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """What was said in a call and what was made of it."""
 
-    truth: TruthCall
+    truth: TrueCall
     utterances: tuple[Utterance, ...]
     """Empty when the call failed: all its words are deleted, all its turns missed."""
+
+    @property
+    def apart(self) -> bool:
+        """True when each channel holds one party (stereo)."""
+        return self.truth.channels > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +65,8 @@ def evaluate(calls: Sequence[Call]) -> Evaluation:
     return Evaluation(
         wer=word_error_rate(calls),
         num_reference_words=sum(len(words) for call in calls for words in _reference_streams(call).values()),
-        der=diarization_error_rate([call for call in calls if not call.truth.apart]),
-        speaker_confusion=speaker_confusion([call for call in calls if call.truth.apart]),
+        der=diarization_error_rate([call for call in calls if not call.apart]),
+        speaker_confusion=speaker_confusion([call for call in calls if call.apart]),
         emotion_ua=sum(recalls.values()) / len(recalls) if recalls else None,
         recall_by_label=recalls,
         num_turns=sum(len(call.truth.turns) for call in calls),
@@ -123,7 +105,7 @@ def diarization_error_rate(calls: Sequence[Call]) -> float | None:
 
     metric = DiarizationErrorRate(collar=DER_COLLAR_S, skip_overlap=False)
     for call in calls:
-        reference, hypothesis = Annotation(uri=call.truth.name), Annotation(uri=call.truth.name)
+        reference, hypothesis = Annotation(uri=call.truth.file), Annotation(uri=call.truth.file)
         for index, turn in enumerate(call.truth.turns):
             reference[Segment(turn.start_s, turn.end_s), index] = turn.speaker
         for index, one in enumerate(call.utterances):
@@ -149,18 +131,18 @@ def recall_by_label(calls: Sequence[Call]) -> dict[str, float]:
     total: dict[str, int] = defaultdict(int)
     for call in calls:
         for turn in call.truth.turns:
-            total[turn.label] += 1
-            right[turn.label] += label_during(call, turn) == turn.label
-    return {label: right[label] / total[label] for label in CLASSES if total[label]}
+            total[turn.feeling] += 1
+            right[turn.feeling] += label_during(call, turn) == turn.feeling
+    return {label: right[label] / total[label] for label in FEELINGS if total[label]}
 
 
-def label_during(call: Call, turn: TruthTurn) -> str | None:
+def label_during(call: Call, turn: TrueTurn) -> str | None:
     """The label with the most seconds of overlap with a turn; None when no labelled utterance meets it."""
     overlap_s: dict[str, float] = defaultdict(float)
     for one in call.utterances:
         label = next((emotion.label for emotion in one.emotions if emotion.label), None)
         seconds = min(one.end_s, turn.end_s) - max(one.start_s, turn.start_s)
-        if label and seconds > 0 and (one.channel == turn.channel or not call.truth.apart):
+        if label and seconds > 0 and (one.channel == turn.channel or not call.apart):
             overlap_s[label] += seconds
     return max(overlap_s, key=lambda label: overlap_s[label]) if overlap_s else None
 
@@ -169,14 +151,14 @@ def _reference_streams(call: Call) -> dict[int, list[str]]:
     """Channel (0 for a call on one channel) -> words said, in order of time."""
     streams: dict[int, list[str]] = defaultdict(list)
     for turn in sorted(call.truth.turns, key=lambda turn: turn.start_s):
-        streams[turn.channel if call.truth.apart else 0].extend(normalise(turn.text))
+        streams[turn.channel if call.apart else 0].extend(normalise(turn.text))
     return streams
 
 
 def _hypothesis_streams(call: Call) -> dict[int, list[str]]:
     streams: dict[int, list[str]] = defaultdict(list)
     for one in sorted(call.utterances, key=lambda utterance: utterance.start_s):
-        streams[one.channel if call.truth.apart else 0].extend(normalise(one.text))
+        streams[one.channel if call.apart else 0].extend(normalise(one.text))
     return streams
 
 

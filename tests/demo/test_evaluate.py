@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mmer_ray.demo.corpus import TrueCall, TrueTurn
 from mmer_ray.demo.evaluate import (
     Call,
-    TruthCall,
-    TruthTurn,
     diarization_error_rate,
     evaluate,
     label_during,
@@ -16,13 +15,20 @@ from mmer_ray.demo.evaluate import (
     speaker_confusion,
     word_error_rate,
 )
+from mmer_ray.demo.grammar import Feeling
 from mmer_ray.records import Emotion, Utterance
 
 
 def turn(
-    start_s: float, end_s: float, speaker: str = "agent", *, channel: int = 0, text: str = "", label: str = "neutral"
-) -> TruthTurn:
-    return TruthTurn(start_s, end_s, speaker, channel, text, label)
+    start_s: float,
+    end_s: float,
+    speaker: str = "agent",
+    *,
+    channel: int = 0,
+    text: str = "",
+    label: Feeling = "neutral",
+) -> TrueTurn:
+    return TrueTurn(start_s, end_s, channel, speaker, text, label)
 
 
 def said(
@@ -38,8 +44,9 @@ def said(
     return Utterance(start_s, end_s, channel=channel, speaker=speaker, text=text, emotions=emotions)
 
 
-def call(turns: list[TruthTurn], utterances: list[Utterance], *, apart: bool = False) -> Call:
-    return Call(TruthCall("call.opus", apart, tuple(turns)), tuple(utterances))
+def call(turns: list[TrueTurn], utterances: list[Utterance], *, apart: bool = False) -> Call:
+    channels = 2 if apart else 1
+    return Call(TrueCall("call.opus", channels, "clean", 60.0, tuple(turns)), tuple(utterances))
 
 
 def test_words_are_compared_without_case_and_marks() -> None:
