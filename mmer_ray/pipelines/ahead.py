@@ -20,7 +20,7 @@ MIN_ITEM_S = 0.1
 class Decodes(Protocol):
     """What the pipeline needs of a decoder."""
 
-    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]: ...
+    def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]: ...
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ class DecodeAhead:
         except AudioError as error:
             return self._put(Decoded(position, recording, error, perf_counter() - begun))
         finally:
-            items.close()
+            if isinstance(items, Generator):
+                items.close()
         return True
 
     def _put(self, decoded: Decoded) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
 from mmer_ray.stages.intervals import union
 
-MAX_CHUNK_S = 30.0
+MAX_CHUNK_S = 15.0
+"""As long as what the embedded transcriber was trained on; it reads longer stretches worse."""
 LOUDNESS_S = 0.25
 """A cut lies in the middle of the quietest stretch of this length: a pause where there is one."""
 LOUDNESS_STEP_S = 0.02

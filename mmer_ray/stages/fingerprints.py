@@ -10,12 +10,18 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from mmer_ray.audio import vad
+from mmer_ray.audio import decode, vad
 from mmer_ray.models.locate import digest, locate
 from mmer_ray.profiles import STAGES, Options, Profile
 
-VERSIONS: Mapping[str, int] = {"decode": 1, "diarize": 1, "transcribe": 1, "emotion": 1, "link": 1}
-"""Raise a stage's number when its code gives other answers for the same input, options and model."""
+VERSIONS: Mapping[str, str] = {
+    "decode": decode.VERSION,
+    "diarize": "1",
+    "transcribe": "1",
+    "emotion": "1",
+    "link": "1",
+}
+"""Raise a stage's version when its code gives other answers for the same input, options and model."""
 
 ONLY_COST: Mapping[str, frozenset[str]] = {
     "decode": frozenset({"stall_s", "max_memory_mb"}),

@@ -72,7 +72,7 @@ def test_new_weights_change_the_stage_that_reads_them_and_a_copy_elsewhere_does_
 
 def test_a_new_version_of_a_stage_changes_its_fingerprint(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprints(profile(models))
-    monkeypatch.setattr(module, "VERSIONS", {**module.VERSIONS, "link": 99})
+    monkeypatch.setattr(module, "VERSIONS", {**module.VERSIONS, "link": "another"})
     after = fingerprints(profile(models))
     assert {stage for stage in before if before[stage] != after[stage]} == {"link"}
 
