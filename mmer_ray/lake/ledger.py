@@ -85,13 +85,13 @@ class Ledger:
 
 def lake_ledger(connection: duckdb.DuckDBPyConnection) -> Ledger:
     """The ledger of the newest rows of all recordings."""
-    return _ledger(connection.execute(f"{SUMS} FROM recordings").fetchone())
+    return _ledger(connection.execute(f"{SUMS} FROM recordings"))
 
 
 def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, planned: Sequence[Recording]) -> Ledger:
     """The ledger of one job, from the rows that the lake holds now. A row that nobody planned unbalances it."""
     connection.register("planned", _planned_table(planned))
-    ledger = _ledger(connection.execute(SUMS + OF_A_RUN, {"run_id": run_id}).fetchone())
+    ledger = _ledger(connection.execute(SUMS + OF_A_RUN, {"run_id": run_id}))
     connection.unregister("planned")
     if ledger.num_planned > len(planned):
         raise LakeError(f"run {run_id} has {ledger.num_planned - len(planned)} recordings that it did not plan")
@@ -106,6 +106,7 @@ def _planned_table(planned: Sequence[Recording]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PLANNED)
 
 
-def _ledger(sums: tuple[int, ...] | None) -> Ledger:
-    assert sums is not None
+def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
+    # fetchall, since DuckDB 2.0 keeps a connection busy until the last row is fetched.
+    (sums,) = answer.fetchall()
     return Ledger(*sums)
