@@ -1,0 +1,38 @@
+"""The drill for crash isolation; `decoder_child.py` says how it is called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from fnmatch import fnmatchcase
+
+FAULTS_VARIABLE = "MMER_FAULTS"
+CHUNK_BYTES = 16 << 20
+
+
+def play_faults(uri: str) -> None:
+    """Do what `MMER_FAULTS` plans for a recording: nothing, as a rule."""
+    for plan in filter(None, os.environ.get(FAULTS_VARIABLE, "").split(",")):
+        kind, _, pattern = plan.partition("=")
+        if fnmatchcase(uri, pattern):
+            _FAULTS[kind.strip()]()
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(3600)
+
+
+def _eat_memory() -> None:
+    hoard = []
+    while True:
+        # Pages are asked for and not touched: the limit is met, the machine is not strained.
+        hoard.append(bytearray(CHUNK_BYTES))
+
+
+_FAULTS = {"crash": _crash, "hang": _hang, "memory": _eat_memory}

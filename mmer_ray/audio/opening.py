@@ -1,0 +1,218 @@
+"""Opening a recording without trusting its name: regular files inside their root only, and a hash of what was read."""
+
+# Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH112, PTH115, PTH116, PTH118, PTH120
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import IO, Any, Protocol
+
+from mmer_ray.buckets import find_object
+from mmer_ray.errors import AudioError, ErrorCode
+from mmer_ray.uris import is_remote, local_path
+
+HASH_CHUNK_BYTES = 1 << 20
+DIGEST_BYTES = 16
+
+_CODE_BY_ERRNO = {
+    errno.ENOENT: ErrorCode.NOT_FOUND,
+    errno.ENOTDIR: ErrorCode.NOT_FOUND,
+    errno.ENAMETOOLONG: ErrorCode.NOT_FOUND,
+    errno.ELOOP: ErrorCode.SYMLINK_LOOP,
+    errno.EACCES: ErrorCode.PERMISSION,
+    errno.EPERM: ErrorCode.PERMISSION,
+}
+
+
+class ByteSource(Protocol):
+    """Random access to the bytes of one recording."""
+
+    size_bytes: int
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes: ...
+
+    def changed(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+def open_source(uri: str, root: str, max_file_bytes: int) -> ByteSource:
+    """Open a recording by address. Raises `AudioError` for whatever is no readable regular file inside its root."""
+    source = RemoteBytes(uri, root) if is_remote(uri) else LocalBytes(uri, root)
+    if source.size_bytes > max_file_bytes:
+        source.close()
+        raise AudioError(ErrorCode.FILE_TOO_BIG, f"{source.size_bytes} bytes; at most {max_file_bytes} are read")
+    if source.size_bytes == 0:
+        source.close()
+        raise AudioError(ErrorCode.EMPTY_FILE, "the file has no bytes")
+    return source
+
+
+def os_failure(exc: OSError) -> AudioError:
+    """The system's refusal in our words; the path stays out of the message."""
+    code = _CODE_BY_ERRNO.get(exc.errno or 0, ErrorCode.IO_ERROR)
+    return AudioError(code, exc.strerror or type(exc).__name__)
+
+
+class LocalBytes:
+    """A local file, opened once links are resolved and found inside the root."""
+
+    def __init__(self, uri: str, root: str) -> None:
+        try:
+            path = local_path(uri)
+            self._path = path
+            self._fd = _open_guarded(path, local_path(root) if root else os.path.dirname(path))
+        except OSError as exc:
+            raise os_failure(exc) from exc
+        except ValueError as exc:
+            # An embedded NUL, or characters that no file name can hold.
+            raise AudioError(ErrorCode.NOT_FOUND, "no file can have this name") from exc
+        self._opened = os.fstat(self._fd)
+        self.size_bytes = self._opened.st_size
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes:
+        return os.pread(self._fd, num_bytes, offset)
+
+    def changed(self) -> bool:
+        """Whether the open file was written to, or its name now leads to another file."""
+        try:
+            named = os.stat(self._path)
+        except OSError:
+            return True
+        return _mark(os.fstat(self._fd)) != _mark(self._opened) or _mark(named) != _mark(self._opened)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _open_guarded(path: bytes, root: bytes) -> int:
+    # The kind of the file is asked before its place: a link to a device is no file, wherever the device lies.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise AudioError(ErrorCode.NOT_A_FILE, "not a regular file")
+    resolved, resolved_root = os.path.realpath(path, strict=True), os.path.realpath(root, strict=True)
+    if os.path.commonpath([resolved, resolved_root]) != resolved_root:
+        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the file lies outside its root once links are resolved")
+    # O_NONBLOCK: a FIFO put in the file's place meanwhile must not hang the open.
+    fd = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise AudioError(ErrorCode.NOT_A_FILE, "not a regular file")
+        _refuse_moved(fd, resolved)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _refuse_moved(fd: int, resolved: bytes) -> None:
+    """A folder on the way may have been swapped for a link between resolving and opening; Linux can tell."""
+    own_fds = b"/proc/self/fd"
+    if os.path.isdir(own_fds) and os.readlink(os.path.join(own_fds, str(fd).encode())) != resolved:
+        raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file was moved while it was opened")
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class RemoteBytes:
+    """An object in a bucket, read by ranges."""
+
+    def __init__(self, uri: str, root: str) -> None:
+        if root and not uri.startswith(root):
+            raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix")
+        self._found = find_object(uri)
+        if not self._found.exists:
+            raise AudioError(ErrorCode.NOT_FOUND, "no such object")
+        try:
+            self._file: IO[bytes] = self._found.open()
+        except OSError as exc:
+            raise os_failure(exc) from exc
+        self.size_bytes = self._found.size_bytes
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(num_bytes)
+
+    def changed(self) -> bool:
+        return find_object(self._found.uri) != self._found
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class HashedView(io.RawIOBase):
+    """What the demuxer reads: the source from `start` on, hashed on the way where it is read in order.
+
+    The digest covers the whole source, `start` included, however the demuxer jumped about.
+    """
+
+    def __init__(self, source: ByteSource, key: bytes, pulse: Callable[[], None]) -> None:
+        self._source = source
+        self._pulse = pulse
+        self._hash: Any = hashlib.blake2b(digest_size=DIGEST_BYTES, key=key)
+        self._num_hashed = 0
+        self._position = 0
+        self.start = 0
+        self.failure: AudioError | None = None
+        """The read error that the demuxer has swallowed, if any."""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._position, self._source.size_bytes - self.start)[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        offset = self.start + self._position
+        data = self.read_at(offset, self._source.size_bytes - offset if size < 0 else size)
+        self._position += len(data)
+        return data
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes:
+        """Bytes of the source, counted from its beginning, whatever `start` is."""
+        self._pulse()
+        # A file that grows while it is read must not be followed beyond the size that was checked.
+        wanted = max(0, min(num_bytes, self._source.size_bytes - offset))
+        try:
+            data = self._source.read_at(offset, wanted) if wanted else b""
+        except OSError as exc:
+            self.failure = os_failure(exc)
+            raise
+        ahead = self._num_hashed - offset
+        if 0 <= ahead < len(data):
+            self._hash.update(memoryview(data)[ahead:])
+            self._num_hashed = offset + len(data)
+        return data
+
+    def digest(self) -> str:
+        """32 hex digits over all bytes, reading those that were passed over."""
+        while self._num_hashed < self._source.size_bytes:
+            if not self.read_at(self._num_hashed, HASH_CHUNK_BYTES):
+                raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file became shorter while it was read")
+        return str(self._hash.hexdigest())
+
+    def changed(self) -> bool:
+        """Whether the recording is another one than when it was opened."""
+        return self._source.changed()
+
+    @property
+    def size_bytes(self) -> int:
+        return self._source.size_bytes

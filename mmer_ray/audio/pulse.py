@@ -1,0 +1,68 @@
+"""Signs of life, and the bounds on a child that gives none."""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+BEAT_S = 1.0
+CPU_BASE_S = 60
+"""CPU seconds that any recording may take: ten times what hashing the largest file needs."""
+CPU_PER_DECODED_S = 0.01
+"""And so many for every second decoded: a tenth of the speed of the slowest real format on a slow core. The bound
+follows what was decoded, not what the header claims, and CPU time, so that a busy host fails nothing."""
+CPU_STEP_S = 10
+ALARM_SLACK_S = 10.0
+
+
+class Pulse:
+    """Call it wherever work makes progress. It beats to the parent about once a second and moves the limits on.
+
+    The limits are the kernel's, so they hold while C code does not return: RLIMIT_CPU ends the process by SIGXCPU, and
+    an alarm by SIGALRM when no pulse came for longer than the parent would have waited (it may be gone).
+    """
+
+    def __init__(self, stall_s: float, beat: Callable[[float], None]) -> None:
+        self._beat = beat
+        self._alarm_s = 2 * stall_s + ALARM_SLACK_S
+        self._last_beat = time.monotonic()
+        self._cpu_start_s = math.ceil(time.process_time())
+        self._cpu_limit_s = 0
+        self.decoded_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._move_limits()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.rest()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last_beat >= BEAT_S:
+            self._last_beat = now
+            self.rest()
+            self._beat(self.decoded_s)
+            self._move_limits()
+
+    def rest(self) -> None:
+        """Stop the alarm: what comes next waits for the parent, which may take its time."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def resume(self) -> None:
+        self._last_beat = time.monotonic()
+        self._move_limits()
+
+    def _move_limits(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._alarm_s)
+        limit_s = self._cpu_start_s + CPU_BASE_S + int(self.decoded_s * CPU_PER_DECODED_S)
+        if limit_s >= self._cpu_limit_s + CPU_STEP_S:
+            self._cpu_limit_s = limit_s
+            resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))

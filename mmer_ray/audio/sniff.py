@@ -1,0 +1,153 @@
+"""Telling what a file is from its first bytes: an allow-list of audio containers.
+
+The name of a file is never asked, except to say that it does not fit. Formats that name other files or hosts
+(playlists, concat scripts, session descriptions) are refused by name: FFmpeg would follow them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mmer_ray.audio.mpeg import audio_frames_at
+from mmer_ray.errors import AudioError, ErrorCode
+
+ReadAt = Callable[[int, int], bytes]
+
+HEAD_BYTES = 4096
+MAX_LEADING_ZEROS_BYTES = 1 << 20
+"""Zeros in front of the first MPEG frame that are skipped; cut-off uploads and recorders leave some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    """What the bytes are."""
+
+    container: str
+    demuxer: str
+    """FFmpeg's name for the demuxer that is forced."""
+    start: int = 0
+    """Bytes in front of the container: an ID3 tag, zeros."""
+
+
+_EXTENSIONS = {
+    "wav": {"wav", "wave", "bwf", "rf64"},
+    "w64": {"w64"},
+    "flac": {"flac"},
+    "ogg": {"ogg", "oga", "ogv", "opus", "spx"},
+    "mp3": {"mp3", "mp2", "mpga", "mpa"},
+    "aac": {"aac", "adts"},
+    "mov": {"m4a", "m4b", "mp4", "m4v", "mov", "3gp", "3g2", "aac", "alac"},
+    "matroska": {"webm", "mkv", "mka", "weba"},
+    "amr": {"amr", "awb", "3gp"},
+    "aiff": {"aif", "aiff", "aifc"},
+    "caf": {"caf"},
+    "au": {"au", "snd"},
+    "asf": {"wma", "wmv", "asf"},
+    "avi": {"avi"},
+    "wavpack": {"wv"},
+    "ape": {"ape"},
+    "tta": {"tta"},
+    "flv": {"flv"},
+    "mpeg": {"mpg", "mpeg", "vob"},
+    "mpegts": {"ts", "mts", "m2ts"},
+    "ac3": {"ac3"},
+    "voc": {"voc"},
+    "sphere": {"sph", "nist", "wav"},
+}
+_DEMUXERS = {"sphere": "nistsphere", "wavpack": "wv"}
+AUDIO_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
+
+_PREFIXES = (
+    (b"fLaC", "flac"),
+    (b"OggS", "ogg"),
+    (b"\x1a\x45\xdf\xa3", "matroska"),
+    (b"#!AMR\n", "amr"),
+    (b"#!AMR-WB\n", "amr"),
+    (b"caff", "caf"),
+    (b".snd", "au"),
+    (b"riff\x2e\x91\xcf\x11", "w64"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    (b"wvpk", "wavpack"),
+    (b"MAC ", "ape"),
+    (b"TTA1", "tta"),
+    (b"FLV\x01", "flv"),
+    (b"\x00\x00\x01\xba", "mpeg"),
+    (b"\x0b\x77", "ac3"),
+    (b"Creative Voice File\x1a", "voc"),
+    (b"NIST_1A\n", "sphere"),
+)
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM")
+_FOLLOWED = (b"#extm3u", b"ffconcat", b"[playlist]", b"<asx", b"<smil", b"#ext-x-")
+_RIFF_IDS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+_MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+
+
+def sniff(read_at: ReadAt, size_bytes: int) -> Sniffed:
+    """The container in these bytes. Raises `AudioError`: `forbidden_format`, `no_audio_stream` for pictures,
+    `corrupt_header` for a tag that runs past the end, else `unrecognised`."""
+    start = _after_id3(read_at, size_bytes)
+    head = read_at(start, HEAD_BYTES)
+    _refuse_followed(head)
+    container = _by_prefix(head)
+    if container is None and head[:1] == b"\x00":
+        start = _after_zeros(read_at, start)
+        head = read_at(start, HEAD_BYTES)
+    if container is None:
+        container = audio_frames_at(read_at, start)
+    if container is None and head.startswith(_PICTURES[:4]):
+        raise AudioError(ErrorCode.NO_AUDIO_STREAM, "the file is a picture")
+    if container is None:
+        raise AudioError(ErrorCode.UNRECOGNISED, f"no audio format begins with the bytes {head[:8].hex(' ')}")
+    return Sniffed(container, _DEMUXERS.get(container, container), start)
+
+
+def mislabelled(name: str, container: str) -> bool:
+    """Whether a file's extension belongs to other formats than the one found inside."""
+    extension = PurePosixPath(name).suffix.lower().lstrip(".")
+    return extension in AUDIO_EXTENSIONS and extension not in _EXTENSIONS[container]
+
+
+def _by_prefix(head: bytes) -> str | None:
+    for prefix, container in _PREFIXES:
+        if head.startswith(prefix):
+            return container
+    if head[:4] in _RIFF_IDS and len(head) >= 12:
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    if head[4:8] in _MOV_ATOMS:
+        return "mov"
+    # Transport streams have no signature but a sync byte at the start of every 188-byte packet.
+    if len(head) > 188 * 4 and all(head[i] == 0x47 for i in range(0, 188 * 5, 188) if i < len(head)):
+        return "mpegts"
+    return None
+
+
+def _refuse_followed(head: bytes) -> None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    is_session = text.startswith(b"v=0") and b"\no=" in text
+    is_dash = text.startswith(b"<") and b"<mpd" in text
+    if text.startswith(_FOLLOWED) or is_session or is_dash:
+        raise AudioError(ErrorCode.FORBIDDEN_FORMAT, "playlists and scripts that name other files are not followed")
+
+
+def _after_id3(read_at: ReadAt, size_bytes: int) -> int:
+    """Where the audio begins behind ID3v2 tags; some files have two."""
+    start = 0
+    while (tag := read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
+        tag_bytes = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+        start += 10 + tag_bytes + (10 if tag[5] & 0x10 else 0)
+        if start >= size_bytes:
+            raise AudioError(ErrorCode.CORRUPT_HEADER, f"an ID3 tag of {tag_bytes} bytes runs past the end of the file")
+    return start
+
+
+def _after_zeros(read_at: ReadAt, start: int) -> int:
+    for offset in range(start, start + MAX_LEADING_ZEROS_BYTES, HEAD_BYTES):
+        block = read_at(offset, HEAD_BYTES)
+        stripped = block.lstrip(b"\x00")
+        if stripped or not block:
+            return offset + len(block) - len(stripped)
+    return start
