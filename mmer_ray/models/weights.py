@@ -21,7 +21,8 @@ Config = TypeVar("Config")
 
 def write_folder(folder: Path, model: nn.Module, config: object, *, dtype: torch.dtype = torch.float16) -> None:
     """Write `model.safetensors` (floating-point tensors as `dtype`) and `config.json` (a dataclass's fields)."""
-    assert is_dataclass(config) and not isinstance(config, type)
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / WEIGHTS_NAME)

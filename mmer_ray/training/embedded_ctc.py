@@ -16,6 +16,7 @@ from mmer_ray.models.ctc.model import CtcModel, greedy_texts
 from mmer_ray.models.ctc.vocabulary import to_symbols
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.training.mixtures import Example, Mixer, MixtureRecipe, Spoken, cut_batches
+from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.schedule import Clock, Schedule
 from mmer_ray.training.synthetic import read_manifest, read_speech
 from mmer_ray.training.word_error import word_error_rate
@@ -39,7 +40,8 @@ class CtcTraining:
     minutes_between_checks: float = 5.0
     num_check_utterances: int = 150
     seed: int = 1
-    num_threads: int = 2
+    num_threads: int = 1
+    """More gain little at this size, and a second core is needed to mix speech."""
 
 
 def train_ctc(cache: Path, target: Path, recipe: CtcTraining, log: Log) -> None:
@@ -52,7 +54,7 @@ def train_ctc(cache: Path, target: Path, recipe: CtcTraining, log: Log) -> None:
     trainer = _Trainer(ctc.CtcModel(ctc.SIZES[recipe.size]), recipe, cache / "ctc_resume.pt")
     mixer = Mixer(load_spoken(cache, "train"), MixtureRecipe(), np.random.default_rng(recipe.seed + trainer.num_steps))
     checks = check_sets(load_spoken(cache, "validation")[: recipe.num_check_utterances])
-    trainer.run(mixer.batches(recipe.batch_s), checks, log)
+    trainer.run(prefetch(mixer.batches(recipe.batch_s)), checks, log)
     ctc.save(trainer.model, target)
     for name, examples in check_sets(load_spoken(cache, "validation")).items():
         log(f"final WER, {name}, {len(examples)} examples: {evaluate(ctc.load(target), examples):.4f}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class MixtureRecipe:
     max_s: float = 15.0
     clean: float = 0.35
     """Share of examples that keep nothing of the recording chain but a faint hiss."""
-    conditions: Conditions = Conditions()
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 class Mixer:
@@ -77,7 +77,8 @@ class Mixer:
             pieces += [part.samples.astype(np.float32) / 32_768, _silence(self.rng.uniform(*self.recipe.gap_range_s))]
         pieces[-1] = _silence(self.rng.uniform(*self.recipe.edge_range_s))
         conditions = CLEAN if self.rng.random() < self.recipe.clean else self.recipe.conditions
-        others = [self.utterances[i].samples.astype(np.float32) for i in self.rng.integers(len(self.utterances), size=4)]
+        neighbours = self.rng.integers(len(self.utterances), size=4)
+        others = [self.utterances[index].samples.astype(np.float32) for index in neighbours]
         samples = augment(np.concatenate(pieces), self.rng, conditions, others)
         return Example(normalise(samples), " ".join(part.text for part in parts))
 
@@ -86,10 +87,8 @@ class Mixer:
         parts = [self.utterances[self._next()]]
         one_speaker = self.rng.random() < self.recipe.same_speaker
         while len(parts) < wanted:
-            if one_speaker:
-                index = int(self.rng.choice(self._by_speaker[parts[0].speaker]))
-            else:
-                index = self._next()
+            same = self._by_speaker[parts[0].speaker]
+            index = int(self.rng.choice(same)) if one_speaker else self._next()
             parts.append(self.utterances[index])
             if sum(len(part.samples) for part in parts) > self.recipe.max_s * SAMPLE_RATE_HZ:
                 return parts[:-1]

@@ -13,10 +13,10 @@ from mmer_ray.models.ctc.vocabulary import SYMBOLS
 class CtcConfig:
     """Everything that fixes the shape of a `CtcModel`."""
 
-    conv_channels: tuple[int, ...] = (64, 128, 192, 256, 256)
+    conv_channels: tuple[int, ...] = (64, 128, 192, 192, 192)
     """Channels of each strided convolution; the first is followed by the masked group norm."""
-    conv_kernels: tuple[int, ...] = (10, 8, 8, 4, 4)
-    conv_strides: tuple[int, ...] = (5, 4, 4, 2, 2)
+    conv_kernels: tuple[int, ...] = (16, 10, 4, 4, 4)
+    conv_strides: tuple[int, ...] = (8, 5, 2, 2, 2)
     """Their product is the samples per frame: 320, that is 20 ms."""
     hidden_size: int = 192
     num_layers: int = 4
