@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmer_ray.audio.mpeg import mpeg_frame
+from mmer_ray.audio.ogg import chain_starts, is_cut_off
 from mmer_ray.audio.sniff import ReadAt, Sniffed
 from mmer_ray.audio.wav import read_wav
 from mmer_ray.errors import AudioError, ErrorCode
@@ -22,8 +23,6 @@ MIN_FLAC_FRAME_BYTES = 10
 """Sync, header, one constant subframe, CRCs: no FLAC frame is smaller."""
 MIN_BYTES_PER_S = 0.5
 """A claim of more seconds than this allows is no claim; the leanest real file, FLAC of silence at 4 kHz, has 0.7."""
-OGG_TAIL_BYTES = 1 << 17
-"""Two pages of the largest size (65,307 bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Claims:
     """Of the decoded samples, FLAC only."""
     bits: int = 0
     """Bits per sample, FLAC only."""
+    chain: tuple[int, ...] = ()
+    """Offsets of the streams that follow each other in the file, Ogg only."""
 
 
 def check_limits(rate_hz: int, channels: int) -> None:
@@ -138,13 +139,8 @@ def _mp3(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
 
 
 def _ogg(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
-    """Ogg says nothing in front; its last page must be whole and marked as the end of the stream."""
-    tail = read_at(max(start, size_bytes - OGG_TAIL_BYTES), OGG_TAIL_BYTES)
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return Claims(is_truncated=True)
-    is_whole = len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return Claims(is_truncated=not (is_whole and page[5] & 4))
+    starts = chain_starts(read_at, size_bytes, start)
+    return Claims(is_truncated=is_cut_off(read_at, size_bytes, start), chain=tuple(starts))
 
 
 _READERS: dict[str, Callable[[ReadAt, int, int], Claims]] = {

@@ -148,9 +148,9 @@ class RemoteBytes:
 
 
 class HashedView(io.RawIOBase):
-    """What the demuxer reads: the source from `start` on, hashed on the way where it is read in order.
+    """What the demuxer reads: a stretch of the source, hashed on the way where it is read in order.
 
-    The digest covers the whole source, `start` included, however the demuxer jumped about.
+    The digest covers the whole source, however the demuxer jumped about.
     """
 
     def __init__(self, source: ByteSource, key: bytes, pulse: Callable[[], None]) -> None:
@@ -159,9 +159,13 @@ class HashedView(io.RawIOBase):
         self._hash: Any = hashlib.blake2b(digest_size=DIGEST_BYTES, key=key)
         self._num_hashed = 0
         self._position = 0
-        self.start = 0
+        self._start, self._end = 0, source.size_bytes
         self.failure: AudioError | None = None
         """The read error that the demuxer has swallowed, if any."""
+
+    def show(self, start: int, end: int) -> None:
+        """Let the demuxer see the bytes from `start` to `end` only, and go to their beginning."""
+        self._start, self._end, self._position = start, end, 0
 
     def readable(self) -> bool:
         return True
@@ -176,18 +180,19 @@ class HashedView(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = (0, self._position, self._source.size_bytes - self.start)[whence]
+        base = (0, self._position, self._end - self._start)[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        offset = self.start + self._position
-        data = self.read_at(offset, self._source.size_bytes - offset if size < 0 else size)
+        offset = self._start + self._position
+        left = max(0, self._end - offset)
+        data = self.read_at(offset, left if size < 0 else min(size, left))
         self._position += len(data)
         return data
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        """Bytes of the source, counted from its beginning, whatever `start` is."""
+        """Bytes of the source, counted from its beginning, whatever is shown."""
         self._pulse()
         # A file that grows while it is read must not be followed beyond the size that was checked.
         wanted = max(0, min(num_bytes, self._source.size_bytes - offset))

@@ -87,12 +87,12 @@ _MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 def sniff(read_at: ReadAt, size_bytes: int) -> Sniffed:
     """The container in these bytes. Raises `AudioError`: `forbidden_format`, `no_audio_stream` for pictures,
     `corrupt_header` for a tag that runs past the end, else `unrecognised`."""
-    start = _after_id3(read_at, size_bytes)
+    start = _after_id3(read_at, size_bytes, 0)
     head = read_at(start, HEAD_BYTES)
     _refuse_followed(head)
     container = _by_prefix(head)
     if container is None and head[:1] == b"\x00":
-        start = _after_zeros(read_at, start)
+        start = _after_id3(read_at, size_bytes, _after_zeros(read_at, start))
         head = read_at(start, HEAD_BYTES)
     if container is None:
         container = audio_frames_at(read_at, start)
@@ -133,9 +133,8 @@ def _refuse_followed(head: bytes) -> None:
         raise AudioError(ErrorCode.FORBIDDEN_FORMAT, "playlists and scripts that name other files are not followed")
 
 
-def _after_id3(read_at: ReadAt, size_bytes: int) -> int:
-    """Where the audio begins behind ID3v2 tags; some files have two."""
-    start = 0
+def _after_id3(read_at: ReadAt, size_bytes: int, start: int) -> int:
+    """Where the audio begins behind the ID3v2 tags that stand at `start`; some files have two."""
     while (tag := read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
         tag_bytes = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
         start += 10 + tag_bytes + (10 if tag[5] & 0x10 else 0)

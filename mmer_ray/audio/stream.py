@@ -42,17 +42,17 @@ class Limits:
 
 
 class AudioStream:
-    """The first audio track of a file. Iterate `blocks` to the end, then read the facts."""
+    """The first audio track of a file, or of each stream of a chain. Iterate `blocks`, then read the facts."""
 
     def __init__(self, view: HashedView, sniffed: Sniffed, claims: Claims, limits: Limits) -> None:
         self._view, self._sniffed, self._claims, self._limits = view, sniffed, claims, limits
-        view.start = sniffed.start
-        view.seek(0)
-        self._container = _open(view, sniffed.demuxer)
+        starts = claims.chain or (sniffed.start,)
+        self._links = list(zip(starts, (*starts[1:], view.size_bytes), strict=True))
+        self._container = self._open_link(0)
         try:
             self._track = self._first_track()
             context = self._track.codec_context
-            self.codec = str(context.name)
+            self.codec = str(context.codec.canonical_name)
             self.rate_hz, self.num_channels = int(context.sample_rate or 0), int(context.layout.nb_channels)
             check_limits(self.rate_hz, self.num_channels)
             self.claimed_s = self._claimed_s()
@@ -66,6 +66,7 @@ class AudioStream:
         self.decoded_s = 0.0
         self._num_values = 0
         self._num_errors = 0
+        self._num_tracks = 0
         self._end_s = 0.0
         self._converter: Converter | None = None
 
@@ -74,6 +75,21 @@ class AudioStream:
 
     def blocks(self, pulse: Callable[[], None]) -> Iterator[Samples]:
         """Yield int16 samples at 16 kHz, shape (num_out_channels, num_samples), a second or less at a time."""
+        self._num_tracks = len(self._container.streams.audio)
+        yield from self._link_blocks(pulse)
+        for index in range(1, len(self._links)):
+            try:
+                self._container.close()
+                self._container = self._open_link(index)
+                self._track = self._first_track()
+            except AudioError:
+                self._num_errors += 1
+                continue
+            yield from self._link_blocks(pulse)
+        yield from self._finished()
+        self._conclude()
+
+    def _link_blocks(self, pulse: Callable[[], None]) -> Iterator[Samples]:
         last_frame, last_pts = None, None
         for packet in self._packets():
             pulse()
@@ -82,8 +98,10 @@ class AudioStream:
                 yield from self._convert(frame)
         if last_frame is not None and last_pts is not None and last_frame.time_base and last_frame.sample_rate:
             self._end_s = float(last_pts * last_frame.time_base) + last_frame.samples / last_frame.sample_rate
-        yield from self._finished()
-        self._conclude()
+
+    def _open_link(self, index: int) -> Any:
+        self._view.show(*self._links[index])
+        return _open(self._view, self._sniffed.demuxer)
 
     def _first_track(self) -> Any:
         tracks = self._container.streams.audio
@@ -98,7 +116,7 @@ class AudioStream:
     def _claimed_s(self) -> float | None:
         if self._claims.duration_s is not None or self._claims.is_impossible:
             return self._claims.duration_s
-        if self._sniffed.container in ESTIMATING_CONTAINERS:
+        if self._sniffed.container in ESTIMATING_CONTAINERS or len(self._links) > 1:
             return None
         claimed_s = None
         if self._track.duration is not None and self._track.time_base is not None:
@@ -180,7 +198,7 @@ class AudioStream:
             Flag.DECODE_WARN: self._num_errors > 0,
             Flag.TRUNCATED: self._claims.is_truncated or self._ends_early(),
             Flag.HEADER_FIXED: self._claims.is_impossible,
-            Flag.MULTI_TRACK: len(self._container.streams.audio) > 1,
+            Flag.MULTI_TRACK: self._num_tracks > 1,
             Flag.DOWNMIXED: self.num_channels > 2,
         }
         self.flags |= {flag for flag, holds in found.items() if holds}
