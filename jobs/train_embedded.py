@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
+from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
 from mmer_ray.training.embedded_mmer import MmerRecipe, train_mmer
 from mmer_ray.training.synthetic import SyntheticSet, synthesise
 
 ASSETS = Path(__file__).parents[1] / "mmer_ray" / "assets"
-STAGES = ("synth", "ctc", "mmer")
-DEFAULT_MINUTES = {"ctc": 45.0, "mmer": 20.0}
+STAGES = ("synth", "ctc", "speaker", "mmer")
+DEFAULT_MINUTES = {"ctc": 45.0, "speaker": 10.0, "mmer": 20.0}
 
 
 def main() -> None:
@@ -36,6 +37,8 @@ def run_stage(stage: str, cache: Path, assets: Path, minutes: float) -> None:
         synthesise(cache, SyntheticSet())
     elif stage == "ctc":
         train_ctc(cache, assets / "ctc", CtcTraining(minutes=minutes), log)
+    elif stage == "speaker":
+        train_speaker(cache, assets / "speaker", SpeakerTraining(minutes=minutes), log)
     elif stage == "mmer":
         train_mmer(cache, assets / "ctc", assets / "mmer", MmerRecipe(minutes=minutes), log)
 

@@ -28,7 +28,7 @@ Samples = NDArray[np.float32]
 def add_at_snr(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     """Add noise of the same length so that the power ratio is `snr_db`."""
     ratio = np.mean(samples**2) / (np.mean(noise**2) + 1e-12)
-    return (samples + noise * np.sqrt(ratio) * 10 ** (-snr_db / 20)).astype(np.float32)
+    return np.asarray(samples + noise * np.sqrt(ratio) * 10 ** (-snr_db / 20), np.float32)
 
 
 def white_noise(num_samples: int, rng: np.random.Generator) -> Samples:
@@ -47,7 +47,7 @@ def babble(num_samples: int, rng: np.random.Generator, others: Sequence[Samples]
     """Mix a few other utterances, each repeated as often as needed from a random start."""
     mixed = np.zeros(num_samples, np.float32)
     for _ in range(BABBLE_VOICES):
-        voice = others[rng.integers(len(others))]
+        voice = others[int(rng.integers(len(others)))]
         level = np.sqrt(np.mean(voice**2)) + 1e-6
         mixed += np.resize(np.roll(voice, int(rng.integers(len(voice)))), num_samples) / level
     return mixed
@@ -55,7 +55,7 @@ def babble(num_samples: int, rng: np.random.Generator, others: Sequence[Samples]
 
 def telephone(samples: Samples) -> Samples:
     """Narrow to the telephone band at 8 kHz with eight-bit mu-law, and back."""
-    narrow = signal.resample_poly(samples, TELEPHONE_RATE_HZ, SAMPLE_RATE_HZ)
+    narrow: NDArray[np.float64] = signal.resample_poly(samples.astype(np.float64), TELEPHONE_RATE_HZ, SAMPLE_RATE_HZ)
     sos = signal.butter(4, TELEPHONE_BAND_HZ, "bandpass", fs=TELEPHONE_RATE_HZ, output="sos")
     narrow = signal.sosfilt(sos, narrow)
     peak = float(np.abs(narrow).max(initial=1e-6)) / 0.9

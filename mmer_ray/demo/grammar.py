@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Feeling = Literal["angry", "happy", "neutral", "sad"]
 Role = Literal["agent", "customer", "short"]
@@ -58,7 +58,7 @@ def draw_sentence(rng: random.Random, role: Role, feeling: Feeling, split: Split
     """
     for _ in range(MAX_TRIES):
         is_free = role == "short" or rng.random() < free_share
-        template = rng.choice(_templates(role, "free" if is_free else feeling))
+        template = rng.choice(_lines(role, "free" if is_free else feeling))
         spoken = _fill(rng, template)
         text = words_of(spoken)
         if split_of(text) == split:
@@ -80,10 +80,6 @@ def _fill(rng: random.Random, template: str) -> str:
     return template
 
 
-def _templates(role: Role, key: str) -> list[str]:
-    return _lines(role, key)
-
-
 def _lines(role: str, key: str) -> list[str]:
     lines: list[str] = _grammar()[role][key].get("lines", [])
     return lines
@@ -96,6 +92,6 @@ def _slots() -> dict[str, list[str]]:
 
 
 @cache
-def _grammar() -> dict[str, dict[str, dict[str, list[str]]]]:
+def _grammar() -> dict[str, dict[str, Any]]:
     file = resources.files("mmer_ray.demo") / "sentences.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))

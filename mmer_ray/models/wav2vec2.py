@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 SAMPLE_RATE_HZ = 16_000
@@ -88,12 +89,15 @@ def encode(
 
     Takes samples, float32, shape (B, S), at 16 kHz and true lengths, int64, shape (B,). Returns frames, float,
     shape (B, T, H), and true frame counts, int64, shape (B,). `masked=False` is the published, unmasked behaviour
-    (statistics over the padding, no attention mask), kept for parity alone. In training mode the backbone's own
+    (statistics over the padding, no attention mask), kept for parity alone. Speech shorter than `min_samples` has
+    zero true frames; T is never zero. In training mode the backbone's own
     SpecAugment settings apply.
     """
     num_frames_B = num_frames(num_samples_B, backbone.config)
     if not masked:
         return backbone(samples_BS).last_hidden_state, num_frames_B
+    missing = max(0, min_samples(backbone.config) - samples_BS.shape[1])
+    samples_BS = functional.pad(samples_BS, (0, missing))
     hidden_BTC = _convolve(backbone, samples_BS, num_samples_B).transpose(1, 2)
     hidden_BTH, _ = backbone.feature_projection(hidden_BTC)
     mask_BT = frame_mask(num_frames_B, hidden_BTH.shape[1])

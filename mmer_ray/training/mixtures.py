@@ -72,9 +72,9 @@ class Mixer:
         """Draw one example."""
         parts = self._draw_parts()
         silence = self.rng.uniform(*self.recipe.edge_range_s)
-        pieces = [_silence(silence)]
+        pieces: list[Samples] = [_silence(silence)]
         for part in parts:
-            pieces += [part.samples.astype(np.float32) / 32_768, _silence(self.rng.uniform(*self.recipe.gap_range_s))]
+            pieces += [as_float(part.samples), _silence(self.rng.uniform(*self.recipe.gap_range_s))]
         pieces[-1] = _silence(self.rng.uniform(*self.recipe.edge_range_s))
         conditions = CLEAN if self.rng.random() < self.recipe.clean else self.recipe.conditions
         neighbours = self.rng.integers(len(self.utterances), size=4)
@@ -116,6 +116,11 @@ def cut_batches(examples: Sequence[Example], batch_s: float) -> list[list[Exampl
             batches.append([])
         batches[-1].append(example)
     return batches
+
+
+def as_float(samples: NDArray[np.int16]) -> Samples:
+    """Scale int16 samples to [-1, 1): shape (num_samples,) in and out."""
+    return samples.astype(np.float32) / np.float32(32_768)
 
 
 def _silence(seconds: float) -> Samples:

@@ -34,9 +34,7 @@ class CtcConfig:
 
 _EMBEDDED = CtcConfig()
 SIZES: dict[str, CtcConfig] = {
-    "test": replace(
-        _EMBEDDED, conv_channels=(16, 16, 16, 32, 32), hidden_size=32, num_layers=1, feed_forward_size=64
-    ),
+    "test": replace(_EMBEDDED, conv_channels=(16, 16, 16, 32, 32), hidden_size=32, num_layers=1, feed_forward_size=64),
     "tiny": _EMBEDDED,
 }
 """`tiny` is the embedded model, `test` a random one for quick tests."""
@@ -49,7 +47,6 @@ def backbone_config(config: CtcConfig) -> Wav2Vec2Config:
         conv_kernel=list(config.conv_kernels),
         conv_stride=list(config.conv_strides),
         conv_bias=False,
-        num_feat_extract_layers=len(config.conv_channels),
         feat_extract_norm="group",
         do_stable_layer_norm=False,
         hidden_size=config.hidden_size,
