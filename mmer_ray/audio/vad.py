@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmer_ray.audio.pcm import to_float
 from mmer_ray.errors import PreflightError
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
@@ -80,7 +81,7 @@ class Vad:
         if num_frames == 0:
             return np.empty(0, dtype=np.float32)
         padded = np.zeros(CONTEXT_SAMPLES + num_frames * FRAME_SAMPLES, dtype=np.float32)
-        padded[CONTEXT_SAMPLES : CONTEXT_SAMPLES + len(samples)] = samples / np.float32(2**15)
+        padded[CONTEXT_SAMPLES : CONTEXT_SAMPLES + len(samples)] = to_float(samples)
         frames = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT_SAMPLES + FRAME_SAMPLES)[::FRAME_SAMPLES]
         state = {name: np.zeros((1, 1, STATE_SIZE), dtype=np.float32) for name in "hc"}
         answers: list[NDArray[np.float32]] = []

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmer_ray.audio.pcm import to_float
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.ctc.checkpoint import load
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK, to_text
@@ -21,7 +22,6 @@ from mmer_ray.stages.alignment import align, greedy
 from mmer_ray.stages.chunks import Chunk, cut_chunks, pack
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
-INT16_SCALE = 32_768.0
 LANGUAGE = "en"
 """The embedded transcriber spells English; it does not tell languages apart, so it gives no probability."""
 NEVER = np.float32(-1e4)
@@ -68,7 +68,7 @@ class Transcribe:
     def _listen(self, windows: Sequence[Window], chunks: Sequence[Chunk]) -> list[NDArray[np.float32]]:
         """Run the model over one batch: log probabilities, float32, shape (T, V), for each chunk's true frames."""
         cut = [windows[chunk.window].samples[chunk.begin : chunk.end] for chunk in chunks]
-        speech = [wav2vec2.normalise((samples / np.float32(INT16_SCALE)).astype(np.float32)) for samples in cut]
+        speech = [wav2vec2.normalise(to_float(samples)) for samples in cut]
         samples_BS, num_samples_B = wav2vec2.pad_batch(speech)
         with torch.inference_mode():
             logits_BTV, num_frames_B = self._model(samples_BS.to(self._device), num_samples_B.to(self._device))

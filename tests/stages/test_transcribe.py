@@ -45,7 +45,8 @@ def test_a_window_reads_the_same_alone_and_in_company(random_model: Path) -> Non
         (alone,) = transcribe([one])
         assert [u.text for u in alone.utterances] == [u.text for u in answer.utterances]
         assert [u.start_s for u in alone.utterances] == [u.start_s for u in answer.utterances]
-        assert [u.asr_logprob for u in alone.utterances] == pytest.approx([u.asr_logprob for u in answer.utterances])
+        logprobs = [one.asr_logprob for one in answer.utterances]
+        assert [one.asr_logprob for one in alone.utterances] == pytest.approx(logprobs, abs=1e-4)
 
 
 def test_every_word_lies_inside_its_utterance_and_its_window(random_model: Path) -> None:
