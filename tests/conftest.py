@@ -6,10 +6,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+# Machines here are shared: how long an example takes says nothing.
+settings.register_profile("shared-machine", deadline=None, derandomize=True)
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session")

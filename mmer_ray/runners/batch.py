@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,26 +36,38 @@ SCORED = TypeAdapter(ScoredRecording)
 OBJECT_STORE_BYTES = 256 << 20
 """Only addresses and results cross the store of a cluster that we start ourselves; Ray would take 30 % of memory."""
 
+LOCAL = "local"
+"""Ray's word for a private cluster: never joins somebody else's that happens to run on this host."""
+STOP_CHECK_S = 0.2
+"""How often a wait for results looks whether it should end."""
+
+Item = TypeVar("Item")
 Batch = dict[str, npt.NDArray[Any]]
 
 
 def score(
-    recordings: Sequence[Recording], profile: Profile, key: bytes, actor: type[ScoreShard] | None = None
-) -> Iterator[ScoredRecording]:
+    recordings: Sequence[Recording],
+    profile: Profile,
+    key: bytes,
+    stop: threading.Event | None = None,
+    actor: type[ScoreShard] | None = None,
+) -> Generator[ScoredRecording, None, None]:
     """Score recordings on the Ray cluster at `RAY_ADDRESS`, or on one started here for the time of the call.
 
-    Yields recordings as their shards end, each exactly once, in no promised order. `actor` replaces `ScoreShard` in
-    drills.
+    Yields recordings as their shards end, each exactly once, in no promised order. Setting `stop` ends at once with
+    what has arrived. `actor` replaces `ScoreShard` in drills.
     """
+    stop = stop or threading.Event()
     missing = {recording.uri: recording for recording in recordings}
     if not missing:
         return
     with cluster():
         for _ in range(profile.run.max_attempts):
-            for scored in _stream(tuple(missing.values()), profile, key, actor or ScoreShard):
+            rows = _score_shards(tuple(missing.values()), profile, key, actor or ScoreShard)
+            for scored in _until(stop, rows):
                 if missing.pop(scored.recording.uri, None) is not None:
                     yield scored
-            if not missing:
+            if not missing or stop.is_set():
                 return
         # Nothing is lost: what never arrived in any round is a row too.
         yield from (_crashed(recording, profile.run.max_attempts) for recording in missing.values())
@@ -65,10 +79,14 @@ def cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS", "local")
-    # "local" never joins somebody else's cluster that happens to run on this host.
-    private = {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False, **private)
+    address = os.environ.get("RAY_ADDRESS", LOCAL)
+    ray.init(
+        address=address,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+        include_dashboard=False if address == LOCAL else None,
+        object_store_memory=OBJECT_STORE_BYTES if address == LOCAL else None,
+    )
     try:
         yield
     finally:
@@ -79,13 +97,38 @@ def num_actors(profile: Profile) -> int:
     """Model actors for a profile on the connected cluster: as told, or one per CPU, or per GPU share."""
     if profile.run.actors:
         return profile.run.actors
-    resources = ray.cluster_resources()
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     if profile.run.gpus_per_actor:
         return max(1, int(resources.get("GPU", 0) / profile.run.gpus_per_actor))
     return max(1, int(resources.get("CPU", 1)))
 
 
-def _stream(
+def _until(stop: threading.Event, items: Iterator[Item]) -> Iterator[Item]:
+    """Pass items on until `stop` is set, also while waiting for one: Ray's iterators only look up between blocks."""
+    ready: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
+
+    def draw() -> None:
+        try:
+            for item in items:
+                ready.put(item)
+            ready.put(None)
+        except BaseException as error:
+            ready.put(error)
+
+    threading.Thread(target=draw, name="ray-results", daemon=True).start()
+    while not stop.is_set():
+        try:
+            item = ready.get(timeout=STOP_CHECK_S)
+        except queue.Empty:
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _score_shards(
     recordings: tuple[Recording, ...], profile: Profile, key: bytes, actor: type[ScoreShard]
 ) -> Iterator[ScoredRecording]:
     context = ray.data.DataContext.get_current()
@@ -96,7 +139,7 @@ def _stream(
     rows = [{"shard": index, "recordings": SHARD.dump_json(shard)} for index, shard in enumerate(shards)]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         actor,
-        fn_constructor_args=(profile, key, Attempts.remote()),
+        fn_constructor_args=(profile, key, ray.remote(num_cpus=0)(Attempts).remote()),
         batch_size=None,
         compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
         num_cpus=profile.run.cpus_per_actor,
@@ -110,7 +153,6 @@ def _stream(
         yield from (SCORED.validate_json(row) for row in batch["scored"])
 
 
-@ray.remote(num_cpus=0)
 class Attempts:
     """How often each shard and each recording was begun and not ended. Outlives the workers that die on them."""
 

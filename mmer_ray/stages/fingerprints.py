@@ -37,12 +37,20 @@ def fingerprints(profile: Profile) -> dict[str, str]:
 
     Raises `PreflightError` when a model is not there.
     """
-    digests = {
+    digests = model_digests(profile)
+    return {stage: _fingerprint(stage, getattr(profile, stage), digests.get(stage, "")) for stage in STAGES}
+
+
+def model_digests(profile: Profile) -> dict[str, str]:
+    """Stage -> digest of the model files that it reads, for the stages that have any.
+
+    Raises `PreflightError` when a model is not there.
+    """
+    return {
         "diarize": f"{locate(profile.diarize.model, 'speaker').digest} {digest(vad.weights_file())}",
         "transcribe": locate(profile.transcribe.model, "ctc").digest,
         "emotion": locate(profile.emotion.model, "mmer").digest,
     }
-    return {stage: _fingerprint(stage, getattr(profile, stage), digests.get(stage, "")) for stage in STAGES}
 
 
 def _fingerprint(stage: str, options: Options, model_digest: str) -> str:

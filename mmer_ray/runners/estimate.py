@@ -1,0 +1,83 @@
+"""Which runner a job takes and how long it will last, before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Literal
+
+from mmer_ray.audio.decode import Decoder
+from mmer_ray.profiles import Profile
+from mmer_ray.records import Recording
+
+MAX_PROBED = 2_000
+"""Headers read before a job starts, a few milliseconds each; the rest is estimated from sizes."""
+CLUSTER_START_S = 15.0
+"""Ray's start plus loading the models in its actors, on two cores (`benchmarks/runner_overhead.py`)."""
+ACTOR_EFFICIENCY = 0.8
+"""Share of an actor's own speed that is left when one runs on every core."""
+
+RunnerName = Literal["inprocess", "ray"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How a job would run."""
+
+    runner: RunnerName
+    reason: str
+    """One sentence on the choice of the runner."""
+    wall_s: tuple[float, float]
+    """Low and high guess of the seconds until the job ends."""
+
+
+def with_durations(recordings: Sequence[Recording], decoder: Decoder) -> tuple[Recording, ...]:
+    """Fill in `expected_s`: from the header for the first `MAX_PROBED` recordings, else from the size.
+
+    The bytes per second of the probed recordings with the same file ending stand in for the others.
+    """
+    probed = [replace(recording, expected_s=decoder.probe(recording)) for recording in recordings[:MAX_PROBED]]
+    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for recording in probed:
+        if recording.expected_s:
+            total = totals[_ending(recording)]
+            total[0] += recording.expected_s
+            total[1] += recording.size_bytes
+    others = recordings[MAX_PROBED:]
+    return (*probed, *(replace(recording, expected_s=_from_size(recording, totals)) for recording in others))
+
+
+def _from_size(recording: Recording, totals: dict[str, list[float]]) -> float | None:
+    seconds, num_bytes = totals.get(_ending(recording), (0.0, 0.0))
+    return recording.size_bytes * seconds / num_bytes if num_bytes else None
+
+
+def _ending(recording: Recording) -> str:
+    return PurePosixPath(recording.uri).suffix.lower()
+
+
+def estimate(profile: Profile, num_recordings: int, audio_s: float) -> Estimate:
+    """Choose the runner and guess the wall time from the profile's `speed_x`; computes nothing, starts nothing.
+
+    In process runs one actor's worth; Ray runs `num_actors` of them after `CLUSTER_START_S`. A recording is never
+    split over actors, so one recording gains nothing from a cluster.
+    """
+    inprocess_s = audio_s / profile.run.speed_x
+    actors = min(profile.run.actors or os.cpu_count() or 1, max(1, num_recordings))
+    efficiency = 1.0 if actors == 1 else ACTOR_EFFICIENCY
+    ray_s = CLUSTER_START_S + inprocess_s / (actors * efficiency)
+    runner: RunnerName
+    if profile.run.runner != "auto":
+        runner, reason = profile.run.runner, "asked for"
+    elif "RAY_ADDRESS" in os.environ:
+        runner, reason = "ray", "RAY_ADDRESS names a cluster"
+    elif ray_s < inprocess_s:
+        runner, reason = "ray", f"about {ray_s:.0f} s on {actors} actors, {inprocess_s:.0f} s in one process"
+    else:
+        runner, reason = "inprocess", f"about {inprocess_s:.0f} s here; a cluster would need {ray_s:.0f} s"
+    middle_s = ray_s if runner == "ray" else inprocess_s
+    # Machines differ: half and twice the speed that was measured is as exact as a guess from afar can be.
+    return Estimate(runner, reason, (middle_s / 2, middle_s * 2))
