@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
-from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
 from mmer_ray.training.embedded_mmer import MmerRecipe, train_mmer
+from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
 from mmer_ray.training.synthetic import SyntheticSet, synthesise
 
 ASSETS = Path(__file__).parents[1] / "mmer_ray" / "assets"
