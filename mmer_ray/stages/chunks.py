@@ -6,16 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
+from mmer_ray.audio.loudness import quietest
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
 from mmer_ray.stages.intervals import union
 
 MAX_CHUNK_S = 15.0
 """As long as what the embedded transcriber was trained on; it reads longer stretches worse."""
-LOUDNESS_S = 0.25
+PAUSE_S = 0.25
 """A cut lies in the middle of the quietest stretch of this length: a pause where there is one."""
-LOUDNESS_STEP_S = 0.02
 MIN_PART_S = 1.0
 """A cut leaves at least this on either side."""
 
@@ -61,17 +59,9 @@ def _cuts(samples: Samples, begin: int, end: int, max_samples: int) -> list[int]
     """Choose where to cut `begin`..`end` so that no part is longer than `max_samples`: sorted, often none."""
     if end - begin <= max_samples:
         return []
-    cut = _quietest(samples, begin, end, max_samples)
-    return [*_cuts(samples, begin, cut, max_samples), cut, *_cuts(samples, cut, end, max_samples)]
-
-
-def _quietest(samples: Samples, begin: int, end: int, max_samples: int) -> int:
-    """Find the middle of the quietest stretch that leaves something on either side."""
-    step, width = round(LOUDNESS_STEP_S * SAMPLE_RATE_HZ), round(LOUDNESS_S / LOUDNESS_STEP_S)
-    # Short parts only come from cuts near the ends: the middle halves of very long stretches are searched.
+    # Short parts only come from cuts near the ends of the stretch.
     margin = min(round(MIN_PART_S * SAMPLE_RATE_HZ), max_samples // 4)
-    inner = samples[begin + margin : end - margin].astype(np.float64)
-    energy = (inner[: len(inner) // step * step].reshape(-1, step) ** 2).sum(axis=1)
-    width = min(width, len(energy))
-    loudness = np.convolve(energy, np.ones(width), mode="valid")
-    return begin + margin + round((int(loudness.argmin()) + width / 2) * step)
+    cut = quietest(samples, begin + margin, end - margin, PAUSE_S)
+    if cut is None:
+        cut = (begin + end) // 2
+    return [*_cuts(samples, begin, cut, max_samples), cut, *_cuts(samples, cut, end, max_samples)]

@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from mmer_ray.audio.loudness import quietest
 from mmer_ray.audio.vad import Region
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 from mmer_ray.stages.clustering import absorb_small, centroids, cluster, cosine_distances
@@ -105,18 +106,12 @@ def smooth(distances_FK: NDArray[np.float64], switch_penalty: float) -> NDArray[
     return path_F
 
 
-def quietest_s(samples: Samples, around_s: float, low_s: float, high_s: float) -> float:
-    """Find the middle of the quietest stretch within `SNAP_S` of a moment, inside `low_s`..`high_s`."""
-    step = round(0.02 * SAMPLE_RATE_HZ)
-    begin = round(max(low_s, around_s - SNAP_S) * SAMPLE_RATE_HZ)
-    end = round(min(high_s, around_s + SNAP_S) * SAMPLE_RATE_HZ)
-    width = round(SNAP_WIDTH_S * SAMPLE_RATE_HZ / step)
-    part = samples[begin:end].astype(np.float64)
-    energy = (part[: len(part) // step * step].reshape(-1, step) ** 2).sum(axis=1)
-    if len(energy) <= width:
-        return around_s
-    loudness = np.convolve(energy, np.ones(width), mode="valid")
-    return (begin + (int(loudness.argmin()) + width / 2) * step) / SAMPLE_RATE_HZ
+def snap(samples: Samples, border_s: float, low_s: float, high_s: float) -> float:
+    """Move a border to the quietest moment within `SNAP_S` of it, inside `low_s`..`high_s`."""
+    begin = round(max(low_s, border_s - SNAP_S) * SAMPLE_RATE_HZ)
+    end = round(min(high_s, border_s + SNAP_S) * SAMPLE_RATE_HZ)
+    found = quietest(samples, begin, end, SNAP_WIDTH_S)
+    return border_s if found is None else found / SAMPLE_RATE_HZ
 
 
 def _spans(labels_F: NDArray[np.int64], start_s: float, end_s: float, samples: Samples) -> list[Span]:
@@ -127,6 +122,6 @@ def _spans(labels_F: NDArray[np.int64], start_s: float, end_s: float, samples: S
     for _, num_frames in runs[:-1]:
         counted += num_frames
         border_s = start_s + counted * FRAME_S
-        borders_s.append(quietest_s(samples, border_s, borders_s[-1] + FRAME_S, end_s - FRAME_S))
+        borders_s.append(snap(samples, border_s, borders_s[-1] + FRAME_S, end_s - FRAME_S))
     borders_s.append(end_s)
     return [(borders_s[i], borders_s[i + 1], speaker) for i, (speaker, _) in enumerate(runs)]
