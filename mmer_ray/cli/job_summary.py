@@ -1,0 +1,125 @@
+"""What a job was, or would be, in a few lines or as one document."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mmer_ray.cli.output import count, say, span
+
+if TYPE_CHECKING:
+    from mmer_ray.lake.ledger import Ledger
+    from mmer_ray.runners.job import JobPlan, JobReport
+
+TOP_CODES = 5
+
+
+def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
+    """`mmer.plan/1`."""
+    return {
+        "schema": "mmer.plan/1",
+        "lake": lake,
+        "runner": plan.runner,
+        "reason": plan.reason,
+        "num_todo": len(plan.todo),
+        "todo_s": plan.todo_s,
+        "num_done": plan.num_done,
+        "done_s": plan.done_s,
+        "num_known_failures": plan.num_known_failures,
+        "num_aliases": plan.num_aliases,
+        "left_out": dict(plan.left_out),
+        "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
+    }
+
+
+def show_plan(plan: JobPlan) -> None:
+    """Files, hours, what is already done, the time it will take and where it will run."""
+    say(f"to score      {count(len(plan.todo), 'recording')}, {span(plan.todo_s)} of audio")
+    say(f"already done  {count(plan.num_done, 'recording')}, {span(plan.done_s)}")
+    if plan.num_aliases:
+        say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
+    if plan.num_known_failures:
+        say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
+    for ending, num in sorted(plan.left_out.items()):
+        say(f"left out      {num} x {ending or 'no ending'}, not audio")
+    if plan.estimate_s is not None and plan.todo:
+        low_s, high_s = plan.estimate_s
+        say(f"estimate      {span(low_s)} to {span(high_s)}")
+    say(f"runner        {plan.runner}: {plan.reason}")
+
+
+def report_document(report: JobReport, lake: str) -> dict[str, Any]:
+    """`mmer.score/1`."""
+    return {
+        "schema": "mmer.score/1",
+        "lake": lake,
+        "run_id": report.run_id,
+        "runner": report.runner,
+        "interrupted": report.interrupted,
+        "num_scored": report.num_scored,
+        "num_failed": report.num_failed,
+        "num_skipped": report.num_skipped,
+        "audio_s": report.audio_s,
+        "wall_s": report.wall_s,
+        "first_result_s": report.first_result_s,
+        "speed_x": _speed_x(report),
+        "failures_by_code": dict(report.failures_by_code),
+        "ledger": ledger_document(report.ledger),
+        "next": next_commands(report, lake),
+    }
+
+
+def ledger_document(ledger: Ledger) -> dict[str, Any]:
+    """The ledger in seconds, as JSON documents have it."""
+    names = ("planned", "scored", "quarantined", "unreached", "speech", "non_speech")
+    return {
+        **{f"{name}_s": getattr(ledger, f"{name}_ms") / 1000 for name in names},
+        "difference_s": ledger.difference_s,
+        **{
+            f"num_{name}": getattr(ledger, f"num_{name}")
+            for name in ("planned", "scored", "copied", "failed", "unreached")
+        },
+    }
+
+
+def show_report(report: JobReport, lake: str) -> None:
+    """Counts, hours, speed, the most frequent error codes, and what to type next."""
+    say(f"{report.num_scored} scored, {report.num_failed} failed, {report.num_skipped} already done", style="bold")
+    if report.num_scored or report.num_failed:
+        speed_x = _speed_x(report)
+        speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
+        say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
+    show_codes(report.failures_by_code)
+    if report.interrupted:
+        say("interrupted: what was finished is committed, the same command goes on from here")
+    for command in next_commands(report, lake):
+        say(f"  {command}")
+
+
+def show_codes(failures_by_code: Mapping[str, int]) -> None:
+    """The most frequent error codes, one a line."""
+    ranked = Counter(failures_by_code).most_common()
+    for code, num in ranked[:TOP_CODES]:
+        say(f"  {num:>6} {code}")
+    if len(ranked) > TOP_CODES:
+        say(f"  {sum(num for _, num in ranked[TOP_CODES:]):>6} with {len(ranked) - TOP_CODES} other codes")
+
+
+def next_commands(report: JobReport, lake: str) -> list[str]:
+    """Commands worth typing after this job, ready to paste."""
+    commands = [f"mmer status --lake {shlex.quote(lake)}"]
+    if report.num_failed:
+        commands.append(failures_command(lake))
+    return commands
+
+
+def failures_command(lake: str) -> str:
+    """The command that lists the recordings that failed."""
+    sql = "SELECT uri, error_code, error_message FROM recordings WHERE status = 'failed' ORDER BY error_code, uri"
+    return f'mmer query --lake {shlex.quote(lake)} "{sql}"'
+
+
+def _speed_x(report: JobReport) -> float | None:
+    return report.audio_s / report.wall_s if report.wall_s > 0 and report.audio_s > 0 else None

@@ -1,0 +1,73 @@
+"""Arguments that several commands share, described once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mmer_ray.runners.job import JobOptions
+
+
+class Runner(StrEnum):
+    """Where the stages run."""
+
+    AUTO = "auto"
+    INPROCESS = "inprocess"
+    RAY = "ray"
+
+
+Lake = Annotated[str, typer.Option("--lake", metavar="DIR", help="The lake: the folder that holds the tables.")]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Files, folders, s3:// prefixes or manifests (.csv, .jsonl, .parquet with a uri column).",
+        show_default=False,
+    ),
+]
+Corpus = Annotated[str, typer.Option(help="Name under which the recordings are kept in the lake.")]
+ProfileName = Annotated[
+    str, typer.Option("--profile", metavar="NAME|FILE.toml", help="A shipped profile or a TOML file of yours.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="stage.key=value", help="Change one key of the profile; may be repeated."),
+]
+RunnerName = Annotated[Runner, typer.Option("--runner", help="auto takes Ray where its start pays off.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Score at most this many recordings.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar and no progress lines.")]
+RecordingName = Annotated[
+    str, typer.Argument(metavar="RECORDING", help="A recording's id, its uri, or the end of its uri.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.")
+]
+
+
+def job_options(
+    sources: list[str],
+    lake: str,
+    corpus: str,
+    profile: str,
+    settings: list[str] | None,
+    runner: Runner,
+    limit: int | None,
+) -> JobOptions:
+    """The job that the shared arguments of `score` and `plan` describe. Raises `UsageError`."""
+    from mmer_ray.profiles import load_profile
+    from mmer_ray.runners.job import JobOptions
+
+    return JobOptions(
+        sources=tuple(sources),
+        lake=lake,
+        corpus=corpus,
+        profile=load_profile(profile, settings or ()),
+        runner=runner.value,
+        limit=limit,
+    )

@@ -1,0 +1,68 @@
+"""`mmer query`: SQL over the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from mmer_ray.cli.options import Lake
+from mmer_ray.cli.output import note, print_csv, print_json, print_table
+
+MAX_TABLE_ROWS = 200
+"""More than that nobody reads on a screen; the other formats print every row."""
+
+
+class RowFormat(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+Sql = Annotated[
+    str,
+    typer.Argument(
+        metavar="SQL",
+        help="One SELECT over recordings, utterances, words, emotions, active_emotions, calls, runs, commits.",
+    ),
+]
+Format = Annotated[
+    RowFormat,
+    typer.Option("--format", "-f", help="In csv, text that a spreadsheet would run as a formula gets a leading '."),
+]
+
+
+def query(sql: Sql, lake: Lake, fmt: Format = RowFormat.TABLE) -> None:
+    """Answer a DuckDB query over the lake's tables. Reads only."""
+    from mmer_ray.lake.queries import open_lake
+
+    with open_lake(lake) as reader:
+        answer = reader.sql(sql)
+    columns = list(_distinct(answer.column_names))
+    values = [column.to_pylist(maps_as_pydicts="lossy") for column in answer.columns]
+    rows: list[Sequence[Any]] = list(zip(*values, strict=True))
+    match fmt:
+        case RowFormat.CSV:
+            print_csv(columns, rows)
+        case RowFormat.JSON:
+            document = {"columns": columns, "rows": [dict(zip(columns, row, strict=True)) for row in rows]}
+            print_json({"schema": "mmer.query/1", **document})
+        case RowFormat.TABLE:
+            print_table(columns, rows[:MAX_TABLE_ROWS])
+            if len(rows) > MAX_TABLE_ROWS:
+                note(f"the first {MAX_TABLE_ROWS} of {len(rows):,} rows; --format csv or json prints all")
+
+
+def _distinct(names: Sequence[str]) -> Iterator[str]:
+    """Names of columns with those that come again numbered: a JSON row needs different ones."""
+    seen: set[str] = set()
+    for name in names:
+        unique, number = name, 2
+        while unique in seen:
+            unique, number = f"{name}_{number}", number + 1
+        seen.add(unique)
+        yield unique

@@ -1,0 +1,227 @@
+"""`mmer score` and `mmer plan` around a job: what is printed, how it ends, what Ctrl-C does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mmer_ray.lake.ledger import Ledger
+from mmer_ray.records import Recording
+from mmer_ray.runners import job
+from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress
+from tests.cli.makers import Ended, on_terminal, process
+
+LEDGER = Ledger(
+    num_planned=3, num_scored=2, num_failed=1, planned_ms=7_300, scored_ms=7_200, quarantined_ms=100,
+    speech_ms=5_000, non_speech_ms=2_200,
+)  # fmt: skip
+REPORT = JobReport(
+    run_id="20261121T000000-abc",
+    runner="inprocess",
+    num_scored=2,
+    num_failed=0,
+    num_skipped=4,
+    audio_s=7_200.0,
+    wall_s=60.0,
+    first_result_s=2.5,
+    ledger=LEDGER,
+)
+PATCH = """
+import threading
+from mmer_ray.runners import job
+def run(options, *, on_progress=None, stop=None):
+    on_progress(job.Progress(0.0, 100.0, 0, 10, 0))
+    on_progress(job.Progress(50.0, 100.0, 5, 10, 1, "bad.wav: empty_file: \\x1b[31mnothing in it"))
+    print("ready", flush=True)
+    stop.wait()
+    if HANG:
+        print("stopping", flush=True)
+        threading.Event().wait()
+    return job.JobReport(run_id="r", runner="ray", num_scored=5, interrupted=True)
+job.run = run
+"""
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[[JobReport], list[JobOptions]]:
+    """Let `job.run` answer with a report; returns what it is asked."""
+    asked: list[JobOptions] = []
+
+    def use(report: JobReport) -> list[JobOptions]:
+        def run(options: JobOptions, **_: Any) -> JobReport:
+            asked.append(options)
+            return report
+
+        monkeypatch.setattr(job, "run", run)
+        return asked
+
+    return use
+
+
+Jobs = Callable[[JobReport], list[JobOptions]]
+Mmer = Callable[..., Ended]
+
+
+def failing(**changes: Any) -> JobReport:
+    codes = {"empty_file": 7, "truncated": 1, "a": 3, "b": 3, "c": 3, "d": 2}
+    return JobReport(**{**vars(REPORT), "num_failed": 19, "failures_by_code": codes, **changes})
+
+
+def test_all_arguments_reach_the_job(mmer: Mmer, jobs: Jobs) -> None:
+    asked = jobs(REPORT)
+
+    mmer(
+        "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.actors=3", "--set",
+        "diarize.max_speakers=2", "--runner", "ray", "--limit", "5",
+    )  # fmt: skip
+
+    (options,) = asked
+    assert (options.sources, options.lake, options.corpus) == (("a", "s3://b/c"), "l", "calls")
+    assert (options.runner, options.limit) == ("ray", 5)
+    assert (options.profile.run.actors, options.profile.diarize.max_speakers) == (3, 2)
+
+
+def test_the_summary_tells_counts_hours_and_speed(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(REPORT)
+
+    ended = mmer("score", "a", "--lake", "my lake")
+
+    assert ended.code == 0
+    assert "2 scored, 0 failed, 4 already done" in ended.out
+    assert "2.0 h of audio in 1 min 0 s, 120.0 x real time (inprocess)" in ended.out
+    assert "mmer status --lake 'my lake'" in ended.out
+    assert ended.err == ""
+
+
+def test_failed_recordings_end_with_3_the_top_codes_and_the_command_that_lists_them(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(failing())
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 3
+    assert ended.out.index("7 empty_file") < ended.out.index("3 a")
+    assert "1 with 1 other codes" in ended.out
+    assert "WHERE status = 'failed'" in ended.out
+
+
+def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(failing(interrupted=True))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 130
+    assert "the same command goes on from here" in ended.out
+
+
+def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(failing())
+
+    ended = mmer("score", "a", "--lake", "l", "--json")
+    document = json.loads(ended.out)
+
+    assert (ended.code, document["schema"], document["num_failed"]) == (3, "mmer.score/1", 19)
+    assert document["ledger"]["planned_s"] == 7.3
+    assert document["ledger"]["difference_s"] == 0.0
+    assert document["speed_x"] == 120.0
+
+
+def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(JobReport(run_id=None, runner="inprocess", num_skipped=12, wall_s=0.5))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "0 scored, 0 failed, 12 already done")
+    assert "real time" not in ended.out
+
+
+def planned(**changes: Any) -> JobPlan:
+    values = {
+        "runner": "ray", "reason": "about 20 s on 2 actors", "todo": (Recording("a"), Recording("b")), "num_done": 1,
+        "num_known_failures": 3, "num_aliases": 0, "todo_s": 5_400.0, "done_s": 30.0, "left_out": {".txt": 4},
+        "estimate_s": (10.0, 40.0),
+    }  # fmt: skip
+    return JobPlan(**{**values, **changes})
+
+
+def test_the_plan_tells_files_hours_time_and_runner(mmer: Mmer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "prepare", lambda _: planned())
+
+    out = mmer("plan", "a", "--lake", "l").out
+
+    assert "2 recordings, 1.5 h of audio" in out
+    assert "1 recording, 30.0 s" in out
+    assert "4 x .txt, not audio" in out
+    assert "10.0 s to 40.0 s" in out
+    assert "ray: about 20 s on 2 actors" in out
+
+
+def test_the_plan_as_json_has_counts_not_files(mmer: Mmer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "prepare", lambda _: planned(todo=(), estimate_s=None))
+
+    document = json.loads(mmer("plan", "a", "--lake", "l", "--json").out)
+
+    assert (document["schema"], document["num_todo"], document["estimate_s"]) == ("mmer.plan/1", 0, None)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_the_job_and_says_that_it_commits(signum: signal.Signals) -> None:
+    child = process("HANG = False" + PATCH, "score", "a", "--lake", "l")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+
+    child.send_signal(signum)
+    out, err = child.communicate()
+
+    assert child.returncode == 130
+    assert "what is finished is being committed" in err
+    assert "5 scored" in out
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    child = process("HANG = True" + PATCH, "score", "a", "--lake", "l")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+
+    child.send_signal(signal.SIGINT)
+    assert child.stdout.readline() == "stopping\n"
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate()
+
+    assert child.returncode == 130
+    assert "ended at once" in err
+
+
+def stderr_of(*options: str) -> str:
+    script = (
+        ("HANG = False" + PATCH).replace("stop.wait()", "pass").replace("on_progress(", "on_progress and on_progress(")
+    )
+    child: subprocess.Popen[str] = process(script, "score", "a", "--lake", "l", *options)
+    return child.communicate()[1]
+
+
+def test_failures_are_told_on_stderr_as_they_come_without_their_escape_sequences() -> None:
+    assert stderr_of() == "bad.wav: empty_file: \ufffd[31mnothing in it\n"
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--no-progress"])
+def test_progress_can_be_turned_off(option: str) -> None:
+    assert stderr_of(option) == ""
+
+
+def test_a_terminal_gets_a_bar_with_the_measured_time_left() -> None:
+    script = ("HANG = False" + PATCH).replace("stop.wait()", "import time; time.sleep(0.5)")
+
+    shown = on_terminal(script, "score", "a", "--lake", "l", columns=200)
+
+    assert "5/10 recordings, 50.0 s of 1 min 40 s, 1 failed" in shown
+    assert "x real time, about" in shown
+    assert "\x1b[31mnothing" not in shown
+
+
+def test_progress_is_plain_data() -> None:
+    assert Progress(1.0, 2.0, 1, 2, 0).message is None
