@@ -18,13 +18,18 @@ import pyarrow as pa
 from mmer_ray.errors import RETRYABLE, UsageError
 from mmer_ray.lake.digest import recording_digest
 from mmer_ray.lake.results import SAME_STAGES, stage_parameters
-from mmer_ray.lake.rows import source_key
+from mmer_ray.lake.rows import clean, source_key
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect
 from mmer_ray.records import Recording
 
 GUESSED_BYTES_PER_S = 32_000
 """16-bit mono at 16 kHz: the length of a file whose header has not been asked is guessed from its size."""
+
+MAX_CORPUS_BYTES = 80
+"""A corpus names a folder of the lake, in which each byte may take three; file systems allow 255."""
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+"""How such a folder says that it has no name."""
 
 JUDGE = f"""
     SELECT candidate.position, known.attempts, known.recording_id, known.duration_ms,
@@ -135,8 +140,11 @@ def _once_each(recordings: Iterable[Recording]) -> tuple[list[Recording], list[R
     listed: dict[tuple[str, str], Recording] = {}
     repeated = []
     for recording in recordings:
-        if not recording.corpus:
-            raise UsageError(f"{recording.uri} has an empty corpus name; give it one (--corpus NAME)")
+        if recording.corpus == NULL_FOLDER or not 0 < len(clean(recording.corpus).encode()) <= MAX_CORPUS_BYTES:
+            raise UsageError(
+                f"corpus {recording.corpus!r} of {recording.uri} cannot name a folder of the lake; "
+                f"give a name of 1 to {MAX_CORPUS_BYTES} bytes (--corpus NAME)"
+            )
         if listed.setdefault(source_key(recording), recording) is not recording:
             repeated.append(recording)
     return list(listed.values()), repeated

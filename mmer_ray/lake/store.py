@@ -51,6 +51,9 @@ ROW_GROUP_ROWS = 122_880
 _UNFIT_IN_PATH = re.compile(r"[*?\[\]|^\\%\x00-\x1f]")
 """deltalake panics on some of these in a table's address, DuckDB takes others for a pattern (1.6.6, 2.0.0)."""
 
+_PARTITION_IN_PATH = re.compile(r"(^|/)(corpus|month)=")
+"""DuckDB would read every row's corpus or month from that folder."""
+
 
 class Lake:
     """The lake at an address. Nothing is created before `create`; an absent lake reads as empty."""
@@ -70,6 +73,10 @@ class Lake:
         self.key = lake_key()
         if found := _UNFIT_IN_PATH.search(self.address):
             raise LakeError(f"a lake's path cannot contain {found.group()!r}: {self.address}; choose another folder")
+        if _PARTITION_IN_PATH.search(self.address):
+            raise LakeError(
+                f"{self.address}: a lake cannot lie in a folder called corpus=... or month=..., its own are"
+            )
         self._tables: dict[str, DeltaTable] = {}
         self._lock_depth = 0
         self.exists = self._check(to_read)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def audio_file(folder: Path, name: str, content: bytes | None = None) -> Path:
     """A file that stands for audio; unless given, its bytes and its size follow from its name."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    seed = hashlib.sha256(name.encode()).digest()
+    seed = hashlib.sha256(os.fsencode(name)).digest()
     path.write_bytes(seed * (1 + seed[0]) + b"." * seed[1] if content is None else content)
     return path
 
@@ -66,7 +67,7 @@ def digest(content: bytes, key: bytes = b"mmer_ray") -> str:
     return hashlib.blake2b(content, digest_size=16, key=key).hexdigest()
 
 
-def scored(recording: Recording, recording_id: str | None = None, scorer: str = "mmer@1") -> ScoredRecording:
+def scored(recording: Recording, recording_id: str | None = None, scorer: str = "mmer@emotion-1") -> ScoredRecording:
     """A scored recording; everything in it follows from its bytes, as with real models."""
     if recording_id is None:
         recording_id = digest(Path(recording.uri).read_bytes())
@@ -119,15 +120,15 @@ def job(
         return todo, writer.finish()
 
 
-def contents(address: str | Path, without: Iterable[str] = NAMES_OF_A_RUN) -> dict[str, list[dict[str, Any]]]:
+def contents(address: str | Path) -> dict[str, list[dict[str, Any]]]:
     """All rows that a reader sees, but for the names of runs and commits."""
     with open_lake(address) as lake:
-        return {
-            name: lake.sql(f"FROM {name} ORDER BY ALL")
-            .drop_columns([column for column in without if column in lake.sql(f"FROM {name} LIMIT 0").column_names])
-            .to_pylist()
-            for name in EVERY_TABLE
-        }
+        tables = {name: lake.sql(f"FROM {name} ORDER BY ALL") for name in EVERY_TABLE}
+    kept = {
+        name: [column for column in table.column_names if column not in NAMES_OF_A_RUN]
+        for name, table in tables.items()
+    }
+    return {name: table.select(kept[name]).to_pylist() for name, table in tables.items()}
 
 
 def _utterance(chance: random.Random, index: int, scorer: str) -> Utterance:

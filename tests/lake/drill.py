@@ -1,0 +1,26 @@
+"""A job that dies at a named point of its way: the drill's target, run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmer_ray.errors import ErrorCode
+from mmer_ray.lake.failpoint import VARIABLE
+from mmer_ray.lake.ledger import Ledger
+from mmer_ray.lake.store import Lake
+from tests.lake.makers import job, listing
+
+FAILING = {"c.wav": ErrorCode.EMPTY_FILE, "e.wav": ErrorCode.IO_ERROR}
+"""`c.wav` is empty; `e.wav` could not be read this time and is tried in every run."""
+
+
+def run_job(lake: Path, audio: Path) -> Ledger:
+    """Score a folder, with a commit after every second recording."""
+    return job(Lake(lake), listing(audio), failing=FAILING, recordings_per_commit=2)[1]
+
+
+def die_at(point: str, lake: Path, audio: Path) -> None:
+    """The same job with a failpoint set; returning from here fails the drill."""
+    os.environ[VARIABLE] = point
+    run_job(lake, audio)
