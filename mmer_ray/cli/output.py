@@ -24,6 +24,8 @@ PIPE_WIDTH = 400
 """Columns of a table that goes to a file or a pipe, where nothing need be cut to a screen."""
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, marks that turn the direction of writing, lone surrogates."""
+_NUMBER = re.compile(r"[-+]?[\d.,:e+-]*( %)?")
+"""A cell that is read by its digits: a number, a share, a length of time, a dash or nothing."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -132,15 +134,15 @@ def _cell(value: Any) -> Any:
     return f"'{plain(value)}" if value.startswith(_FORMULA_STARTS) else plain(value)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table to look at; numbers on the right, nothing where there is no value."""
-    cells = [[*row] for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table to look at; numbers on the right, nothing where there is no value. No header when all names are empty."""
+    cells = [[_shown(value) for value in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, column in enumerate(columns):
-        is_number = any(isinstance(row[index], (int, float, Decimal)) for row in cells)
+        is_number = all(_NUMBER.fullmatch(row[index]) for row in cells)
         table.add_column(Text(plain(column)), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(_shown(value)) for value in row))
+        table.add_row(*map(Text, row))
     results().print(table, soft_wrap=False)
 
 

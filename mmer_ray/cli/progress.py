@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 from rich.text import Text
 
 from mmer_ray.cli.output import note, notes, plain, span
@@ -114,7 +115,7 @@ def _lines() -> Iterator[OnProgress]:
 
 class _PaceColumn(ProgressColumn):
     def __init__(self, pace: Pace) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True, ratio=1))
         self._pace = pace
 
     def render(self, task: Task) -> Text:
@@ -124,7 +125,9 @@ class _PaceColumn(ProgressColumn):
 @contextmanager
 def _bar() -> Iterator[OnProgress]:
     pace = Pace()
-    with Bar(TextColumn("scoring"), BarColumn(), _PaceColumn(pace), console=notes(), transient=True) as bar:
+    with Bar(
+        TextColumn("scoring"), BarColumn(bar_width=20), _PaceColumn(pace), console=notes(), transient=True, expand=True
+    ) as bar:
         task = bar.add_task("scoring", total=None)
 
         def on_progress(progress: Progress) -> None:

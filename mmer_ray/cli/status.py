@@ -99,6 +99,14 @@ def _show_runs(found: LakeStatus) -> None:
 def _run_row(run: dict[str, Any]) -> list[Any]:
     counts = [run[f"num_{name}"] for name in ("planned", "scored", "copied", "failed")]
     scored_s = None if run["scored_ms"] is None else run["scored_ms"] / 1000
-    speed_x = None if not scored_s or not run["wall_s"] else f"{scored_s / run['wall_s']:.1f}"
+    speed_x = None if not scored_s or not run["wall_s"] else round(scored_s / run["wall_s"], 1)
     started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
-    return [run["run_id"], run["status"], started, run["profile"], *counts, scored_s and span(scored_s), speed_x]
+    return [
+        run["run_id"],
+        run["status"],
+        started,
+        run["profile"],
+        *counts,
+        None if scored_s is None else span(scored_s),
+        speed_x,
+    ]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mmer_ray.cli.output import clock, json_text, plain, print_csv, span
+from mmer_ray.cli.output import clock, json_text, plain, print_csv, print_table, span
 
 ATTACKS = ["\x1b]0;title\x07", "\x9b31m", "a\rb", "\u202etxt.exe", "\x7f", "\u2028", "\ud800"]
 
@@ -55,3 +55,13 @@ def test_clock_reads_like_a_players(time_s: float, text: str) -> None:
 @pytest.mark.parametrize(("time_s", "text"), [(4.2, "4.2 s"), (185, "3 min 5 s"), (9_000, "2.5 h")])
 def test_span_takes_the_unit_that_reads_best(time_s: float, text: str) -> None:
     assert span(time_s) == text
+
+
+def test_tables_have_numbers_on_the_right_and_words_on_the_left(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["n", "share", "at", "word"], [[1, "5 %", "0:04", "one"], [200, "50 %", "-", None]])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "  n  share    at  word",
+        "  1    5 %  0:04  one ",
+        "200   50 %     -      ",
+    ]
