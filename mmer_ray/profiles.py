@@ -170,7 +170,8 @@ def _valid_keys(parents: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Profile
     for parent in parents:
         annotation = model.model_fields[parent].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
         model = annotation
     return list(model.model_fields)
 
