@@ -38,6 +38,8 @@ class Converter:
         self._fifo = av.AudioFifo()
         self._block_samples = max(MIN_BLOCK_SAMPLES, min(self._rate_hz, BLOCK_VALUES // self._num_channels))
         self._resampler = av.AudioResampler(format="s16p", layout=_LAYOUTS[num_out_channels], rate=SAMPLE_RATE_HZ)
+        # Nothing to convert: FFmpeg would spend milliseconds on setting up a filter that passes everything through.
+        self._is_final = self.signature == ("s16", SAMPLE_RATE_HZ, num_out_channels)
         # Beyond two channels blocks go through numpy, which wants one plane: PyAV reads past the end of the list of
         # planes of frames with eight or more.
         self._packer = av.AudioResampler(format="flt") if self._num_channels > 2 else None
@@ -69,7 +71,10 @@ class Converter:
             block = self._downmixed(block)
         elif self._format in _FLOATS:
             block = self._within_range(block)
-        yield from _arrays(self._resampler.resample(block))
+        if self._is_final:
+            yield block.to_ndarray().reshape(-1, self._num_channels).T
+        else:
+            yield from _arrays(self._resampler.resample(block))
 
     def _within_range(self, block: Any) -> Any:
         values = block.to_ndarray()

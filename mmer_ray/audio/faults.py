@@ -7,6 +7,8 @@ import signal
 import time
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 FAULTS_VARIABLE = "MMER_FAULTS"
 CHUNK_BYTES = 16 << 20
 
@@ -32,7 +34,7 @@ def _eat_memory() -> None:
     hoard = []
     while True:
         # Pages are asked for and not touched: the limit is met, the machine is not strained.
-        hoard.append(bytearray(CHUNK_BYTES))
+        hoard.append(np.empty(CHUNK_BYTES, dtype=np.uint8))
 
 
 _FAULTS = {"crash": _crash, "hang": _hang, "memory": _eat_memory}

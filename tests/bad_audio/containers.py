@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from tests.bad_audio.signals import Signal, int16
 
+LAYOUTS = {1: "mono", 2: "stereo", 8: "7.1"}
+
 
 def wav(
     data: bytes,
@@ -71,6 +73,7 @@ def encoded(
     num_tracks: int = 1,
     with_video: bool = False,
     bit_rate: int | None = None,
+    sample_format: str | None = None,
 ) -> bytes:
     """A file by FFmpeg's muxer and encoder; `num_tracks` copies of the sound, none for 0."""
     sink: Any = _Forward() if live else io.BytesIO()
@@ -79,8 +82,10 @@ def encoded(
         picture = _add_picture(output) if with_video else None
         tracks = []
         for _ in range(num_tracks):
-            layout = {1: "mono", 2: "stereo"}[channels]
+            layout = LAYOUTS[channels]
             track: Any = output.add_stream(codec, rate=rate_hz, layout=layout, options=dict(codec_options or {}))
+            if sample_format:
+                track.codec_context.format = sample_format
             if bit_rate:
                 track.bit_rate = bit_rate
             tracks.append(track)
@@ -93,7 +98,7 @@ def encoded(
 
 def _write_sound(output: Any, track: Any, sound: Signal, rate_hz: int) -> None:
     channels = 1 if sound.ndim == 1 else sound.shape[1]
-    frame = av.AudioFrame.from_ndarray(int16(sound).reshape(1, -1), "s16", {1: "mono", 2: "stereo"}[channels])
+    frame = av.AudioFrame.from_ndarray(int16(sound).reshape(1, -1), "s16", LAYOUTS[channels])
     frame.sample_rate, frame.pts = rate_hz, 0
     resampler = av.AudioResampler(
         track.codec_context.format, track.codec_context.layout, track.rate, track.codec_context.frame_size or None
