@@ -79,16 +79,17 @@ class Pace:
         return max(self.latest.total_s - self.latest.done_s, 0.0) / speed_x
 
     def describe(self) -> str:
-        """One line: recordings, audio, failures, speed, time left."""
+        """One line, what matters most first: a narrow terminal cuts its end."""
         latest = self.latest
         if latest is None:
             return "starting"
-        parts = [f"{latest.num_done}/{latest.num_total} recordings", f"{span(latest.done_s)} of {span(latest.total_s)}"]
-        if latest.num_failed:
-            parts.append(f"{latest.num_failed} failed")
-        if self.speed_x is not None and self.left_s is not None:
-            parts.append(f"{self.speed_x:.1f} x real time")
-            parts.append(f"about {span(self.left_s)} left")
+        parts = [] if self.left_s is None else [f"about {span(self.left_s)} left"]
+        parts += [
+            f"{latest.num_done}/{latest.num_total} recordings",
+            f"{span(latest.done_s)} of {span(latest.total_s)}",
+        ]
+        parts += [f"{latest.num_failed} failed"] if latest.num_failed else []
+        parts += [] if self.speed_x is None else [f"{self.speed_x:.1f} x real time"]
         return ", ".join(parts)
 
 

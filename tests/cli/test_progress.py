@@ -39,7 +39,7 @@ def test_speed_and_time_left_come_from_what_was_measured() -> None:
 
     assert pace.speed_x == pytest.approx(120.0)
     assert pace.left_s == pytest.approx(20.0)
-    assert pace.describe() == "20/100 recordings, 20 min 0 s of 1.0 h, 2 failed, 120.0 x real time, about 20.0 s left"
+    assert pace.describe() == "about 20.0 s left, 20/100 recordings, 20 min 0 s of 1.0 h, 2 failed, 120.0 x real time"
 
 
 def test_headers_that_promised_too_little_never_give_a_negative_time() -> None:
