@@ -27,11 +27,8 @@ import av
 from mmer_ray.audio.decoding import Request, answers, claimed_duration
 from mmer_ray.audio.faults import play_faults
 from mmer_ray.audio.pulse import Pulse
-from mmer_ray.audio.wire import Pipe
+from mmer_ray.audio.wire import EXIT_OUT_OF_MEMORY, Pipe
 from mmer_ray.errors import MAX_MESSAGE_CHARS, AudioError, ErrorCode
-
-EXIT_OUT_OF_MEMORY = 12
-"""Exit code after an allocation that failed: a heap that was full is not used for the next recording."""
 
 
 def serve(pipe: Pipe) -> None:

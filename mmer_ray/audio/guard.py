@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import mmer_ray
-from mmer_ray.audio.wire import LENGTHS, pack, unpack_header, unpack_lengths
+from mmer_ray.audio.wire import EXIT_OUT_OF_MEMORY, LENGTHS, pack, unpack_header, unpack_lengths
 from mmer_ray.errors import AudioError, ErrorCode
 from mmer_ray.records import Samples
 
@@ -25,7 +25,6 @@ WAIT_BASE_S = 80.0
 WAIT_PER_DECODED_S = 0.05
 """Waiting for one recording may take the base plus 1/20 of what was decoded of it. The child's CPU limit (`pulse.py`)
 is five times tighter per decoded second, so this one acts first only where a host is overbooked or a disk hangs."""
-EXIT_OUT_OF_MEMORY = 12
 _CODE_BY_SIGNAL = {
     signal.SIGXCPU: ErrorCode.DECODE_TIMEOUT,
     signal.SIGALRM: ErrorCode.DECODE_TIMEOUT,

@@ -21,6 +21,8 @@ import numpy as np
 from mmer_ray.records import Samples
 
 LENGTHS = struct.Struct("<IQ")
+EXIT_OUT_OF_MEMORY = 12
+"""Exit code of the child after an allocation that failed: a heap that was full is not used for the next recording."""
 MAX_HEADER_BYTES = 1 << 20
 MAX_PAYLOAD_BYTES = 1 << 26
 """More than the longest window there is: 600 s of int16 at 16 kHz are 19 MB."""
