@@ -58,6 +58,8 @@ class TranscribeOptions(Options):
     """`embedded` or a folder with a `ctc` checkpoint."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
+    beam_width: int = Field(16, ge=1)
+    """Readings kept while the words of a chunk are searched; 1 reads letter by letter, without a sense of words."""
 
 
 class EmotionOptions(Options):

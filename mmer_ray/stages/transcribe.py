@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from mmer_ray.audio.pcm import to_float
 from mmer_ray.models import wav2vec2
+from mmer_ray.models.ctc import language
+from mmer_ray.models.ctc.beam import BeamOptions, beam_search
 from mmer_ray.models.ctc.checkpoint import load
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK, to_text
 from mmer_ray.models.locate import locate
@@ -24,6 +26,9 @@ from mmer_ray.stages.utterances import HeardWord, to_utterances
 
 LANGUAGE = "en"
 """The embedded transcriber spells English; it does not tell languages apart, so it gives no probability."""
+TAIL_S = 0.06
+"""A letter's peak lies before its sound has ended: a word lasts so much longer, where the next leaves room. Measured
+on synthetic calls, whose utterances otherwise end 0.07 s early (median) and start 0.01 s late."""
 NEVER = np.float32(-1e4)
 # Sentence marks and the unknown symbol spell nothing.
 _SPELLS_NOTHING = [symbol for symbol in range(len(SYMBOLS)) if symbol < WORD_BREAK and symbol != BLANK]
@@ -41,7 +46,10 @@ class Transcribe:
     def __init__(self, options: TranscribeOptions) -> None:
         self._batch_s = options.batch_s
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = load(locate(options.model, "ctc").path).to(self._device)
+        folder = locate(options.model, "ctc").path
+        self._model = load(folder).to(self._device)
+        self._pairs = language.load(folder) if options.beam_width > 1 else None
+        self._beam = BeamOptions(width=options.beam_width)
         backbone = self._model.backbone.config
         self._min_samples = wav2vec2.min_samples(backbone)
         self._frame_s = wav2vec2.frame_stride_s(backbone)
@@ -55,7 +63,8 @@ class Transcribe:
         for batch in pack(chunks, self._batch_s):
             for chunk, logprobs_TV in zip(batch, self._listen(windows, batch), strict=True):
                 first_s = windows[chunk.window].start_s + chunk.begin / SAMPLE_RATE_HZ + self._first_frame_s
-                words[chunk.window].extend(read_words(logprobs_TV, first_s, self._frame_s))
+                heard_words = locate_words(logprobs_TV, self._read(logprobs_TV), first_s, self._frame_s)
+                words[chunk.window].extend(with_tails(heard_words))
         heard = [sorted(words[position], key=lambda word: word.start_s) for position in range(len(windows))]
         return [
             replace(
@@ -64,6 +73,12 @@ class Transcribe:
             )
             for window, window_words in zip(windows, heard, strict=True)
         ]
+
+    def _read(self, logprobs_TV: NDArray[np.float32]) -> list[int]:
+        """Read a chunk: with a sense of which words there are where the model brings one, else letter by letter."""
+        if self._pairs is None:
+            return greedy(logprobs_TV, BLANK)
+        return beam_search(logprobs_TV, self._pairs, self._beam)
 
     def _listen(self, windows: Sequence[Window], chunks: Sequence[Chunk]) -> list[NDArray[np.float32]]:
         """Run the model over one batch: log probabilities, float32, shape (T, V), for each chunk's true frames."""
@@ -80,14 +95,16 @@ class Transcribe:
         ]
 
 
-def read_words(logprobs_TV: NDArray[np.float32], first_s: float, frame_s: float) -> list[HeardWord]:
-    """Read the most probable words of a chunk and where they lie.
+def locate_words(
+    logprobs_TV: NDArray[np.float32], symbols: list[int], first_s: float, frame_s: float
+) -> list[HeardWord]:
+    """Find where the words of a chunk lie.
 
-    Takes log probabilities, float32, shape (T, V); frame t lasts from `first_s + t * frame_s` for `frame_s`.
+    Takes log probabilities, float32, shape (T, V), and what was read from them; frame t lasts from
+    `first_s + t * frame_s` for `frame_s`.
     """
-    symbols = greedy(logprobs_TV, BLANK)
     spans = align(logprobs_TV, symbols, BLANK)
-    assert spans is not None, "a greedy transcript always fits its own frames"
+    assert spans is not None, "what was read from frames fits them"
     best_T = logprobs_TV.max(axis=1)
     words: list[HeardWord] = []
     spelled = zip(symbols, spans, strict=True)
@@ -106,3 +123,12 @@ def read_words(logprobs_TV: NDArray[np.float32], first_s: float, frame_s: float)
             )
         )
     return words
+
+
+def with_tails(words: Sequence[HeardWord]) -> list[HeardWord]:
+    """Let each word of a chunk last `TAIL_S` longer, but not into the next."""
+    next_starts_s = chain((word.start_s for word in words[1:]), [float("inf")])
+    return [
+        word._replace(end_s=max(word.end_s, min(word.end_s + TAIL_S, next_start_s)))
+        for word, next_start_s in zip(words, next_starts_s, strict=False)
+    ]

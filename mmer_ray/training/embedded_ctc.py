@@ -12,6 +12,7 @@ import torch
 
 from mmer_ray.demo.grammar import Split
 from mmer_ray.models import ctc
+from mmer_ray.models.ctc import language
 from mmer_ray.models.ctc.model import CtcModel, greedy_texts
 from mmer_ray.models.ctc.vocabulary import to_symbols
 from mmer_ray.models.wav2vec2 import pad_batch
@@ -30,7 +31,7 @@ class CtcTraining:
 
     size: str = "tiny"
     minutes: float = 40.0
-    batch_s: float = 40.0
+    batch_s: float = 24.0
     """Padded seconds of speech in a step."""
     peak_rate: float = 8e-4
     weight_decay: float = 0.01
@@ -56,6 +57,7 @@ def train_ctc(cache: Path, target: Path, recipe: CtcTraining, log: Log) -> None:
     checks = check_sets(load_spoken(cache, "validation")[: recipe.num_check_utterances])
     trainer.run(prefetch(mixer.batches(recipe.batch_s)), checks, log)
     ctc.save(trainer.model, target)
+    language.save(language.count_pairs(line.text for line in read_manifest(cache, "train")), target)
     for name, examples in check_sets(load_spoken(cache, "validation")).items():
         log(f"final WER, {name}, {len(examples)} examples: {evaluate(ctc.load(target), examples):.4f}")
 

@@ -60,7 +60,7 @@ class MmerRecipe:
     """Matrix work in bfloat16, as for the transcriber."""
     keep_every_s: float = 60.0
     seed: int = 7
-    num_threads: int = 2
+    num_threads: int = 1
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,14 @@ class SpeakerTraining:
 
     size: str = "tiny"
     minutes: float = 10.0
-    batch_size: int = 48
-    crop_range_s: tuple[float, float] = (1.0, 3.0)
+    batch_size: int = 32
+    crop_range_s: tuple[float, float] = (1.0, 2.0)
     peak_rate: float = 3e-3
     weight_decay: float = 1e-3
     minutes_between_checks: float = 2.0
     check_segment_s: float = 1.5
     seed: int = 1
-    num_threads: int = 2
+    num_threads: int = 1
 
 
 def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) -> None:

@@ -12,10 +12,12 @@ import torch
 from mmer_ray.models.ctc import checkpoint
 from mmer_ray.models.ctc.config import SIZES
 from mmer_ray.models.ctc.model import CtcModel
-from mmer_ray.models.ctc.vocabulary import SYMBOLS, to_symbols
+from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, to_symbols
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Turn, Window
-from mmer_ray.stages.transcribe import Transcribe, read_words
+from mmer_ray.stages.alignment import greedy
+from mmer_ray.stages.transcribe import TAIL_S, Transcribe, locate_words, with_tails
+from mmer_ray.stages.utterances import HeardWord
 from tests.stages.makers import window
 
 
@@ -75,8 +77,13 @@ def frames(*symbols: str) -> np.ndarray:
     return logprobs_TV
 
 
+def read_words(logprobs_TV: np.ndarray) -> list[HeardWord]:
+    """Words of frames of 20 ms, the first at 10 s."""
+    return locate_words(logprobs_TV, greedy(logprobs_TV, BLANK), 10.0, 0.02)
+
+
 def test_words_are_read_with_the_times_of_their_frames() -> None:
-    words = read_words(frames("-", "a", "-", "|", "|", "-", "i", "i", "-", "t", "-"), 10.0, 0.02)
+    words = read_words(frames("-", "a", "-", "|", "|", "-", "i", "i", "-", "t", "-"))
     assert [word.word for word in words] == ["a", "it"]
     assert [(word.start_s, word.end_s) for word in words] == [
         pytest.approx((10.02, 10.04)),
@@ -86,5 +93,16 @@ def test_words_are_read_with_the_times_of_their_frames() -> None:
 
 
 def test_blanks_and_word_breaks_alone_are_no_words() -> None:
-    assert read_words(frames("-", "|", "-", "|"), 0.0, 0.02) == []
-    assert read_words(frames("-"), 0.0, 0.02) == []
+    assert read_words(frames("-", "|", "-", "|")) == []
+    assert read_words(frames("-")) == []
+
+
+def test_a_word_lasts_until_its_sound_has_faded_but_not_into_the_next() -> None:
+    words = [
+        HeardWord("a", 1.0, 1.2, 0.9, -0.1),
+        HeardWord("b", 1.23, 1.5, 0.9, -0.1),
+        HeardWord("c", 2.0, 2.3, 0.9, 0),
+    ]
+    assert [word.end_s for word in with_tails(words)] == pytest.approx([1.23, 1.5 + TAIL_S, 2.3 + TAIL_S])
+    assert [word.start_s for word in with_tails(words)] == [1.0, 1.23, 2.0]
+    assert with_tails([]) == []

@@ -11,7 +11,7 @@ class SpeakerConfig:
 
     num_mels: int = 64
     channels: tuple[int, ...] = (16, 32, 64, 96)
-    """Channels of each stage; every stage but the first halves time and frequency."""
+    """Channels of each stage; the stem and every stage but the first halve time and frequency."""
     blocks_per_stage: int = 1
     embedding_size: int = 128
 

@@ -27,8 +27,7 @@ class SpeakerModel(nn.Module):
         super().__init__()
         self.config = config
         first, *others = config.channels
-        # The stem halves frequency alone.
-        self.stem = nn.Conv2d(1, first, 3, stride=(1, 2), padding=1, bias=False)
+        self.stem = nn.Conv2d(1, first, 3, stride=2, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(first)
         self.stages = nn.ModuleList([Block(first, first, 1) for _ in range(config.blocks_per_stage)])
         for before, after in zip(config.channels, others, strict=False):
@@ -45,6 +44,7 @@ class SpeakerModel(nn.Module):
         """
         hidden_BCFM = _silence_padding(features_BFM[:, None], num_frames_B)
         hidden_BCFM = functional.relu(self.stem_norm(self.stem(hidden_BCFM)))
+        num_frames_B = _strided(num_frames_B, 2)
         hidden_BCFM = _silence_padding(hidden_BCFM, num_frames_B)
         for block in self.stages:
             hidden_BCFM, num_frames_B = block(hidden_BCFM, num_frames_B)
@@ -67,7 +67,7 @@ class Block(nn.Module):
 
     def forward(self, hidden_BCFM: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, F, M) and true frame counts to the same, strided."""
-        num_frames_B = torch.div(num_frames_B - 1, self.stride, rounding_mode="floor") + 1
+        num_frames_B = _strided(num_frames_B, self.stride)
         inner_BCFM = functional.relu(self.first_norm(self.first(hidden_BCFM)))
         inner_BCFM = self.second_norm(self.second(_silence_padding(inner_BCFM, num_frames_B)))
         hidden_BCFM = functional.relu(inner_BCFM + self.around(hidden_BCFM))
@@ -96,6 +96,11 @@ def pad_features(features: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tenso
     for row, one in zip(padded_BFM, features, strict=True):
         row[: len(one)] = torch.from_numpy(one)
     return padded_BFM, num_frames_B
+
+
+def _strided(num_frames_B: Tensor, stride: int) -> Tensor:
+    """Frames that are left after a convolution of kernel 3 and padding 1."""
+    return torch.div(num_frames_B - 1, stride, rounding_mode="floor") + 1
 
 
 def _frame_mask(hidden_BCFM: Tensor, num_frames_B: Tensor) -> Tensor:
