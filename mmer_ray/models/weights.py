@@ -26,6 +26,8 @@ def write_folder(folder: Path, model: nn.Module, config: object, *, dtype: torch
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / WEIGHTS_NAME)
+    # safetensors creates files that only their owner can read.
+    (folder / WEIGHTS_NAME).chmod(0o644)
     (folder / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 

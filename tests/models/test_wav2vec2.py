@@ -21,7 +21,6 @@ def backbone() -> Wav2Vec2Model:
         conv_dim=[16, 16, 16],
         conv_kernel=[10, 4, 3],
         conv_stride=[5, 4, 4],
-        num_feat_extract_layers=3,
         num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=4,
     )
