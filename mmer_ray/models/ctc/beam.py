@@ -31,10 +31,10 @@ class BeamOptions:
     """Prefixes kept after each frame."""
     min_logprob: float = -7.0
     """Symbols below this in a frame are not tried there."""
-    word_weight: float = 0.6
-    word_bonus: float = 0.8
+    word_weight: float = 0.8
+    word_bonus: float = 2.5
     """Added per word, or longer texts, which have more words to pay for, would always lose."""
-    unknown_penalty: float = 3.0
+    unknown_penalty: float = 6.0
     """Taken once from a word as soon as no known word begins like it."""
 
 
