@@ -54,14 +54,17 @@ def _answer(recording: Recording) -> ScoredRecording:
 
 
 def test_the_demo_scores_the_shipped_calls_on_ray_into_a_new_lake_that_it_names(
-    mmer: Mmer, asked: list[JobOptions]
+    mmer: Mmer, asked: list[JobOptions], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
     ended = mmer("demo")
 
     (options,) = asked
     assert ended.code == 0
     assert [Path(source).name for source in options.sources] == sorted(TRUTH)
     assert (options.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
+    assert Path(options.lake).parent == tmp_path
     assert options.lake in ended.err
     assert f"mmer show --lake {options.lake} " in ended.out
 
