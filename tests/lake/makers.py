@@ -72,9 +72,8 @@ def scored(recording: Recording, recording_id: str | None = None, scorer: str = 
     if recording_id is None:
         recording_id = digest(Path(recording.uri).read_bytes())
     chance = random.Random(recording_id)
-    utterances = tuple(_utterance(chance, index, scorer) for index in range(chance.randint(0, 4)))
-    end_s = utterances[-1].end_s if utterances else 0.0
-    duration_s = end_s + chance.randint(1, 16_000) / 16_000
+    utterances = tuple(_utterance(chance, index, scorer) for index in range(chance.randint(1, 4)))
+    duration_s = utterances[-1].end_s + chance.randint(1, 16_000) / 16_000
     speech_s = sum(utterance.end_s - utterance.start_s for utterance in utterances)
     return ScoredRecording(
         recording=recording,
