@@ -18,7 +18,9 @@ from mmer_ray.records import SAMPLE_RATE_HZ, Embedding, Samples, Turn, Window
 from mmer_ray.stages.clustering import normalised
 from mmer_ray.stages.speaker_turns import Segment, Span, assign, cut_segments, find_speakers
 
-DISTANCE_THRESHOLD = 0.5
+DISTANCE_THRESHOLD = 0.32
+"""What the embedded speaker model was calibrated to, on 15 synthetic calls of its validation voices: from 0.28 to 0.36
+the error changes by 0.03 at most; below, one voice in two moods becomes two, above, like voices become one."""
 
 Embed = Callable[[list[Samples]], NDArray[np.float32]]
 """Clips, int16, shape (num_samples,) each, to their voices: L2-normalised, float32, shape (N, E)."""

@@ -20,7 +20,7 @@ SEGMENT_S = 1.5
 """Long enough to tell voices, short enough to lie within one turn mostly."""
 HOP_S = 0.5
 FRAME_S = 0.1
-MIN_SEGMENTS = 3
+MIN_SEGMENTS = 4
 """A voice heard in fewer segments is a mixture at a border, or a noise."""
 SWITCH_PENALTY = 1.0
 """What a change of speaker costs, in units of cosine distance summed over frames: a stretch of half a second must be
