@@ -1,4 +1,4 @@
-"""How good are the embedded transcriber and speaker model on the demo's calls, turn by turn?
+"""How good are the embedded transcriber, speaker and emotion models on the demo's calls, turn by turn?
 
 Turns are cut at their true times, so neither the voice detector nor the diarizer is measured here.
 `python benchmarks/embedded_models.py [ASSETS]` prints one line a question.
@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 
 from mmer_ray.demo.corpus import CALLS, TrueCall, TrueTurn, read_truth
 from mmer_ray.models import ctc, speaker
+from mmer_ray.models.ctc import language
+from mmer_ray.models.ctc.beam import BeamOptions, beam_search
+from mmer_ray.models.ctc.language import WordPairs
 from mmer_ray.models.ctc.model import greedy_texts
+from mmer_ray.models.ctc.vocabulary import to_text
+from mmer_ray.models.families import load_emotion_model
+from mmer_ray.models.interface import Clip, LoadedModel, collate
 from mmer_ray.models.wav2vec2 import normalise, pad_batch
 from mmer_ray.training.equal_error import equal_error
+from mmer_ray.training.metrics import unweighted_accuracy
 from mmer_ray.training.word_error import word_error_rate
 
 SAMPLE_RATE_HZ = 16_000
@@ -34,9 +41,11 @@ def main() -> None:
     assets = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
     calls = read_truth()
     if (assets / "ctc").exists():
-        report_words(ctc.load(assets / "ctc"), calls)
+        report_words(ctc.load(assets / "ctc"), language.load(assets / "ctc"), calls)
     if (assets / "speaker").exists():
         report_voices(speaker.load(assets / "speaker"), calls)
+    if (assets / "ctc").exists() and (assets / "mmer").exists():
+        report_feelings(load_emotion_model(assets / "mmer"), ctc.load(assets / "ctc"), calls)
 
 
 def cut_turns(call: TrueCall) -> list[tuple[TrueTurn, Samples]]:
@@ -47,21 +56,32 @@ def cut_turns(call: TrueCall) -> list[tuple[TrueTurn, Samples]]:
     return [(turn, sound[start:end, turn.channel]) for turn, (start, end) in pairs]
 
 
-def report_words(model: ctc.CtcModel, calls: list[TrueCall]) -> None:
-    """Print word error rates, in all and by what may explain them."""
-    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+def report_words(model: ctc.CtcModel, pairs: WordPairs | None, calls: list[TrueCall]) -> None:
+    """Print word error rates, greedy and with a sense of words, in all and by what may explain them."""
+    groups: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for call in calls:
         turns = cut_turns(call)
-        with torch.inference_mode():
-            heard = greedy_texts(*model(*pad_batch([normalise(samples) for _, samples in turns])))
-        for (turn, _), text in zip(turns, heard, strict=True):
-            variant = turn.speaker.split("+")[1]
+        greedy, searched = hear(model, pairs, [samples for _, samples in turns])
+        for (turn, _), *texts in zip(turns, greedy, searched, strict=True):
             channels = "stereo" if call.channels == 2 else "mono"
-            for group in ("all", channels, call.condition, turn.feeling, variant):
-                groups[group].append((turn.text, text))
-    for group, pairs in groups.items():
-        references, hypotheses = zip(*pairs, strict=True)
-        print(f"WER {group}: {word_error_rate(references, hypotheses):.3f} over {len(pairs)} turns")
+            for group in ("all", channels, call.condition, turn.feeling, turn.speaker.split("+")[1]):
+                groups[group].append((turn.text, texts[0], texts[1]))
+    for group, rows in groups.items():
+        spoken, greedy, searched = (list(column) for column in zip(*rows, strict=True))
+        rates = word_error_rate(spoken, greedy), word_error_rate(spoken, searched)
+        print(f"WER {group}: greedy {rates[0]:.3f}, with words {rates[1]:.3f} over {len(rows)} turns")
+
+
+def hear(model: ctc.CtcModel, pairs: WordPairs | None, turns: list[Samples]) -> tuple[list[str], list[str]]:
+    """Read turns, each float32, shape (num_samples,): the greedy texts and, where pairs are known, the searched."""
+    with torch.inference_mode():
+        logits_BTV, num_frames_B = model(*pad_batch([normalise(samples) for samples in turns]))
+    greedy = greedy_texts(logits_BTV, num_frames_B)
+    if pairs is None:
+        return greedy, greedy
+    logprobs_BTV = torch.log_softmax(logits_BTV.float(), dim=-1).numpy()
+    frames = zip(logprobs_BTV, num_frames_B.tolist(), strict=True)
+    return greedy, [to_text(beam_search(one_TV[:count], pairs, BeamOptions())) for one_TV, count in frames]
 
 
 def report_voices(model: speaker.SpeakerModel, calls: list[TrueCall]) -> None:
@@ -82,6 +102,30 @@ def report_voices(model: speaker.SpeakerModel, calls: list[TrueCall]) -> None:
             same.append(segments[left][0] == segments[right][0])
     found = equal_error(np.array(cosines), np.array(same))
     print(f"EER within calls, {SEGMENT_S} s: {found.rate:.3f} at cosine {found.threshold:.2f}, {len(same)} pairs")
+
+
+def report_feelings(emotion: LoadedModel, transcriber: ctc.CtcModel, calls: list[TrueCall]) -> None:
+    """Print unweighted accuracies with the words as spoken, as heard and not at all, in all and by condition."""
+    rows: list[tuple[str, int, dict[str, int]]] = []
+    for call in calls:
+        turns = cut_turns(call)
+        with torch.inference_mode():
+            heard = greedy_texts(*transcriber(*pad_batch([normalise(samples) for _, samples in turns])))
+        texts = {"heard": heard, "spoken": [turn.text for turn, _ in turns], "no": [""] * len(turns)}
+        guesses: dict[str, list[int]] = {}
+        for kind, words in texts.items():
+            clips = [Clip(samples, text) for (_, samples), text in zip(turns, words, strict=True)]
+            with torch.inference_mode():
+                guesses[kind] = emotion.model(collate(clips, emotion.tokenizer)).logits.argmax(dim=1).tolist()
+        for index, (turn, _) in enumerate(turns):
+            guess = {kind: guesses[kind][index] for kind in texts}
+            rows.append((call.condition, emotion.model.labels.index(turn.feeling), guess))
+    for condition in ("all", *sorted({row[0] for row in rows})):
+        kept = [row for row in rows if condition in ("all", row[0])]
+        truth = np.array([label for _, label, _ in kept])
+        for kind in ("heard", "spoken", "no"):
+            accuracy = unweighted_accuracy(truth, np.array([guess[kind] for _, _, guess in kept]))
+            print(f"UA {condition}, {kind} words: {accuracy:.3f} over {len(kept)} turns")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mmer_ray.training.synthetic import SyntheticSet, synthesise
 
 ASSETS = Path(__file__).parents[1] / "mmer_ray" / "assets"
 STAGES = ("synth", "ctc", "speaker", "mmer")
-DEFAULT_MINUTES = {"ctc": 45.0, "speaker": 10.0, "mmer": 20.0}
+DEFAULT_MINUTES = {"ctc": 70.0, "speaker": 12.0, "mmer": 22.0}
 
 
 def main() -> None:
