@@ -23,7 +23,7 @@ TOO_SHORT = "too_short"
 INT16_SCALE = 32_768.0
 SCORER_DIGITS = 8
 # A batch ends where a clip is shorter than this share of its longest: beyond it, padding costs more than a new batch.
-SHORTEST_SHARE = 0.8
+SHORTEST_SHARE = 0.9
 
 
 @dataclass(frozen=True)

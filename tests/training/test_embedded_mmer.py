@@ -73,11 +73,11 @@ def test_the_backbone_and_the_ctc_head_come_from_the_transcriber(
 def test_examples_are_the_same_in_every_run_and_balanced(cache: Path) -> None:
     utterances = read_manifest(cache, "train")
     first, second = (Examples(cache, utterances, seed=3) for _ in range(2))
-    drawn = [first.draw(index) for index in range(64)]
+    drawn = [first.draw(index) for index in range(32)]
     again = second.draw(17)
     assert np.array_equal(again.clean.samples, drawn[17].clean.samples)
     assert again.text == drawn[17].text
-    assert [sum(example.label == label for example in drawn) for label in range(4)] == [16] * 4
+    assert [sum(example.label == label for example in drawn) for label in range(4)] == [8] * 4
     lengths_s = [len(example.clean.samples) / 16_000 for example in drawn]
     assert min(lengths_s) >= min(0.6, SHORTEST_S)
     assert max(lengths_s) <= LONGEST_S + 2 * EDGE_S[1]
@@ -90,11 +90,11 @@ def test_steps_on_one_batch_lower_every_term_of_the_loss_together(
     torch.manual_seed(0)
     model = embedded_mmer.build(ctc, tokenizer, RECIPE)
     examples = Examples(cache, read_manifest(cache, "train"), seed=3)
-    batch = embedded_mmer.collate_examples([examples.draw(index) for index in range(8)], tokenizer)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = embedded_mmer.collate_examples([examples.draw(index) for index in range(4)], tokenizer)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     before = embedded_mmer.loss_of(model, batch)[0].total().item()
-    for _ in range(30):
-        embedded_mmer.take_step(model, optimiser, batch, RECIPE)
+    for step in range(12):
+        embedded_mmer.take_step(model, optimiser, batch, replace(RECIPE, bfloat16=step == 0))
     assert embedded_mmer.loss_of(model, batch)[0].total().item() < 0.7 * before
 
 

@@ -17,6 +17,7 @@ from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 
 WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_MODE = 0o644
 
 _BLOCKS = {
     "self_attention_v2": "text_reads_itself",
@@ -63,6 +64,8 @@ def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase, dty
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS_FILE)
+    # The library makes the file readable by its owner alone.
+    (folder / WEIGHTS_FILE).chmod(WEIGHTS_MODE)
     (folder / "config.json").write_text(model.config.to_json(), encoding="utf-8")
     tokenizer.save_pretrained(folder)
 
