@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -80,6 +81,8 @@ def cluster() -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS", LOCAL)
+    # Ray's start takes SIGTERM for itself; the caller's handler commits what is finished.
+    terminate = signal.getsignal(signal.SIGTERM)
     ray.init(
         address=address,
         logging_level=logging.WARNING,
@@ -87,6 +90,8 @@ def cluster() -> Iterator[None]:
         include_dashboard=False if address == LOCAL else None,
         object_store_memory=OBJECT_STORE_BYTES if address == LOCAL else None,
     )
+    if callable(terminate) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:

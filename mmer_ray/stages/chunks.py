@@ -10,8 +10,9 @@ from mmer_ray.audio.loudness import quietest
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
 from mmer_ray.stages.intervals import union
 
-MAX_CHUNK_S = 15.0
-"""As long as what the embedded transcriber was trained on; it reads longer stretches worse."""
+MAX_CHUNK_S = 6.0
+"""The embedded transcriber reads short stretches best: on 31 tuning calls 0.055 of the words were wrong at 15 s, 0.047
+at 6 s, 0.049 at 4 s."""
 PAUSE_S = 0.25
 """A cut lies in the middle of the quietest stretch of this length: a pause where there is one."""
 MIN_PART_S = 1.0

@@ -29,12 +29,14 @@ class BeamOptions:
 
     width: int = 16
     """Prefixes kept after each frame."""
-    min_logprob: float = -7.0
+    min_logprob: float = -10.0
     """Symbols below this in a frame are not tried there."""
-    word_weight: float = 0.8
-    word_bonus: float = 2.5
+    word_weight: float = 1.2
+    word_bonus: float = 4.5
     """Added per word, or longer texts, which have more words to pay for, would always lose."""
-    unknown_penalty: float = 6.0
+    sure_blank_logprob: float = -0.002
+    """A frame whose blank is above this says nothing: every prefix stays, at a fraction of the cost."""
+    unknown_penalty: float = 20.0
     """Taken once from a word as soon as no known word begins like it."""
 
 
@@ -56,9 +58,13 @@ def beam_search(logprobs_TV: NDArray[np.float32], pairs: WordPairs, options: Bea
     readings: dict[Prefix, _Reading] = {(): _Reading(0.0, START, "")}
     beams: dict[Prefix, Ends] = {(): (0.0, NEVER)}
     for logprobs_V in logprobs_TV:
+        blank_logprob = float(logprobs_V[BLANK])
+        if blank_logprob > options.sure_blank_logprob:
+            beams = {prefix: (_total(ends) + blank_logprob, NEVER) for prefix, ends in beams.items()}
+            continue
         tried = np.flatnonzero(logprobs_V > options.min_logprob)
         frame = [(int(symbol), float(logprobs_V[symbol])) for symbol in tried]
-        grown = _grow(beams, frame, float(logprobs_V[BLANK]))
+        grown = _grow(beams, frame, blank_logprob)
         for prefix in grown:
             if prefix not in readings:
                 readings[prefix] = reader.extend(readings[prefix[:-1]], prefix[-1])

@@ -1,0 +1,154 @@
+"""Whole jobs on the embedded models: the same rows from both doors, after a kill, and beside poison."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmer_ray.demo.corpus import CALLS
+from mmer_ray.errors import LakeError
+from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.profiles import load_profile
+from mmer_ray.runners import job
+from mmer_ray.runners.job import JobOptions, JobReport
+from tests.runners.clips import cut_clips, results, scores
+
+MMER = [str(Path(sys.executable).with_name("mmer"))]
+
+
+def score(source: Path, lake: Path, *settings: str, **changes: Any) -> JobReport:
+    options = JobOptions((str(source),), str(lake), load_profile("embedded", settings), **changes)
+    return job.run(options)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    cut_clips(folder, 40)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_lake(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clips scored in one go, in process."""
+    lake = tmp_path_factory.mktemp("whole") / "lake"
+    report = score(clips, lake, runner="inprocess")
+    assert (report.num_scored, report.num_failed) == (40, 0)
+    return lake
+
+
+def test_ray_and_the_plain_loop_give_equal_rows(
+    ray_cluster: None, clips: Path, whole_lake: Path, tmp_path: Path
+) -> None:
+    assert score(clips, tmp_path / "lake", runner="ray").runner == "ray"
+    assert results(tmp_path / "lake") == results(whole_lake)
+    for ours, theirs in zip(scores(tmp_path / "lake"), scores(whole_lake), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_stereo_calls_too_are_the_same_from_both_doors(ray_cluster: None, tmp_path: Path) -> None:
+    profile = load_profile("embedded")
+    listed = tuple(str(call) for call in sorted(CALLS.glob("*.opus"))[:4])
+    for runner in ("inprocess", "ray"):
+        job.run(JobOptions(listed, str(tmp_path / runner), profile, runner=runner))
+    assert results(tmp_path / "ray") == results(tmp_path / "inprocess")
+
+
+def test_the_same_job_again_computes_nothing_and_writes_nothing(clips: Path, whole_lake: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole_lake.rglob("*") if path.is_file()}
+    report = score(clips, whole_lake)
+    assert (report.run_id, report.num_scored, report.num_skipped) == (None, 0, 40)
+    assert {path: path.stat().st_mtime_ns for path in whole_lake.rglob("*") if path.is_file()} == before
+
+
+def test_a_killed_job_goes_on_to_the_rows_of_one_that_was_not(clips: Path, whole_lake: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    command = [*MMER, "score", str(clips), "--lake", str(lake), "--runner", "inprocess", "--json"]
+    # Commits after every group, groups of a few clips: the kill falls between two commits.
+    killed = subprocess.Popen([*command, "--set", "run.batch_s=15", "--set", "run.commit_every_s=0.01"])
+    while _num_committed(lake) == 0:
+        assert killed.poll() is None, "the job ended before it could be killed"
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    committed = _num_committed(lake)
+    assert 0 < committed < 40
+    report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert report["num_skipped"] == committed
+    assert report["num_scored"] == 40 - committed
+    assert results(lake) == results(whole_lake)
+
+
+def test_stopping_commits_what_is_finished_and_the_next_run_does_the_rest(
+    clips: Path, whole_lake: Path, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    options = JobOptions(
+        (str(clips),), str(tmp_path / "lake"), load_profile("embedded", ["run.batch_s=15"]), runner="inprocess"
+    )
+    first = job.run(options, on_progress=lambda progress: progress.num_done and stop.set(), stop=stop)
+    assert first.interrupted
+    assert 0 < first.num_scored < 40
+    second = job.run(options)
+    assert first.num_scored + second.num_scored == 40
+    assert results(tmp_path / "lake") == results(whole_lake)
+
+
+def test_files_that_crash_hang_or_eat_memory_are_rows_with_codes(tmp_path: Path) -> None:
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    cut_clips(folder, 50, clip_s=1.0)
+    for index, fault in enumerate(("crash", "hang", "memory")):
+        (folder / f"clip-{index * 20 + 5:02d}.wav").rename(folder / f"{fault}.wav")
+    environment = {**os.environ, "MMER_FAULTS": "crash=*crash.wav,hang=*hang.wav,memory=*memory.wav"}
+    command = [*MMER, "score", str(folder), "--lake", str(tmp_path / "lake"), "--set", "decode.stall_s=5", "--json"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 3, ended.stderr
+    report = json.loads(ended.stdout)
+    assert (report["num_scored"], report["num_failed"]) == (47, 3)
+    assert report["failures_by_code"] == {"decoder_crash": 1, "decode_timeout": 1, "out_of_memory": 1}
+
+
+def test_renamed_audio_costs_nothing(clips: Path, tmp_path: Path) -> None:
+    folder, lake = tmp_path / "calls", tmp_path / "lake"
+    folder.mkdir()
+    (folder / "first.wav").write_bytes((clips / "clip-00.wav").read_bytes())
+    score(folder, lake)
+    (folder / "first.wav").rename(folder / "second.wav")
+    (folder / "copy.wav").write_bytes((folder / "second.wav").read_bytes())
+    report = score(folder, lake)
+    assert report.ledger.num_copied == 2
+    with open_lake(lake) as reader:
+        assert reader.sql("SELECT count(DISTINCT recording_id) AS n FROM recordings").to_pylist() == [{"n": 1}]
+
+
+def test_a_limit_takes_the_longest_first_and_plan_says_so(clips: Path, tmp_path: Path) -> None:
+    options = JobOptions((str(clips),), str(tmp_path / "lake"), load_profile("embedded"), limit=3)
+    planned = job.prepare(options)
+    assert (len(planned.todo), planned.todo_s) == (3, pytest.approx(9.0))
+    assert planned.estimate_s is not None
+    assert not (tmp_path / "lake").exists(), "a plan writes nothing"
+
+
+def test_a_second_writer_is_refused(clips: Path, whole_lake: Path, tmp_path: Path) -> None:
+    cut_clips(tmp_path, 1, clip_s=2.0)
+    with Lake(whole_lake).lock(), pytest.raises(LakeError, match="being written"):
+        score(tmp_path, whole_lake)
+
+
+def _num_committed(lake: Path) -> int:
+    if not (lake / "commits" / "_delta_log").exists():
+        return 0
+    with open_lake(lake) as reader:
+        rows = reader.sql("SELECT count(*) AS n FROM recordings").to_pylist()
+    return int(rows[0]["n"])
