@@ -81,6 +81,8 @@ def cluster() -> Iterator[None]:
         yield
         return
     address = os.environ.get("RAY_ADDRESS", LOCAL)
+    # Its plan and its progress are ours to report; what goes wrong still shows.
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     # Ray's start takes SIGTERM for itself; the caller's handler commits what is finished.
     terminate = signal.getsignal(signal.SIGTERM)
     ray.init(

@@ -105,7 +105,10 @@ def locate_words(
     """
     spans = align(logprobs_TV, symbols, BLANK)
     assert spans is not None, "what was read from frames fits them"
-    best_T = logprobs_TV.max(axis=1)
+    # The words chosen need not be the likeliest symbols of each frame: what counts is the path they take.
+    path_T = logprobs_TV[:, BLANK].copy()
+    for symbol, span in zip(symbols, spans, strict=True):
+        path_T[span.first : span.end] = logprobs_TV[span.first : span.end, symbol]
     words: list[HeardWord] = []
     spelled = zip(symbols, spans, strict=True)
     for is_break, letters_and_spans in groupby(spelled, key=lambda pair: pair[0] == WORD_BREAK):
@@ -119,7 +122,7 @@ def locate_words(
                 start_s=first_s + first * frame_s,
                 end_s=first_s + end * frame_s,
                 p=float(np.mean(np.exp([span.logprob for span in letter_spans]))),
-                logprob=float(best_T[first:end].mean()),
+                logprob=float(path_T[first:end].mean()),
             )
         )
     return words
