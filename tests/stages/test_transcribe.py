@@ -106,3 +106,11 @@ def test_a_word_lasts_until_its_sound_has_faded_but_not_into_the_next() -> None:
     assert [word.end_s for word in with_tails(words)] == pytest.approx([1.23, 1.5 + TAIL_S, 2.3 + TAIL_S])
     assert [word.start_s for word in with_tails(words)] == [1.0, 1.23, 2.0]
     assert with_tails([]) == []
+
+
+def test_a_words_log_probability_is_that_of_its_own_path_not_of_the_likeliest_symbols() -> None:
+    logprobs_TV = frames("a", "-", "t")
+    (likeliest,) = locate_words(logprobs_TV, to_symbols("at"), 0.0, 0.02)
+    (other,) = locate_words(logprobs_TV, to_symbols("ae"), 0.0, 0.02)
+    assert likeliest.logprob == pytest.approx(np.log(0.9))
+    assert other.logprob == pytest.approx((2 * np.log(0.9) + np.log(0.001)) / 3)
