@@ -29,11 +29,12 @@ def frames(rows: list[dict[str, float]]) -> np.ndarray:
     return np.log(probabilities_TV).astype(np.float32)
 
 
-def spoken(text: str, doubt: dict[int, tuple[str, float]]) -> np.ndarray:
-    """Frames that spell a text, a blank after each symbol; `doubt` gives another symbol a share at some positions."""
+def spoken(text: str, doubt: dict[int, tuple[str, float]], blur: float = 0.01) -> np.ndarray:
+    """Frames that spell a text, a blank after each symbol, `blur` of the blank in each symbol's frame; `doubt` gives
+    another symbol a share at some positions."""
     rows: list[dict[str, float]] = []
     for position, symbol in enumerate(to_symbols(text)):
-        other, share = doubt.get(position, ("-", 0.01))
+        other, share = doubt.get(position, ("-", blur))
         rows += [{SYMBOLS[symbol]: 1 - share, other: share}, {"-": 0.99}]
     return frames(rows)
 
@@ -68,7 +69,12 @@ def test_a_doubtful_letter_is_settled_by_the_words() -> None:
 
 
 def test_a_clear_word_that_training_never_saw_is_kept() -> None:
-    assert to_text(beam_search(spoken("call zed now", {}), PAIRS, BeamOptions())) == "call zed now"
+    clear_TV = spoken("call zed now", {}, blur=1e-9)
+    assert to_text(beam_search(clear_TV, PAIRS, BeamOptions())) == "call zed now"
+
+
+def test_a_blurred_word_that_training_never_saw_gives_way() -> None:
+    assert "zed" not in to_text(beam_search(spoken("call zed now", {}), PAIRS, BeamOptions()))
 
 
 def test_a_double_letter_needs_a_blank_between() -> None:
