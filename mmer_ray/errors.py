@@ -6,6 +6,7 @@
     │   └── SourceError            a source, manifest or recording name that is not there
     ├── PreflightError             models, lake or space missing; nothing spent exit code 4
     ├── LakeError                  a lake that is locked, damaged or of another key
+    ├── LedgerError                a run whose seconds do not add up            exit code 1
     └── AudioError                 one recording is bad: a row in `recordings`, never an end of the job
 
 A bug is any other exception and ends with exit code 1.
@@ -108,6 +109,10 @@ class PreflightError(MmerError):
 
 class LakeError(MmerError):
     """The lake is locked by another writer, damaged, or made with another key."""
+
+
+class LedgerError(MmerError):
+    """A run's seconds do not add up: a bug of ours. What was committed stays; the message has the sums."""
 
 
 class AudioError(MmerError):

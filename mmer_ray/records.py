@@ -19,6 +19,9 @@ from mmer_ray.errors import ErrorCode, Flag
 SAMPLE_RATE_HZ = 16_000
 """The rate of all audio behind the decoder."""
 
+GUESSED_BYTES_PER_S = 32_000
+"""16-bit mono at 16 kHz: the length of a file whose header says nothing is guessed from its size."""
+
 Samples = npt.NDArray[np.int16]
 Embedding = npt.NDArray[np.float32]
 
@@ -38,9 +41,14 @@ class Recording:
     day: str = "1970-01-01"
     """UTC day of the recording (manifest column `recorded_at`, else the file's mtime), YYYY-MM-DD."""
     expected_s: float | None = None
-    """Duration that the header claims, or an estimate from the size; None when unknown."""
+    """Duration that the header claims and the size allows, or an estimate from the size; None when unknown."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that planning counts: `expected_s`, else a guess from the file's size."""
+        return self.size_bytes / GUESSED_BYTES_PER_S if self.expected_s is None else self.expected_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import traceback
 from enum import IntEnum
 
 from mmer_ray.cli.output import ClosedPipeError, note
-from mmer_ray.errors import LakeError, MmerError, PreflightError, UsageError
+from mmer_ray.errors import LakeError, LedgerError, MmerError, PreflightError, UsageError
 
 
 class ExitCode(IntEnum):
@@ -43,6 +43,10 @@ def explain(error: BaseException, debug: bool) -> ExitCode:
         case PreflightError() | LakeError():
             note(f"mmer: {error}", style="red")
             return ExitCode.PREFLIGHT
+        case LedgerError():
+            # A bug, but its sums are what the user and we need to see.
+            note(f"mmer: {error}", style="red")
+            return ExitCode.BUG
         case _:
             _report_bug(error, debug)
             return ExitCode.BUG

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError
+from mmer_ray.errors import LedgerError
 from mmer_ray.lake.rows import milliseconds, source_key
 from mmer_ray.records import Recording
 from mmer_ray.tables import SCHEMAS
@@ -72,10 +72,10 @@ class Ledger:
         return max(unplaced_ms, unheard_ms) / 1000
 
     def check(self) -> None:
-        """Raise `LakeError` unless both equations hold and every planned recording has its row."""
+        """Raise `LedgerError` unless both equations hold and every planned recording has its row."""
         if self.num_unreached == 0 and self.difference_s <= TOLERANCE_S:
             return
-        raise LakeError(
+        raise LedgerError(
             f"the ledger does not sum: planned {self.planned_ms / 1000:.3f} s in {self.num_planned} recordings = "
             f"scored {self.scored_ms / 1000:.3f} s + quarantined {self.quarantined_ms / 1000:.3f} s, "
             f"speech {self.speech_ms / 1000:.3f} s + non-speech {self.non_speech_ms / 1000:.3f} s, "
@@ -94,7 +94,7 @@ def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, planned: Sequ
     ledger = _ledger(connection.execute(SUMS + OF_A_RUN, {"run_id": run_id}))
     connection.unregister("planned")
     if ledger.num_planned > len(planned):
-        raise LakeError(f"run {run_id} has {ledger.num_planned - len(planned)} recordings that it did not plan")
+        raise LedgerError(f"run {run_id} has {ledger.num_planned - len(planned)} recordings that it did not plan")
     return ledger
 
 

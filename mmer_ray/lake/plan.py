@@ -23,9 +23,6 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect
 from mmer_ray.records import Recording
 
-GUESSED_BYTES_PER_S = 32_000
-"""16-bit mono at 16 kHz: the length of a file whose header has not been asked is guessed from its size."""
-
 MAX_CORPUS_BYTES = 80
 """A corpus names a folder of the lake, in which each byte may take three; file systems allow 255."""
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -89,7 +86,7 @@ class Plan:
     @property
     def todo_s(self) -> float:
         """Seconds of audio to score, guessed from file sizes where headers were not read."""
-        return sum(length_s(recording) for recording in self.todo)
+        return sum(recording.planned_s for recording in self.todo)
 
     def limited(self, num_recordings: int) -> Plan:
         """The same plan with at most so many recordings to score, and without the copies of those left out."""
@@ -97,11 +94,6 @@ class Plan:
         kept = {source_key(recording) for recording in todo}
         copies = [copy for copy in self.copies if copy.primary is None or source_key(copy.primary) in kept]
         return replace(self, todo=todo, copies=tuple(copies))
-
-
-def length_s(recording: Recording) -> float:
-    """What the header claims, else a guess from the file's size."""
-    return recording.size_bytes / GUESSED_BYTES_PER_S if recording.expected_s is None else recording.expected_s
 
 
 def plan(recordings: Sequence[Recording], lake: Lake, fingerprints: Mapping[str, str]) -> Plan:
@@ -127,7 +119,7 @@ def plan(recordings: Sequence[Recording], lake: Lake, fingerprints: Mapping[str,
             sorted_out[verdict if verdict in sorted_out else "todo"].append(recording)
         todo, copies = _set_copies_apart(connection, sorted_out["todo"], digests, stages, lake.key)
     return Plan(
-        todo=tuple(sorted(todo, key=lambda recording: (-length_s(recording), *source_key(recording)))),
+        todo=tuple(sorted(todo, key=lambda recording: (-recording.planned_s, *source_key(recording)))),
         copies=tuple(copies),
         done=tuple(sorted_out["done"]),
         known_failures=tuple(sorted_out["known_failure"]),

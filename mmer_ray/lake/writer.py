@@ -17,7 +17,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError
+from mmer_ray.errors import LakeError, LedgerError
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.ledger import Ledger, run_ledger
 from mmer_ray.lake.plan import Copy, Plan
@@ -154,7 +154,7 @@ class Writer:
         return batch.commit_id
 
     def finish(self) -> Ledger:
-        """Commit the rest and close the run. Raises `LakeError` when its ledger does not sum."""
+        """Commit the rest and close the run. Raises `LedgerError` when its ledger does not sum."""
         return self._close("finished")
 
     def interrupt(self) -> Ledger:
@@ -221,7 +221,7 @@ class Writer:
         try:
             if status == "finished":
                 ledger.check()
-        except LakeError:
+        except LedgerError:
             status = "unbalanced"
             raise
         finally:

@@ -20,6 +20,10 @@ CLUSTER_START_S = 15.0
 ACTOR_EFFICIENCY = 0.8
 """Share of an actor's own speed that is left when one runs on every core."""
 
+MIN_BYTES_PER_S = 400
+"""The thriftiest speech codecs take more, 600 bytes a second (AMR at 4.75 kbit/s): a header that claims more seconds
+than this allows is forged, or the sound is near silence, which costs little. Neither may steer a job."""
+
 RunnerName = Literal["inprocess", "ray"]
 
 
@@ -37,9 +41,10 @@ class Estimate:
 def with_durations(recordings: Sequence[Recording], decoder: Decoder) -> tuple[Recording, ...]:
     """Fill in `expected_s`: from the header for the first `MAX_PROBED` recordings, else from the size.
 
-    The bytes per second of the probed recordings with the same file ending stand in for the others.
+    No claim counts for more than the file's size allows. The bytes per second of the probed recordings with the same
+    file ending stand in for the others.
     """
-    probed = [replace(recording, expected_s=decoder.probe(recording)) for recording in recordings[:MAX_PROBED]]
+    probed = [replace(one, expected_s=_probed_s(one, decoder)) for one in recordings[:MAX_PROBED]]
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for recording in probed:
         if recording.expected_s:
@@ -48,6 +53,11 @@ def with_durations(recordings: Sequence[Recording], decoder: Decoder) -> tuple[R
             total[1] += recording.size_bytes
     others = recordings[MAX_PROBED:]
     return (*probed, *(replace(recording, expected_s=_from_size(recording, totals)) for recording in others))
+
+
+def _probed_s(recording: Recording, decoder: Decoder) -> float | None:
+    claimed_s = decoder.probe(recording)
+    return None if claimed_s is None else min(claimed_s, recording.size_bytes / MIN_BYTES_PER_S)
 
 
 def _from_size(recording: Recording, totals: dict[str, list[float]]) -> float | None:

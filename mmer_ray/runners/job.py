@@ -23,9 +23,8 @@ from mmer_ray.lake.writer import Writer
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Recording, ScoredRecording
 from mmer_ray.runners.estimate import estimate, with_durations
-from mmer_ray.runners.shards import duration_s
 from mmer_ray.stages.fingerprints import fingerprints, model_digests
-from mmer_ray.storage import list_sources
+from mmer_ray.storage import SourceListing, list_sources
 
 MIN_FREE_BYTES = 200 << 20
 """An hour of speech leaves about 2 MB in the lake; a disk with less than this is about to fail the job."""
@@ -95,10 +94,22 @@ class JobReport:
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """A job whose arguments are in order."""
+
+    lake: Lake
+    profile: Profile
+    fingerprints: Mapping[str, str]
+    listing: SourceListing
+    limit: int | None
+
+
+@dataclass(frozen=True)
 class _Prepared:
     """A job ready to start."""
 
     lake: Lake
+    profile: Profile
     plan: Plan
     fingerprints: Mapping[str, str]
     summary: JobPlan
@@ -110,7 +121,7 @@ def prepare(options: JobOptions) -> JobPlan:
     Raises `UsageError` for sources that are not there, `PreflightError` for missing models or space, `LakeError` for a
     lake that cannot be read.
     """
-    return _prepare(options).summary
+    return _prepare(_ask(options)).summary
 
 
 def run(
@@ -121,17 +132,25 @@ def run(
 ) -> JobReport:
     """Score what is not yet scored. Setting `stop` commits what is finished and ends.
 
-    Raises as `prepare` does, and `LakeError` when the ledger does not sum or another process writes the lake.
+    Raises as `prepare` does, `LakeError` when another process writes the lake, and `LedgerError` when the
+    ledger does not sum.
     """
     begun = perf_counter()
-    prepared = _prepare(options)
-    tally = _Tally(prepared, on_progress or (lambda _: None), begun)
-    if not prepared.plan.planned:
-        return tally.report(None, Ledger(), interrupted=False)
-    stop = stop or threading.Event()
-    this_run = begin_run(options.profile, prepared.fingerprints, model_digests(options.profile))
-    with Writer(prepared.lake, this_run, prepared.plan, options.profile.run) as writer:
-        with closing(_score(prepared, options.profile, stop)) as answers:
+    asked = _ask(options)
+    # A plan made while another job writes would score that job's recordings again.
+    with asked.lake.lock():
+        prepared = _prepare(asked)
+        tally = _Tally(prepared, on_progress or (lambda _: None), begun)
+        if not prepared.plan.planned:
+            return tally.report(None, Ledger(), interrupted=False)
+        return _run(prepared, tally, stop or threading.Event())
+
+
+def _run(prepared: _Prepared, tally: _Tally, stop: threading.Event) -> JobReport:
+    profile = prepared.profile
+    this_run = begin_run(profile, prepared.fingerprints, model_digests(profile))
+    with Writer(prepared.lake, this_run, prepared.plan, profile.run) as writer:
+        with closing(_score(prepared, stop)) as answers:
             for scored in answers:
                 if writer.add(scored):
                     tally.add(scored)
@@ -144,7 +163,7 @@ def run(
     return tally.report(this_run.run_id, ledger, interrupted)
 
 
-def _prepare(options: JobOptions) -> _Prepared:
+def _ask(options: JobOptions) -> _Asked:
     profile = options.profile
     if options.runner != "auto":
         profile = profile.model_copy(update={"run": profile.run.model_copy(update={"runner": options.runner})})
@@ -152,13 +171,17 @@ def _prepare(options: JobOptions) -> _Prepared:
     listing = list_sources(options.sources, options.corpus)
     lake = Lake(options.lake)
     _check_space(lake)
-    plan = compare(listing.recordings, lake, prints)
-    if options.limit is not None:
-        plan = plan.limited(options.limit)
+    return _Asked(lake, profile, prints, listing, options.limit)
+
+
+def _prepare(asked: _Asked) -> _Prepared:
+    lake, profile, listing = asked.lake, asked.profile, asked.listing
+    plan = compare(listing.recordings, lake, asked.fingerprints)
+    if asked.limit is not None:
+        plan = plan.limited(asked.limit)
     with Decoder(profile.decode, lake.key) as decoder:
         plan = replace(plan, todo=with_durations(plan.todo, decoder))
-    todo_s = sum(map(duration_s, plan.todo))
-    guess = estimate(profile, len(plan.todo), todo_s)
+    guess = estimate(profile, len(plan.todo), plan.todo_s)
     summary = JobPlan(
         runner=guess.runner,
         reason=guess.reason,
@@ -166,12 +189,12 @@ def _prepare(options: JobOptions) -> _Prepared:
         num_done=len(plan.done),
         num_known_failures=len(plan.known_failures),
         num_aliases=len(plan.copies),
-        todo_s=todo_s,
+        todo_s=plan.todo_s,
         done_s=plan.done_s,
         left_out=listing.left_out,
         estimate_s=guess.wall_s if plan.todo else None,
     )
-    return _Prepared(lake, plan, prints, summary)
+    return _Prepared(lake, profile, plan, asked.fingerprints, summary)
 
 
 def _check_space(lake: Lake) -> None:
@@ -185,7 +208,8 @@ def _check_space(lake: Lake) -> None:
         raise PreflightError(f"{have}; free some or name another folder")
 
 
-def _score(prepared: _Prepared, profile: Profile, stop: threading.Event) -> Generator[ScoredRecording, None, None]:
+def _score(prepared: _Prepared, stop: threading.Event) -> Generator[ScoredRecording, None, None]:
+    profile = prepared.profile
     # Each door is imported when it is taken: a small job never pays for Ray.
     if prepared.summary.runner == "ray":
         from mmer_ray.runners import batch
@@ -216,7 +240,7 @@ class _Tally:
         if self._first_result_s is None:
             self._first_result_s = perf_counter() - self._begun
         self._status[scored.status] += 1
-        self._done_s += duration_s(scored.recording)
+        self._done_s += scored.recording.planned_s
         self._audio_s += scored.audio.duration_s if scored.audio and scored.status == "scored" else 0.0
         message = None
         if scored.failure is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmer_ray.errors import ErrorCode, LakeError
+from mmer_ray.errors import ErrorCode, LedgerError
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import plan
 from mmer_ray.lake.queries import open_lake
@@ -49,7 +49,7 @@ def test_thousands_of_recordings_sum_to_the_millisecond(tmp_path: Path) -> None:
 
 
 def test_a_loss_of_two_milliseconds_in_each_of_a_hundred_recordings_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match="the ledger does not sum"):
+    with pytest.raises(LedgerError, match="the ledger does not sum"):
         write(Lake(tmp_path / "lake"), answers(100, lost_s=0.002))
 
 
@@ -76,11 +76,11 @@ def test_the_ledger_of_the_lake_counts_each_recording_once(tmp_path: Path) -> No
 
 
 def test_a_recording_without_an_answer_unbalances_even_if_nobody_knows_its_length() -> None:
-    with pytest.raises(LakeError, match="1 recordings without an answer"):
+    with pytest.raises(LedgerError, match="1 recordings without an answer"):
         Ledger(num_planned=1, num_unreached=1).check()
 
 
 def test_a_tenth_of_a_second_is_the_limit() -> None:
     Ledger(planned_ms=1000, scored_ms=1000, speech_ms=900).check()
-    with pytest.raises(LakeError):
+    with pytest.raises(LedgerError):
         Ledger(planned_ms=1000, scored_ms=1000, speech_ms=899).check()

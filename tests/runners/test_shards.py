@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmer_ray.records import Recording
-from mmer_ray.runners.shards import UNKNOWN_DURATION_S, cut_shards, duration_s
+from mmer_ray.runners.shards import cut_shards
 
 durations = st.lists(st.one_of(st.none(), st.floats(0.1, 40_000)), max_size=80)
 
@@ -24,19 +24,15 @@ def test_every_recording_is_in_exactly_one_shard(expected: list[float | None], n
 @given(durations, st.integers(1, 8))
 def test_only_a_single_long_recording_exceeds_the_shard_limit(expected: list[float | None], num_actors: int) -> None:
     for shard in cut_shards(recordings(expected), num_actors=num_actors, max_shard_s=1_800):
-        assert len(shard) == 1 or sum(map(duration_s, shard)) <= 1_800
+        assert len(shard) == 1 or sum(recording.planned_s for recording in shard) <= 1_800
 
 
 @given(durations)
 def test_the_longest_recordings_come_first(expected: list[float | None]) -> None:
-    order = [duration_s(r) for shard in cut_shards(recordings(expected), num_actors=2, max_shard_s=600) for r in shard]
+    order = [r.planned_s for shard in cut_shards(recordings(expected), num_actors=2, max_shard_s=600) for r in shard]
     assert order == sorted(order, reverse=True)
 
 
 def test_a_small_job_still_gives_every_actor_work() -> None:
     shards = cut_shards(recordings([3.0] * 200), num_actors=2, max_shard_s=1_800)
     assert len(shards) >= 8
-
-
-def test_a_recording_of_unknown_length_counts_as_a_minute() -> None:
-    assert duration_s(Recording(uri="/a.opus")) == UNKNOWN_DURATION_S
