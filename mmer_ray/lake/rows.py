@@ -13,7 +13,8 @@ from datetime import date
 
 import pyarrow as pa
 
-from mmer_ray.errors import MAX_MESSAGE_CHARS
+from mmer_ray.audio.sniff import mislabelled
+from mmer_ray.errors import MAX_MESSAGE_CHARS, Flag
 from mmer_ray.records import Emotion, Recording, ScoredRecording, Utterance
 from mmer_ray.tables import CLASSES, DATA_TABLES, FINGERPRINT_STAGES, SCHEMAS, SORT_KEYS, Row, Rows
 
@@ -86,7 +87,7 @@ def recording_row(scored: ScoredRecording, stamp: Stamp, key: bytes) -> Row:
     row["sample_rate_hz"] = audio.sample_rate_hz if audio else None
     row["codec"] = audio.codec if audio else None
     row["container"] = audio.container if audio else None
-    row["flags"] = [str(flag) for flag in audio.flags] if audio else []
+    row["flags"] = _flags(audio.flags, scored.recording.uri, audio.container) if audio else []
     if audio and is_scored:
         split = split_ms(audio.duration_s, scored.speech_s, scored.non_speech_s)
         row["duration_ms"], row["speech_ms"], row["non_speech_ms"] = split
@@ -106,7 +107,16 @@ def recording_row(scored: ScoredRecording, stamp: Stamp, key: bytes) -> Row:
 def copied_row(row: Row, recording: Recording, stamp: Stamp) -> Row:
     """The row of a file with the same bytes as the recording that `row` describes."""
     made_by = {"run_id": stamp.run_id, "commit_id": stamp.commit_id}
-    return row | source_columns(recording) | made_by | {"is_copy": True, "attempts": recording.attempt}
+    flags = _flags(row["flags"], recording.uri, row["container"])
+    own = {"is_copy": True, "attempts": recording.attempt, "flags": flags}
+    return row | source_columns(recording) | made_by | own
+
+
+def _flags(flags: Iterable[str], uri: str, container: str) -> list[str]:
+    """Flags found in bytes, and the one that comes of the file's name: of two files with equal bytes one may lie."""
+    of_bytes = {str(flag) for flag in flags} - {str(Flag.MISLABELLED)}
+    of_name = {str(Flag.MISLABELLED)} if mislabelled(uri.rpartition("/")[2], container) else set()
+    return sorted(of_bytes | of_name)
 
 
 def source_key(recording: Recording) -> tuple[str, str]:

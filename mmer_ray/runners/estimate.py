@@ -38,13 +38,14 @@ class Estimate:
     """Low and high guess of the seconds until the job ends."""
 
 
-def with_durations(recordings: Sequence[Recording], decoder: Decoder) -> tuple[Recording, ...]:
+def with_durations(recordings: Sequence[Recording], decoder: Decoder, max_file_bytes: int) -> tuple[Recording, ...]:
     """Fill in `expected_s`: from the header for the first `MAX_PROBED` recordings, else from the size.
 
-    No claim counts for more than the file's size allows. The bytes per second of the probed recordings with the same
+    No claim counts for more than the file's size allows, and a file above `max_file_bytes` for nothing: it is refused.
+    The bytes per second of the probed recordings with the same
     file ending stand in for the others.
     """
-    probed = [replace(one, expected_s=_probed_s(one, decoder)) for one in recordings[:MAX_PROBED]]
+    probed = [replace(one, expected_s=_probed_s(one, decoder, max_file_bytes)) for one in recordings[:MAX_PROBED]]
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for recording in probed:
         if recording.expected_s:
@@ -55,7 +56,9 @@ def with_durations(recordings: Sequence[Recording], decoder: Decoder) -> tuple[R
     return (*probed, *(replace(recording, expected_s=_from_size(recording, totals)) for recording in others))
 
 
-def _probed_s(recording: Recording, decoder: Decoder) -> float | None:
+def _probed_s(recording: Recording, decoder: Decoder, max_file_bytes: int) -> float | None:
+    if recording.size_bytes > max_file_bytes:
+        return 0.0
     claimed_s = decoder.probe(recording)
     return None if claimed_s is None else min(claimed_s, recording.size_bytes / MIN_BYTES_PER_S)
 

@@ -180,7 +180,7 @@ def _prepare(asked: _Asked) -> _Prepared:
     if asked.limit is not None:
         plan = plan.limited(asked.limit)
     with Decoder(profile.decode, lake.key) as decoder:
-        plan = replace(plan, todo=with_durations(plan.todo, decoder))
+        plan = replace(plan, todo=with_durations(plan.todo, decoder, profile.decode.max_file_bytes))
     guess = estimate(profile, len(plan.todo), plan.todo_s)
     summary = JobPlan(
         runner=guess.runner,

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mmer_ray.errors import ErrorCode, LakeError
+from mmer_ray.errors import ErrorCode, LedgerError
 from mmer_ray.lake import writer as writer_module
 from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.ledger import Ledger
@@ -31,6 +31,7 @@ from tests.lake.makers import (
     a_run,
     audio_file,
     contents,
+    digest,
     failed,
     job,
     listing,
@@ -240,6 +241,18 @@ def test_a_copy_of_audio_that_the_lake_has_gets_its_row_alone(lake: Lake, audio:
     assert changed == {"corpus", "uri", "modified", "day", "month", "is_copy"}
 
 
+def test_a_copy_answers_for_its_own_name(lake: Lake, audio: Path) -> None:
+    """Equal bytes, and one of the two is called a FLAC: it alone is mislabelled, whichever came first."""
+    content = (audio / "b.wav").read_bytes()
+    lying = [audio_file(audio, "same_run.flac", content), audio_file(audio.parent / "later", "next_run.flac", content)]
+    job(lake, listing(audio))
+    job(Lake(lake.address), [recording_at(lying[1], lying[1].parent)])
+    rows = [row for row in contents(lake.address)["recordings"] if row["recording_id"] == digest(content)]
+    assert {Path(row["uri"]).name: "mislabelled" in row["flags"] for row in rows} == {
+        "b.wav": False, "same_run.flac": True, "next_run.flac": True
+    }  # fmt: skip
+
+
 def test_audio_that_turns_out_to_be_known_is_not_written_twice(lake: Lake, audio: Path) -> None:
     """A planner that could not read the bytes, as on a remote store, leaves it to the writer to notice."""
     blind = replace(plan(listing(audio), lake, FINGERPRINTS), todo=tuple(listing(audio)), copies=())
@@ -284,7 +297,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_says_so(lake: Lake, audio
 
 def test_a_run_that_lost_a_recording_fails_loudly(lake: Lake, audio: Path) -> None:
     answers = [scored(recording) for recording in plan(listing(audio), lake, FINGERPRINTS).todo]
-    with pytest.raises(LakeError, match="1 recordings without an answer"):
+    with pytest.raises(LedgerError, match="1 recordings without an answer"):
         write_all(lake, audio, answers[1:])
     assert [run["status"] for run in runs(lake)] == ["unbalanced"]
     with lake.lock():
@@ -293,7 +306,7 @@ def test_a_run_that_lost_a_recording_fails_loudly(lake: Lake, audio: Path) -> No
 
 def test_a_run_that_lost_audio_fails_loudly(lake: Lake, audio: Path) -> None:
     answers = [scored(recording) for recording in plan(listing(audio), lake, FINGERPRINTS).todo]
-    with pytest.raises(LakeError, match="the ledger does not sum"):
+    with pytest.raises(LedgerError, match="the ledger does not sum"):
         write_all(lake, audio, [replace(answer, non_speech_s=answer.non_speech_s - 0.03) for answer in answers])
 
 

@@ -7,6 +7,8 @@ from mmer_ray.profiles import load_profile
 from mmer_ray.records import GUESSED_BYTES_PER_S, Recording
 from mmer_ray.runners.estimate import MAX_PROBED, MIN_BYTES_PER_S, estimate, with_durations
 
+GIGABYTE = 1 << 30
+
 
 class Claims(Decoder):
     """A decoder whose files claim what they are told to."""
@@ -20,18 +22,23 @@ class Claims(Decoder):
 
 def test_a_header_is_believed_as_far_as_the_files_size_allows() -> None:
     honest, forged = Recording("/honest.wav", size_bytes=320_000), Recording("/forged.wav", size_bytes=40_000)
-    filled = with_durations([honest, forged], Claims({"/honest.wav": 10.0, "/forged.wav": 92_520.0}))
+    filled = with_durations([honest, forged], Claims({"/honest.wav": 10.0, "/forged.wav": 92_520.0}), GIGABYTE)
     assert [recording.expected_s for recording in filled] == [10.0, 40_000 / MIN_BYTES_PER_S]
 
 
 def test_a_file_that_claims_nothing_counts_by_its_size() -> None:
-    (unknown,) = with_durations([Recording("/unknown.ogg", size_bytes=GUESSED_BYTES_PER_S * 3)], Claims({}))
+    (unknown,) = with_durations([Recording("/unknown.ogg", size_bytes=GUESSED_BYTES_PER_S * 3)], Claims({}), GIGABYTE)
     assert (unknown.expected_s, unknown.planned_s) == (None, 3.0)
+
+
+def test_a_file_too_big_to_be_read_costs_nothing() -> None:
+    (sparse,) = with_durations([Recording("/sparse.wav", size_bytes=1 << 40)], Claims({}), GIGABYTE)
+    assert sparse.planned_s == 0
 
 
 def test_files_beyond_the_probed_ones_are_as_dense_as_those_of_their_kind() -> None:
     listed = [Recording(f"/{index}.opus", size_bytes=6_000) for index in range(MAX_PROBED + 1)]
-    filled = with_durations(listed, Claims({recording.uri: 2.0 for recording in listed[:MAX_PROBED]}))
+    filled = with_durations(listed, Claims({recording.uri: 2.0 for recording in listed[:MAX_PROBED]}), GIGABYTE)
     assert filled[-1].expected_s == pytest.approx(2.0)
 
 
