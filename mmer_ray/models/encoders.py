@@ -9,14 +9,14 @@ Shape letters: B texts, N padded tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError, UsageError
 
@@ -46,6 +46,19 @@ def load_audio_encoder(source: Source) -> PreTrainedModel:
 def load_text_encoder(source: Source) -> PreTrainedModel:
     """Load a RoBERTa, BERT or DeBERTa encoder (without a head), in evaluation mode."""
     return _load_encoder(source, TEXT_TYPES)
+
+
+def build_audio_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
+    """Make a speech backbone with fresh weights: `model_type` (default wav2vec2), else its configuration's keys."""
+    return _build({"model_type": "wav2vec2", **arguments}, AUDIO_TYPES, {})
+
+
+def build_text_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
+    """Make a text encoder with fresh weights: `model_type` (default roberta), else its configuration's keys."""
+    table = {"model_type": "roberta", **arguments}
+    # The pooler of BERT and RoBERTa serves their pre-training; DeBERTa has none.
+    options = {"add_pooling_layer": False} if table["model_type"] in {"bert", "roberta"} else {}
+    return _build(table, TEXT_TYPES, options)
 
 
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
@@ -79,6 +92,15 @@ def _load_encoder(source: Source, allowed_types: frozenset[str]) -> PreTrainedMo
     if model_type not in allowed_types:
         raise UsageError(f"{source.address} holds a {model_type} model; expected one of {sorted(allowed_types)}")
     torch.nn.Module.eval(encoder)
+    return encoder
+
+
+def _build(table: dict[str, Any], allowed_types: frozenset[str], options: dict[str, Any]) -> PreTrainedModel:
+    model_type = table.pop("model_type")
+    if model_type not in allowed_types:
+        raise UsageError(f"{model_type!r} is no encoder of ours; expected one of {sorted(allowed_types)}")
+    config = AutoConfig.for_model(model_type, **table)
+    encoder: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
     return encoder
 
 

@@ -1,16 +1,54 @@
-"""The emotion families by name, and the one way to load a checkpoint folder of any of them."""
+"""The emotion families by name: their sizes, models and losses, and the one way to load a checkpoint of any of them.
+
+Every family is a sub-package with the same four files: `config.py` (`SIZES`: name -> configuration), `model.py`
+(`Model`), `losses.py` (`loss(output, targets, augmented)`) and `checkpoint.py` (`save`, `load`).
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from mmer_ray.errors import PreflightError
-from mmer_ray.models.interface import LoadedModel
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 
 FAMILIES = ("mmer",)
-"""Sub-packages of `mmer_ray.models`, each with `checkpoint.load(folder)`."""
+Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
+
+
+def sizes(family: str) -> Mapping[str, Any]:
+    """Name of a size -> its configuration, a frozen dataclass. Raises `UsageError` for an unknown family."""
+    table: Mapping[str, Any] = _part(family, "config").SIZES
+    return table
+
+
+def build(family: str, size: str) -> EmotionModel:
+    """Make a model with fresh weights. Raises `UsageError` for an unknown family or size."""
+    known = sizes(family)
+    if size not in known:
+        raise UsageError(f"{family} has no size {size!r}; sizes: {', '.join(known)}")
+    model: EmotionModel = _part(family, "model").Model(known[size])
+    return model
+
+
+def loss_of(family: str) -> Loss:
+    """The family's training loss: (output, targets, the augmented view's output or None) -> scalar."""
+    loss: Loss = _part(family, "losses").loss
+    return loss
+
+
+def save_emotion_model(
+    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a checkpoint folder that `load_emotion_model` reads; weights are stored as `dtype`."""
+    _part(model.family, "checkpoint").save(folder, model, tokenizer, dtype)
 
 
 def load_emotion_model(folder: Path) -> LoadedModel:
@@ -21,5 +59,11 @@ def load_emotion_model(folder: Path) -> LoadedModel:
         raise PreflightError(f"{folder} holds no emotion model: config.json cannot be read ({exc})") from exc
     if family not in FAMILIES:
         raise PreflightError(f"{folder} holds a model of family {family!r}; families: {', '.join(FAMILIES)}")
-    loaded: LoadedModel = import_module(f"mmer_ray.models.{family}.checkpoint").load(folder)
+    loaded: LoadedModel = _part(family, "checkpoint").load(folder)
     return loaded
+
+
+def _part(family: str, part: str) -> Any:
+    if family not in FAMILIES:
+        raise UsageError(f"there is no family {family!r}; families: {', '.join(FAMILIES)}")
+    return import_module(f"mmer_ray.models.{family}.{part}")

@@ -7,7 +7,7 @@ frames, V symbols of the CTC head, J size of the joint vector.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +46,9 @@ class EmotionBatch:
     """Int64, shape (B, N)."""
     text_features: Tensor | None = None
     """Float, shape (B, N, H): the last hidden states of a text encoder, computed beforehand."""
+    dialogue: Tensor | None = None
+    """Int64, shape (B,): which conversation each utterance belongs to; those of one stand together, in order of
+    time. None: each utterance is a conversation of its own. Only families with `reads_dialogue` look."""
 
     def __post_init__(self) -> None:
         if (self.token_ids is None) == (self.text_features is None):
@@ -73,6 +76,20 @@ class EmotionOutput:
     """Float, shape (B, T, V)."""
     num_frames: Tensor | None = None
     """Int64, shape (B,): true frames of `ctc_logits`."""
+    branches: Mapping[str, Tensor] | None = None
+    """Name of a branch ("audio", "text") -> its own logits, float, shape (B, K)."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the utterances of a batch truly are; None where nobody knows."""
+
+    labels: Tensor
+    """Int64, shape (B,): index into the model's `labels`."""
+    dimensions: Tensor | None = None
+    """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN where one is unknown."""
+    ctc: Tensor | None = None
+    """Int64, shape (B, L): symbols of the transcript, padded with -100."""
 
 
 class EmotionModel(nn.Module, ABC):
@@ -82,6 +99,8 @@ class EmotionModel(nn.Module, ABC):
     """Name of the family, as in `models/families.py`."""
     labels: tuple[str, ...]
     """Class names in the order of the logits."""
+    reads_dialogue: bool = False
+    """Whether an answer depends on the other utterances of the same conversation."""
 
     @property
     @abstractmethod

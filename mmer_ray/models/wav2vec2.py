@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 SAMPLE_RATE_HZ = 16_000
 # Both are the published constants: the variance floor of the input and of the first convolution's norm.
@@ -44,7 +43,7 @@ def pad_batch(utterances: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor
     return samples_BS, num_samples_B
 
 
-def num_frames(num_samples_B: Tensor, config: Wav2Vec2Config, *, num_layers: int | None = None) -> Tensor:
+def num_frames(num_samples_B: Tensor, config: Any, *, num_layers: int | None = None) -> Tensor:
     """Count frames after the first `num_layers` convolutions (all by default): int64, shape (B,), in and out."""
     layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))[:num_layers]
     for kernel, stride in layers:
@@ -52,7 +51,7 @@ def num_frames(num_samples_B: Tensor, config: Wav2Vec2Config, *, num_layers: int
     return num_samples_B.clamp(min=0)
 
 
-def min_samples(config: Wav2Vec2Config) -> int:
+def min_samples(config: Any) -> int:
     """Return the fewest samples that still give one frame."""
     needed = 1
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
@@ -60,7 +59,7 @@ def min_samples(config: Wav2Vec2Config) -> int:
     return needed
 
 
-def frame_stride_s(config: Wav2Vec2Config) -> float:
+def frame_stride_s(config: Any) -> float:
     """Return the seconds between two neighbouring frames."""
     return float(np.prod(config.conv_stride)) / SAMPLE_RATE_HZ
 
@@ -82,16 +81,13 @@ def masked_group_norm(hidden_BCT: Tensor, num_frames_B: Tensor, weight_C: Tensor
     return torch.addcmul(bias_C[None, :, None], centred_BCT, scale_BC1).to(hidden_BCT.dtype)
 
 
-def encode(
-    backbone: Wav2Vec2Model, samples_BS: Tensor, num_samples_B: Tensor, *, masked: bool = True
-) -> tuple[Tensor, Tensor]:
+def encode(backbone: Any, samples_BS: Tensor, num_samples_B: Tensor, *, masked: bool = True) -> tuple[Tensor, Tensor]:
     """Turn normalised, zero-padded speech into frames.
 
-    Takes samples, float32, shape (B, S), at 16 kHz and true lengths, int64, shape (B,). Returns frames, float,
-    shape (B, T, H), and true frame counts, int64, shape (B,). `masked=False` is the published, unmasked behaviour
-    (statistics over the padding, no attention mask), kept for parity alone. Speech shorter than `min_samples` has
-    zero true frames; T is never zero. In training mode the backbone's own
-    SpecAugment settings apply.
+    `backbone`: a `Wav2Vec2Model`. Takes samples, float32, shape (B, S), at 16 kHz and true lengths, int64, shape (B,).
+    Returns frames, float, shape (B, T, H), and true frame counts, int64, shape (B,). `masked=False` is the published,
+    unmasked behaviour (statistics over the padding, no attention mask), kept for parity alone. Speech shorter than
+    `min_samples` has zero true frames; T is never zero. In training mode the backbone's own SpecAugment settings apply.
     """
     num_frames_B = num_frames(num_samples_B, backbone.config)
     if not masked:
@@ -101,11 +97,11 @@ def encode(
     hidden_BTC = _convolve(backbone, samples_BS, num_samples_B).transpose(1, 2)
     hidden_BTH, _ = backbone.feature_projection(hidden_BTC)
     mask_BT = frame_mask(num_frames_B, hidden_BTH.shape[1])
-    hidden_BTH = backbone._mask_hidden_states(hidden_BTH, attention_mask=mask_BT.long())  # type: ignore[arg-type]
+    hidden_BTH = backbone._mask_hidden_states(hidden_BTH, attention_mask=mask_BT.long())
     return backbone.encoder(hidden_BTH, attention_mask=mask_BT).last_hidden_state, num_frames_B
 
 
-def _convolve(backbone: Wav2Vec2Model, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
+def _convolve(backbone: Any, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
     """Run the strided convolutions with the masked norm after the first; float, shape (B, C, T)."""
     config = backbone.config
     if config.do_stable_layer_norm or config.feat_extract_norm != "group":

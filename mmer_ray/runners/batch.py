@@ -37,6 +37,9 @@ SCORED = TypeAdapter(ScoredRecording)
 OBJECT_STORE_BYTES = 256 << 20
 """Only addresses and results cross the store of a cluster that we start ourselves; Ray would take 30 % of memory."""
 
+CHATTY = ("ray.data._internal.progress", "ray._private.authentication.authentication_token_setup")
+"""They warn that we switched Ray's progress bars off, and that a private cluster is guarded by a token."""
+
 LOCAL = "local"
 """Ray's word for a private cluster: never joins somebody else's that happens to run on this host."""
 STOP_CHECK_S = 0.2
@@ -83,6 +86,8 @@ def cluster() -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", LOCAL)
     # Its plan and its progress are ours to report; what goes wrong still shows.
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     # Ray's start takes SIGTERM for itself; the caller's handler commits what is finished.
     terminate = signal.getsignal(signal.SIGTERM)
     ray.init(
@@ -148,12 +153,13 @@ def _score_shards(
         actor,
         fn_constructor_args=(profile, key, ray.remote(num_cpus=0)(Attempts).remote()),
         batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+        # The next shard waits beside the actor: with one in flight it idles while the driver thinks, a seventh of the
+        # throughput (`benchmarks/runner_overhead.py`).
+        compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
         num_cpus=profile.run.cpus_per_actor,
         num_gpus=profile.run.gpus_per_actor,
         # Bounded by `Attempts`, which ends each recording; Ray's own count is per task and would end the job.
-        max_restarts=-1,
-        max_task_retries=-1,
+        ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": -1},
     )
     dataset.set_name("mmer_score")
     for batch in dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmer_ray.records import Recording
 
-SHARDS_PER_ACTOR = 6
+SHARDS_PER_ACTOR = 4
 """Enough that the last shard to finish leaves the other actors idle for a small share of the job only."""
 MIN_SHARD_S = 20.0
 """A task costs Ray about 12 ms of wall time here; less audio than this would make that a visible share."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models.checkpoints import config_json, read_config
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, EmotionBatch, collate
 from mmer_ray.models.mmer import checkpoint, losses
@@ -185,7 +186,7 @@ def test_weights_of_another_size_are_refused(
     model: MmerModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     checkpoint.save(tmp_path, model, tokenizer, torch.float32)
-    (tmp_path / "config.json").write_text(replace(TINY, intermediate_size=48).to_json())
+    (tmp_path / "config.json").write_text(config_json("mmer", replace(TINY, intermediate_size=48)))
     with pytest.raises(PreflightError, match="shapes differ"):
         load_emotion_model(tmp_path)
 
@@ -232,5 +233,5 @@ def test_the_published_size_has_the_published_number_of_parameters() -> None:
 
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(BASE.to_json())
-    assert MmerConfig.from_folder(tmp_path) == BASE
+    (tmp_path / "config.json").write_text(config_json("mmer", BASE))
+    assert read_config(tmp_path, "mmer", MmerConfig) == BASE

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models import checkpoints
 from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
-from mmer_ray.models.mmer.config import MmerConfig
+from mmer_ray.models.mmer.config import FAMILY, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
-
-WEIGHTS_FILE = "model.safetensors"
-WEIGHTS_MODE = 0o644
 
 _BLOCKS = {
     "self_attention_v2": "text_reads_itself",
@@ -61,19 +57,13 @@ _OLD_WEIGHT_NORM = {
 
 def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> None:
     """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
-    # The library makes the file readable by its owner alone.
-    (folder / WEIGHTS_FILE).chmod(WEIGHTS_MODE)
-    (folder / "config.json").write_text(model.config.to_json(), encoding="utf-8")
-    tokenizer.save_pretrained(folder)
+    checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    model = MmerModel(MmerConfig.from_folder(folder))
-    _fill(model, load_file(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    model = MmerModel(checkpoints.read_config(folder, FAMILY, MmerConfig))
+    checkpoints.load_weights(model, folder)
     return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
 
 
@@ -85,7 +75,7 @@ def load_published(file: Path, config: MmerConfig) -> MmerModel:
         table = torch.load(file, map_location="cpu", weights_only=True)
         table = table.get("state_dict", table)
     model = MmerModel(config)
-    _fill(model, {our_name(name): value for name, value in table.items()}, file)
+    checkpoints.fill(model, {our_name(name): value for name, value in table.items()}, file)
     return model.eval()
 
 
@@ -100,15 +90,3 @@ def our_name(published: str) -> str:
         if name.endswith(old):
             return name.removesuffix(old) + new
     return name
-
-
-def _fill(model: MmerModel, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Copy weights into a model; every key on either side must have its partner."""
-    ours = dict(model.state_dict())
-    missing, foreign = ours.keys() - weights.keys(), weights.keys() - ours.keys()
-    if missing or foreign:
-        raise PreflightError(f"{source} does not fit: missing {sorted(missing)[:3]}, unknown {sorted(foreign)[:3]}")
-    wrong = [name for name, value in weights.items() if value.shape != ours[name].shape]
-    if wrong:
-        raise PreflightError(f"{source} does not fit its configuration: shapes differ in {sorted(wrong)[:3]}")
-    model.load_state_dict(dict(weights))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-
-from mmer_ray.errors import PreflightError
 
 FAMILY = "mmer"
 # The alphabet of wav2vec2-base's CTC tokenizer: blank, begin, end, unknown, word border, letters by frequency.
@@ -22,9 +18,9 @@ class MmerConfig:
     """Everything that a `mmer` checkpoint needs to be built again."""
 
     audio: Mapping[str, Any]
-    """Arguments of `transformers.Wav2Vec2Config`; its `hidden_size` is the width H of the whole model."""
+    """Of `encoders.build_audio_encoder`; its `hidden_size` is the width H of the whole model."""
     text: Mapping[str, Any] | None
-    """Arguments of `transformers.RobertaConfig`, of the same width; None: batches bring text features."""
+    """Of `encoders.build_text_encoder`, of the same width; None: batches bring text features."""
     num_heads: int
     """Attention heads of the fusion blocks."""
     intermediate_size: int
@@ -41,21 +37,6 @@ class MmerConfig:
     @property
     def hidden_size(self) -> int:
         return int(self.audio["hidden_size"])
-
-    def to_json(self) -> str:
-        """Write the value with its family's name, by which checkpoints are told apart."""
-        return json.dumps({"family": FAMILY, **asdict(self)}, indent=2) + "\n"
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> MmerConfig:
-        """Read `config.json` of a checkpoint folder."""
-        table = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if table.pop("family", None) != FAMILY:
-            raise PreflightError(f"{folder} holds no {FAMILY} checkpoint: its config.json names another family")
-        known = {field.name for field in fields(cls)}
-        if table.keys() - known:
-            raise PreflightError(f"{folder}/config.json has unknown keys: {', '.join(sorted(table.keys() - known))}")
-        return cls(**{**table, "labels": tuple(table["labels"]), "ctc_symbols": tuple(table["ctc_symbols"])})
 
 
 BASE = MmerConfig(

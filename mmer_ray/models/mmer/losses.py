@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmer_ray.models.interface import EmotionOutput, Targets
+
 TEMPERATURE = 0.07
 LAMBDA = 0.1
 BLANK = 0
@@ -31,6 +33,26 @@ class LossTerms:
     def total(self, weight: float = LAMBDA) -> Tensor:
         """The category term plus the weighted sum of the others."""
         return self.category + weight * (self.augmentation + self.supervised + self.ctc)
+
+
+def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
+    """The published total. Terms without their material, no transcript symbols or no augmented view, are 0."""
+    assert output.contrast is not None
+    nothing = output.logits.new_zeros(())
+    ctc, augmentation = nothing, nothing
+    if targets.ctc is not None:
+        assert output.ctc_logits is not None
+        assert output.num_frames is not None
+        ctc = ctc_loss(output.ctc_logits, output.num_frames, targets.ctc).sum()
+    if augmented is not None:
+        assert augmented.contrast is not None
+        augmentation = augmentation_contrast(output.contrast, augmented.contrast)
+    return LossTerms(
+        category=category_loss(output.logits, targets.labels),
+        ctc=ctc,
+        supervised=supervised_contrast(output.contrast, targets.labels),
+        augmentation=augmentation,
+    ).total()
 
 
 def category_loss(logits_BK: Tensor, labels_B: Tensor) -> Tensor:

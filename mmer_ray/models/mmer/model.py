@@ -11,9 +11,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import RobertaConfig, RobertaModel, Wav2Vec2Config, Wav2Vec2Model
 
 from mmer_ray.models import wav2vec2
+from mmer_ray.models.encoders import build_audio_encoder, build_text_encoder
 from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
 from mmer_ray.models.mmer.config import FAMILY, MmerConfig
 
@@ -73,10 +73,8 @@ class MmerModel(EmotionModel):
         self.config = config
         self.labels = config.labels
         width = config.hidden_size
-        self.audio = Wav2Vec2Model(Wav2Vec2Config(**config.audio))
-        self.text = None
-        if config.text is not None:
-            self.text = RobertaModel(RobertaConfig(**config.text), add_pooling_layer=False)
+        self.audio = build_audio_encoder(config.audio)
+        self.text = None if config.text is None else build_text_encoder(config.text)
         self.text_reads_itself = self._block()
         self.audio_to_source = nn.Linear(width, width)
         self.audio_to_query = nn.Linear(width, width)
@@ -145,6 +143,10 @@ class MmerModel(EmotionModel):
         answered_BNH = self.text_asks_answer(refined_BNH, answer_BTH, frame_mask_BT)
         gate_BNH = torch.sigmoid(self.gate(torch.cat([answered_BNH, heard_BNH], dim=2)))
         return torch.cat([answered_BNH, gate_BNH * heard_BNH], dim=2)
+
+
+Model = MmerModel
+"""The name under which `families` finds every family's class."""
 
 
 def max_pool(hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
