@@ -1,4 +1,4 @@
-"""A training clock: the learning rate follows the minutes spent, so that a run ends when it was told to."""
+"""How the learning rate moves: over a number of steps, or over the minutes spent, so that a run ends when told to."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ class Schedule:
 
     def rate(self, spent_s: float) -> float:
         """Return the learning rate after so many seconds."""
-        share = min(1.0, spent_s / self.budget_s)
-        if share < self.warm_up_share:
-            return self.peak_rate * max(share, 1e-3) / self.warm_up_share
-        through = (share - self.warm_up_share) / (1 - self.warm_up_share)
-        return self.peak_rate * (self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * through)) / 2)
+        return cosine_rate(self.peak_rate, min(1.0, spent_s / self.budget_s), self.warm_up_share, self.final_share)
+
+
+def cosine_rate(peak_rate: float, share: float, warm_up_share: float, final_share: float) -> float:
+    """Return the learning rate after a share of the training, 0..1: linear warm-up, then half a cosine."""
+    if share < warm_up_share:
+        return peak_rate * max(share, 1e-3) / warm_up_share
+    through = (share - warm_up_share) / (1 - warm_up_share)
+    return peak_rate * (final_share + (1 - final_share) * (1 + math.cos(math.pi * through)) / 2)
 
 
 class Clock:

@@ -33,6 +33,8 @@ class MmerConfig:
     """Scale each utterance to zero mean and unit variance here; False: batches bring scaled samples."""
     masked: bool = True
     """False is the published backbone, in which padding reaches an utterance's frames: for parity alone."""
+    freeze_convolutions: bool = True
+    """As published, where they come from pre-training; False trains them too, as training from scratch needs."""
 
     @property
     def hidden_size(self) -> int:

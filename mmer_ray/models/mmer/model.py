@@ -90,7 +90,7 @@ class MmerModel(EmotionModel):
         self.dropout = nn.Dropout(config.dropout)
         # In every published checkpoint and read by nothing, there or here: kept so that parameters count alike.
         self.layer_weights = nn.Parameter(torch.zeros(NUM_LAYER_WEIGHTS))
-        self.audio.feature_extractor.requires_grad_(False)
+        self.audio.feature_extractor.requires_grad_(not config.freeze_convolutions)
 
     @property
     def min_samples(self) -> int:

@@ -1,0 +1,223 @@
+"""How well does each emotion family, at its tiny size and from fresh weights, learn feelings of real acted speech?
+
+Four feelings (neutral with calm, happy, sad, angry) of the speech in RAVDESS (Livingstone and Russo 2018), in folds
+over its actors: nobody is heard in training and in test. All actors say the same two sentences in every feeling, so
+that the voice alone tells; the sentence is given as text all the same, as the families read one.
+
+    python benchmarks/families_on_ravdess.py --data RAVDESS [--family mmer ...] [--jobs 2] [--out figures.json]
+    python benchmarks/families_on_ravdess.py --data RAVDESS --test OTHER_ACTORS
+
+UA is the mean of the recalls per class; its mean and standard deviation are over folds, WA and the confusion matrix
+over all test clips together. Seconds are of one processor core, for one fold. RECIPES says what was tuned on what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmer_ray.models import families
+from mmer_ray.training.augment import Variation
+from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
+from mmer_ray.training.embedded_text import train_tokenizer
+from mmer_ray.training.folds import Fold, deal_speakers, split
+from mmer_ray.training.loop import Recipe, guess, train
+from mmer_ray.training.metrics import confusion, unweighted_accuracy, weighted_accuracy
+
+SIZE = "tiny"
+VOCAB_SIZE = 300
+"""Of every family's tiny text encoder."""
+VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, tilt_db=3.0, gain_db=6.0, noise_share=0.4, num_masks=1)
+RECIPES: Mapping[str, Recipe] = {
+    "mmer": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
+}
+"""Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
+UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
+LABELS = ("neutral", "happy", "sad", "angry")
+"""Order of all figures; a family may order its classes otherwise."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training and its test: what a process is asked to do."""
+
+    family: str
+    data: Path
+    other: Path | None
+    """Folder of the test; None: fold `fold` of `data`."""
+    num_folds: int
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a trained model made of its test clips."""
+
+    family: str
+    fold: int
+    num_parameters: int
+    seconds: float
+    truth: list[int]
+    """Index into `LABELS`."""
+    guesses: list[int]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one family's folds come to."""
+
+    family: str
+    ua_of_folds: list[float]
+    ua_mean: float
+    ua_sd: float
+    """Of the sample of folds; 0 of one."""
+    ua_pooled: float
+    """Of all test clips together."""
+    wa: float
+    """Of all test clips together."""
+    confusion: list[list[int]]
+    """Rows: truth; columns: guess; both in the order of `LABELS`."""
+    seconds_per_fold: float
+    num_parameters: int
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer]) -> Figures:
+        truth = np.array([label for answer in answers for label in answer.truth])
+        guesses = np.array([label for answer in answers for label in answer.guesses])
+        uas = [unweighted_accuracy(np.array(answer.truth), np.array(answer.guesses)) for answer in answers]
+        return cls(
+            family=answers[0].family,
+            ua_of_folds=uas,
+            ua_mean=float(np.mean(uas)),
+            ua_sd=float(np.std(uas, ddof=1)) if len(uas) > 1 else 0.0,
+            ua_pooled=unweighted_accuracy(truth, guesses),
+            wa=weighted_accuracy(truth, guesses),
+            confusion=confusion(truth, guesses, len(LABELS)).tolist(),
+            seconds_per_fold=float(np.mean([answer.seconds for answer in answers])),
+            num_parameters=answers[0].num_parameters,
+        )
+
+
+def main() -> None:
+    """Train, test and print."""
+    arguments = parse()
+    if arguments.data is None:
+        print("no RAVDESS speech given (--data FOLDER with Actor_NN/*.flac or .wav): nothing is measured")
+        return
+    print(describe(arguments.test or arguments.data), flush=True)
+    num_folds = 1 if arguments.test else arguments.folds
+    tasks = [
+        Task(family, arguments.data, arguments.test, num_folds, fold, arguments.seed)
+        for family in arguments.family
+        for fold in range(num_folds)
+    ]
+    answers: dict[str, list[Answer]] = defaultdict(list)
+    # One thread each: small models gain nothing from two, and two trainings do.
+    setup = {"initializer": torch.set_num_threads, "initargs": (1,)}
+    with ProcessPoolExecutor(arguments.jobs, get_context("spawn"), **setup) as processes:
+        for answer in processes.map(solve, tasks):
+            answers[answer.family].append(answer)
+            if len(answers[answer.family]) == num_folds:
+                print(report(Figures.of(answers[answer.family])), flush=True)
+    if arguments.out:
+        arguments.out.write_text(as_json(answers))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder with Actor_NN/*.flac or .wav")
+    parser.add_argument("--test", type=Path, help="train on all of --data, test on all of this folder: no folds")
+    parser.add_argument("--family", nargs="+", choices=families.FAMILIES, default=list(families.FAMILIES))
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
+    parser.add_argument("--out", type=Path, help="JSON file for all figures")
+    return parser.parse_args()
+
+
+def describe(tested: Path) -> str:
+    """Say what is tested and what knowing nothing would score."""
+    clips = read(tested)
+    counts = Counter(clip.label for clip in clips)
+    return (
+        f"{len(clips)} test clips of {len(sexes(clips))} actors; always the commonest class: "
+        f"UA {1 / len(counts):.3f}, WA {max(counts.values()) / len(clips):.3f}"
+    )
+
+
+@cache
+def read(folder: Path) -> list[LabelledClip]:
+    return read_ravdess(folder)
+
+
+def fold_of(task: Task) -> Fold:
+    clips = read(task.data)
+    if task.other is None:
+        return split(clips, deal_speakers(sexes(clips), task.num_folds, task.seed)[task.fold])
+    other = read(task.other)
+    if shared := sorted(set(sexes(clips)) & set(sexes(other))):
+        raise SystemExit(f"actors {', '.join(shared)} are in both folders: the test would not be of strangers")
+    return Fold(clips, other)
+
+
+def recipe_of(family: str) -> Recipe:
+    return RECIPES.get(family, UNTUNED)
+
+
+def solve(task: Task) -> Answer:
+    """Train one family on one fold's training clips and ask it about the others."""
+    fold = fold_of(task)
+    recipe = recipe_of(task.family)
+    recipe = replace(recipe, seed=recipe.seed + 1_000 * task.seed + task.fold)
+    tokenizer = train_tokenizer(RAVDESS_SENTENCES.values(), VOCAB_SIZE)
+    started = time.process_time()
+    torch.manual_seed(recipe.seed)
+    model = families.build(task.family, SIZE)
+    trained = train(model, families.loss_of(task.family), fold.train, tokenizer, recipe)
+    guesses = guess(trained, fold.test, tokenizer)
+    return Answer(
+        family=task.family,
+        fold=task.fold,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        seconds=time.process_time() - started,
+        truth=[LABELS.index(clip.label) for clip in fold.test],
+        guesses=[LABELS.index(model.labels[number]) for number in guesses],
+    )
+
+
+def report(figures: Figures) -> str:
+    """Write one family's figures for reading."""
+    folds = " ".join(f"{ua:.3f}" for ua in figures.ua_of_folds)
+    lines = [
+        f"{figures.family}: UA {figures.ua_mean:.3f} ± {figures.ua_sd:.3f} (folds {folds}), WA {figures.wa:.3f}, "
+        f"{figures.seconds_per_fold:.0f} s a fold, {figures.num_parameters:,} parameters",
+        f"  {'true, guessed':14}" + "".join(f"{label:>9}" for label in LABELS),
+    ]
+    for label, row in zip(LABELS, figures.confusion, strict=True):
+        lines.append(f"  {label:14}" + "".join(f"{count:9d}" for count in row))
+    return "\n".join(lines)
+
+
+def as_json(answers: Mapping[str, Sequence[Answer]]) -> str:
+    """Write all families' figures, with the recipes that they come from, for a machine."""
+    table = {
+        family: {**asdict(Figures.of(theirs)), "recipe": asdict(recipe_of(family))}
+        for family, theirs in answers.items()
+    }
+    return json.dumps(table, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    main()
