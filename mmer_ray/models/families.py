@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 
-FAMILIES = ("mmer",)
+FAMILIES = ("mmer", "mmer_v1")
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 
 
@@ -45,7 +45,7 @@ def loss_of(family: str) -> Loss:
 
 
 def save_emotion_model(
-    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype = torch.float32
 ) -> None:
     """Write a checkpoint folder that `load_emotion_model` reads; weights are stored as `dtype`."""
     _part(model.family, "checkpoint").save(folder, model, tokenizer, dtype)
