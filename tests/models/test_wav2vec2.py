@@ -19,7 +19,6 @@ from transformers import (
 from mmer_ray.errors import UsageError
 from mmer_ray.models import wav2vec2
 
-
 SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
