@@ -67,7 +67,7 @@ class EmotionOutput:
     logits: Tensor
     """Float, shape (B, K), in the order of the model's `labels`."""
     dimensions: Tensor | None = None
-    """Float, shape (B, 3): valence, arousal, dominance, -1..1."""
+    """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN in the column of one that the model lacks."""
     joint: Tensor | None = None
     """Float, shape (B, J): what the classifier reads."""
     contrast: Tensor | None = None

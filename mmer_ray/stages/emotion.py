@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -100,9 +101,8 @@ def _batches(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]
 
 def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> list[Emotion]:
     rows = output.logits.float().softmax(dim=1).tolist()
-    dimensions = [(None, None, None)] * len(rows) if output.dimensions is None else output.dimensions.tolist()
     emotions = []
-    for probabilities, (valence, arousal, dominance) in zip(rows, dimensions, strict=True):
+    for probabilities, (valence, arousal, dominance) in zip(rows, _dimensions(output), strict=True):
         confidence = max(probabilities)
         emotions.append(
             Emotion(
@@ -116,6 +116,13 @@ def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> li
             )
         )
     return emotions
+
+
+def _dimensions(output: EmotionOutput) -> list[list[float | None]]:
+    """Valence, arousal and dominance of each utterance; None where the model has no such number."""
+    if output.dimensions is None:
+        return [[None] * 3 for _ in output.logits]
+    return [[None if math.isnan(value) else value for value in row] for row in output.dimensions.tolist()]
 
 
 def _with_emotions(window: Window, emotions: Sequence[Emotion]) -> Window:

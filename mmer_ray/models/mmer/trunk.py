@@ -128,8 +128,7 @@ class MmerTrunk(EmotionModel, ABC):
         """Return the backbone's frames, float, shape (B, T, H), and true frame counts, int64, shape (B,)."""
         samples_BS = batch.samples
         if self._normalises:
-            samples_BS = normalise_batch(samples_BS, batch.num_samples)
-        samples_BS = samples_BS.to(self.gate.weight.dtype)
+            samples_BS = wav2vec2.normalise_batch(samples_BS, batch.num_samples)
         return wav2vec2.encode(self.audio, samples_BS, batch.num_samples, masked=self._masked)
 
     def fuse(self, text_BNH: Tensor, text_bias_BN: Tensor, frames_BTH: Tensor, frame_bias_BT: Tensor) -> Tensor:
@@ -156,17 +155,6 @@ def mean_pool(hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
     """Take the mean over the unmasked positions: float, shape (B, H)."""
     weights_BT1 = mask_BT[:, :, None].to(hidden_BTH.dtype)
     return (hidden_BTH * weights_BT1).sum(dim=1) / weights_BT1.sum(dim=1).clamp(min=1)
-
-
-def normalise_batch(samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
-    """Scale each row's true samples to zero mean and unit population variance: shape (B, S), padding stays zero."""
-    mask_BS = wav2vec2.frame_mask(num_samples_B, samples_BS.shape[1])
-    count_B1 = num_samples_B.clamp(min=1)[:, None]
-    # In float64, so that the sums do not depend on how much padding a row has.
-    wide_BS = samples_BS.double() * mask_BS
-    centred_BS = (wide_BS - wide_BS.sum(dim=1, keepdim=True) / count_B1) * mask_BS
-    variance_B1 = centred_BS.square().sum(dim=1, keepdim=True) / count_B1
-    return (centred_BS / torch.sqrt(variance_B1 + wav2vec2.INPUT_VARIANCE_FLOOR)).to(samples_BS.dtype)
 
 
 def _block(config: TrunkConfig) -> CrossBlock:
