@@ -99,6 +99,8 @@ class EmotionModel(nn.Module, ABC):
     """Name of the family, as in `models/families.py`."""
     labels: tuple[str, ...]
     """Class names in the order of the logits."""
+    unread_parameters: frozenset[str] = frozenset()
+    """Parameters that published counts call trainable and that nothing reads: they never get a gradient."""
     reads_dialogue: bool = False
     """Whether an answer depends on the other utterances of the same conversation."""
 

@@ -13,7 +13,7 @@ from torch import nn
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.interface import EmotionBatch, EmotionOutput
 from mmer_ray.models.mmer.config import FAMILY, MmerConfig
-from mmer_ray.models.mmer.trunk import MmerTrunk, key_bias, max_pool
+from mmer_ray.models.mmer.trunk import MASKED_FRAME, MmerTrunk, key_bias, max_pool
 
 NUM_LAYER_WEIGHTS = 13
 
@@ -22,6 +22,7 @@ class MmerModel(MmerTrunk):
     """Published forward pass, with a text encoder inside and frames that do not depend on padding."""
 
     family = FAMILY
+    unread_parameters = MASKED_FRAME | {"layer_weights"}
 
     def __init__(self, config: MmerConfig) -> None:
         super().__init__(config)

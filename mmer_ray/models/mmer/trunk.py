@@ -22,6 +22,8 @@ from mmer_ray.models.interface import EmotionBatch, EmotionModel
 MASKED_KEY_BIAS = -10_000.0
 MASKED_POSITION = -9_999.9999
 BLOCK_NORM_EPS = 1e-12
+MASKED_FRAME = frozenset({"audio.masked_spec_embed"})
+"""What SpecAugment, switched off as published, would put in place of frames."""
 
 
 class TrunkConfig(Protocol):

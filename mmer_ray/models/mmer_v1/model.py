@@ -9,7 +9,7 @@ import torch
 
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.interface import EmotionBatch, EmotionOutput
-from mmer_ray.models.mmer.trunk import MmerTrunk, key_bias, mean_pool
+from mmer_ray.models.mmer.trunk import MASKED_FRAME, MmerTrunk, key_bias, mean_pool
 from mmer_ray.models.mmer_v1.config import FAMILY, MmerV1Config
 
 
@@ -17,6 +17,7 @@ class MmerV1Model(MmerTrunk):
     """The first version's forward pass; of an utterance alone, masked or not, the published one."""
 
     family = FAMILY
+    unread_parameters = MASKED_FRAME
 
     def __init__(self, config: MmerV1Config) -> None:
         super().__init__(config)
