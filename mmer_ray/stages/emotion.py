@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmer_ray.errors import PreflightError
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, EmotionOutput, collate
 from mmer_ray.models.locate import locate
@@ -45,6 +47,9 @@ class ScoreEmotion:
         folder = locate(options.model, "mmer")
         self._options = options
         self._model, self._tokenizer = load_emotion_model(folder.path)
+        if self._model.reads_text and self._tokenizer is None:
+            remedy = "import it again with --text ROBERTA"
+            raise PreflightError(f"the {self._model.family} in {folder.path} has no text encoder: {remedy}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model.to(self._device)
         self.scorer = f"{self._model.family}-{folder.digest[:SCORER_DIGITS]}"
@@ -55,14 +60,18 @@ class ScoreEmotion:
         answers = [[skipped] * len(window.utterances) for window in windows]
         shortest = max(round(SHORTEST_S * SAMPLE_RATE_HZ), self._model.min_samples)
         queries = [query for query in _queries(windows) if len(query.clip.samples) >= shortest]
-        for batch in _batches(queries, self._options.batch_s):
-            for query, emotion in zip(batch, self._judge([query.clip for query in batch]), strict=True):
+        cut = _batches_of_windows if self._model.reads_dialogue else _batches
+        for batch in cut(queries, self._options.batch_s):
+            for query, emotion in zip(batch, self._judge(batch), strict=True):
                 answers[query.window][query.utterance] = emotion
         return [_with_emotions(window, emotions) for window, emotions in zip(windows, answers, strict=True)]
 
-    def _judge(self, clips: Sequence[Clip]) -> list[Emotion]:
+    def _judge(self, queries: Sequence[_Query]) -> list[Emotion]:
+        # A conversation is what one window holds, of a stereo call one channel: other windows may be elsewhere.
+        dialogue = [query.window for query in queries] if self._model.reads_dialogue else None
+        batch = collate([query.clip for query in queries], self._tokenizer, dialogue)
         with torch.inference_mode():
-            output = self._model(collate(clips, self._tokenizer).to(self._device))
+            output = self._model(batch.to(self._device))
         return _emotions(output, self._model.labels, self.scorer)
 
 
@@ -95,6 +104,20 @@ def _batches(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]
                 yield batch
                 batch = []
         batch.append(query)
+    if batch:
+        yield batch
+
+
+def _batches_of_windows(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
+    """Group whole windows, in order of time, into batches of at most `batch_s` padded seconds, or one window."""
+    batch: list[_Query] = []
+    for _, group in groupby(queries, key=lambda query: query.window):
+        window = list(group)
+        longest = max(len(query.clip.samples) for query in batch + window)
+        if batch and (len(batch) + len(window)) * longest > batch_s * SAMPLE_RATE_HZ:
+            yield batch
+            batch = []
+        batch += window
     if batch:
         yield batch
 
