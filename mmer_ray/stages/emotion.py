@@ -94,18 +94,27 @@ def _queries(windows: Sequence[Window]) -> Iterator[_Query]:
 
 
 def _batches(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
-    """Group clips of like length, longest first, into batches of at most `batch_s` padded seconds."""
-    batch: list[_Query] = []
-    for query in sorted(queries, key=lambda query: -len(query.clip.samples)):
-        if batch:
-            longest = len(batch[0].clip.samples)
-            full = (len(batch) + 1) * longest > batch_s * SAMPLE_RATE_HZ
-            if full or len(query.clip.samples) < SHORTEST_SHARE * longest:
-                yield batch
-                batch = []
-        batch.append(query)
-    if batch:
-        yield batch
+    """Group clips of like length."""
+    for bucket in length_buckets([len(query.clip.samples) for query in queries], batch_s):
+        yield [queries[index] for index in bucket]
+
+
+def length_buckets(num_samples: Sequence[int], batch_s: float) -> Iterator[list[int]]:
+    """Cut clips of these lengths, longest first, into batches of at most `batch_s` padded seconds, or one clip.
+
+    Yields indices. A batch holds lengths that differ by at most a tenth.
+    """
+    bucket: list[int] = []
+    for index in sorted(range(len(num_samples)), key=lambda index: -num_samples[index]):
+        if bucket:
+            longest = num_samples[bucket[0]]
+            full = (len(bucket) + 1) * longest > batch_s * SAMPLE_RATE_HZ
+            if full or num_samples[index] < SHORTEST_SHARE * longest:
+                yield bucket
+                bucket = []
+        bucket.append(index)
+    if bucket:
+        yield bucket
 
 
 def _batches_of_windows(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
