@@ -116,11 +116,15 @@ class LoadedModel(NamedTuple):
     """A checkpoint in memory: the model in evaluation mode and what turns its texts into tokens."""
 
     model: EmotionModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
+    """None: the model reads no text."""
 
 
-def collate(clips: Sequence[Clip], tokenizer: PreTrainedTokenizerBase) -> EmotionBatch:
-    """Pad clips and their tokens to the longest of the batch."""
+def collate(clips: Sequence[Clip], tokenizer: PreTrainedTokenizerBase | None) -> EmotionBatch:
+    """Pad clips and their tokens to the longest of the batch; without a tokenizer there are no tokens (N = 0)."""
     samples_BS, num_samples_B = pad_batch([clip.samples for clip in clips])
+    if tokenizer is None:
+        no_tokens_BN = torch.zeros(len(clips), 0, dtype=torch.int64)
+        return EmotionBatch(samples_BS, num_samples_B, no_tokens_BN.bool(), no_tokens_BN)
     token_ids_BN, text_mask_BN = tokenise(tokenizer, [clip.text for clip in clips])
     return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN)
