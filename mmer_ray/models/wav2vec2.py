@@ -57,9 +57,9 @@ def num_frames(num_samples_B: Tensor, config: Any, *, num_layers: int | None = N
     return num_samples_B.clamp(min=0)
 
 
-def min_samples(config: Any) -> int:
-    """Return the fewest samples that still give one frame."""
-    needed = 1
+def min_samples(config: Any, *, frames: int = 1) -> int:
+    """Return the fewest samples that still give so many frames."""
+    needed = frames
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
         needed = (needed - 1) * stride + kernel
     return needed

@@ -15,6 +15,7 @@ from mmer_ray.errors import PreflightError
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, EmotionOutput, collate
 from mmer_ray.models.locate import locate
+from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Utterance, Window
 
@@ -51,7 +52,7 @@ class ScoreEmotion:
             remedy = "import it again with --text ROBERTA"
             raise PreflightError(f"the {self._model.family} in {folder.path} has no text encoder: {remedy}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model.to(self._device)
+        fold_weight_norm(self._model).to(self._device)
         self.scorer = f"{self._model.family}-{folder.digest[:SCORER_DIGITS]}"
 
     def __call__(self, windows: list[Window]) -> list[Window]:

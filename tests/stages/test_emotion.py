@@ -76,6 +76,17 @@ def test_dimensions_are_written_and_those_that_a_model_lacks_are_none(tmp_path: 
     assert emotion.dominance is None
 
 
+def test_a_foreign_speech_classifier_scores_utterances_by_its_sound_alone(tmp_path: Path) -> None:
+    families.save_emotion_model(tmp_path, families.build("audio_classification", "tiny"), None)
+    foreign = ScoreEmotion(EmotionOptions(model=str(tmp_path)))
+    with_words, without = foreign([window(1, utterance(0, 2)), window(1, utterance(0, 2, ""))])
+    emotion = only_emotion(with_words)
+    assert emotion.scorer.startswith("audio_classification-")
+    assert set(emotion.probabilities) == {"angry", "happy", "neutral", "sad"}
+    assert emotion.valence is None
+    assert emotion == only_emotion(without)
+
+
 def test_an_answer_is_the_same_alone_and_in_company(stage: ScoreEmotion, model_folder: Path) -> None:
     windows = [
         window(seed, utterance(0, 1 + seed / 3), utterance(5, 5.4 + seed / 7, "there " * seed)) for seed in range(9)
