@@ -12,6 +12,7 @@ from mmer_ray import __version__
 from mmer_ray.cli.demo import demo
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
+from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
@@ -52,6 +53,7 @@ def options(
 
 for command in (score, plan, query, show, status, export, demo):
     app.command()(command)
+app.add_typer(models, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

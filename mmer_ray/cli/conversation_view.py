@@ -54,7 +54,8 @@ def _show_measures(measures: CallMeasures, conversation: Conversation) -> None:
         f"longest monologue {span(measures.longest_monologue_s)}"
     )
     total_s = sum(measures.talk_s.values())
-    for speaker, talk_s in measures.talk_s.items():
+    # By number: S2 stands before S10.
+    for speaker, talk_s in sorted(measures.talk_s.items(), key=lambda item: (len(item[0]), item[0])):
         own = [one for one in conversation.utterances if one.speaker == speaker]
         rate = measures.words_per_minute.get(speaker)
         pace = "" if rate is None else f", {rate:.0f} words/min"

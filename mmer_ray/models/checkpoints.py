@@ -6,20 +6,24 @@ A family's `checkpoint.py` binds these functions to its own classes; foreign lay
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from mmer_ray.errors import PreflightError
+from mmer_ray.errors import PreflightError, UsageError
 
 CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "MODEL_CARD.md"
+WEIGHTS_SUFFIX = ".safetensors"
+WEIGHTS_NAME = f"model{WEIGHTS_SUFFIX}"
 WEIGHTS_MODE = 0o644
 
 
@@ -45,21 +49,40 @@ def read_config(folder: Path, family: str, config_class: type[Config]) -> Config
 
 
 def save_model(
-    folder: Path, model: nn.Module, config: str, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype
+    folder: Path, model: nn.Module, config: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
 ) -> None:
-    """Write a checkpoint folder; floating-point weights are stored as `dtype`."""
+    """Write a checkpoint folder; floating-point weights are stored as `dtype`. No tokenizer: no text encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS_NAME)
     # The library makes the file readable by its owner alone.
     (folder / WEIGHTS_NAME).chmod(WEIGHTS_MODE)
     (folder / CONFIG_NAME).write_text(config, encoding="utf-8")
-    tokenizer.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Read a folder's weights into a model, in the model's own precision."""
     fill(model, load_file(folder / WEIGHTS_NAME), folder / WEIGHTS_NAME)
+
+
+def read_foreign(file: Path) -> dict[str, Tensor]:
+    """Read somebody else's state dict, bare or as `{"state_dict": ...}`; nothing in the file is executed.
+
+    Raises `UsageError` for a file that is none, or that holds anything but tensors.
+    """
+    try:
+        if file.suffix == WEIGHTS_SUFFIX:
+            return dict(load_file(file))
+        table = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as exc:
+        reason = str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
+        raise UsageError(f"{file} is no file of tensors alone ({reason}); give a .pt or .safetensors") from exc
+    table = table.get("state_dict", table) if isinstance(table, dict) else table
+    if not isinstance(table, dict) or not all(isinstance(value, Tensor) for value in table.values()):
+        raise UsageError(f"{file} holds no state dict; give the file that the training wrote with torch.save")
+    return table
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pretrained encoders and their tokenizers: the only place that calls the Hugging Face loaders.
+"""Pretrained encoders, speech classifiers and tokenizers: the only place that calls the Hugging Face loaders.
 
 A source is a local folder, or a repository of the Hugging Face hub together with the commit that is meant: a branch
 can move, and with it every score.
@@ -9,14 +9,24 @@ Shape letters: B texts, N padded tokens.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoTokenizer,
+    FeatureExtractionMixin,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Wav2Vec2FeatureExtractor,
+)
 
 from mmer_ray.errors import PreflightError, UsageError
 
@@ -61,6 +71,51 @@ def build_text_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
     return _build(table, TEXT_TYPES, options)
 
 
+def load_audio_classifier(source: Source) -> PreTrainedModel:
+    """Load a speech classifier with its head, float32, in evaluation mode.
+
+    Raises `PreflightError` where the library would fill in weights that the checkpoint lacks: a head of its own makes
+    such a model guess.
+    """
+    arguments = _arguments(source)
+    try:
+        classifier, report = AutoModelForAudioClassification.from_pretrained(
+            source.address, output_loading_info=True, **arguments
+        )
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise PreflightError(f"no speech classifier in {source.address}: {exc}") from exc
+    # The stand-in for masked frames is of use in training alone; some checkpoints come without it.
+    if missing := sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed")):
+        raise PreflightError(f"{source.address} lacks weights of its classifier: {', '.join(missing[:3])}")
+    network: PreTrainedModel = classifier.float()
+    torch.nn.Module.eval(network)
+    return network
+
+
+def load_feature_extractor(source: Source) -> FeatureExtractionMixin:
+    """Load what turns samples into the inputs of a speech classifier."""
+    arguments = _arguments(source)
+    try:
+        load: Callable[..., FeatureExtractionMixin] = AutoFeatureExtractor.from_pretrained
+        extractor = load(source.address, **arguments)
+    except (OSError, ValueError) as exc:
+        raise PreflightError(f"no feature extractor in {source.address}: {exc}") from exc
+    return extractor
+
+
+def build_audio_classifier(arguments: Mapping[str, Any]) -> PreTrainedModel:
+    """Make a classifier of raw speech with fresh weights: `model_type` (default wav2vec2), else its configuration."""
+    table = {"model_type": "wav2vec2", **arguments}
+    config = AutoConfig.for_model(_checked(table.pop("model_type"), AUDIO_TYPES), **table)
+    classifier: PreTrainedModel = AutoModelForAudioClassification.from_config(config)  # type: ignore[no-untyped-call]
+    return classifier
+
+
+def build_feature_extractor(arguments: Mapping[str, Any]) -> FeatureExtractionMixin:
+    """Make the extractor of the models of raw speech, which scales each utterance and no more."""
+    return Wav2Vec2FeatureExtractor(**arguments)  # type: ignore[no-untyped-call]
+
+
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     """Load the tokenizer that belongs to a text encoder."""
     arguments = _arguments(source)
@@ -96,12 +151,15 @@ def _load_encoder(source: Source, allowed_types: frozenset[str]) -> PreTrainedMo
 
 
 def _build(table: dict[str, Any], allowed_types: frozenset[str], options: dict[str, Any]) -> PreTrainedModel:
-    model_type = table.pop("model_type")
-    if model_type not in allowed_types:
-        raise UsageError(f"{model_type!r} is no encoder of ours; expected one of {sorted(allowed_types)}")
-    config = AutoConfig.for_model(model_type, **table)
+    config = AutoConfig.for_model(_checked(table.pop("model_type"), allowed_types), **table)
     encoder: PreTrainedModel = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
     return encoder
+
+
+def _checked(model_type: str, allowed_types: frozenset[str]) -> str:
+    if model_type not in allowed_types:
+        raise UsageError(f"{model_type!r} is no encoder of ours; expected one of {sorted(allowed_types)}")
+    return model_type
 
 
 def _arguments(source: Source) -> dict[str, Any]:

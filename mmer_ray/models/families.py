@@ -17,9 +17,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models.audio_classification.config import ARCHITECTURES
+from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 
-FAMILIES = ("mmer",)
+FAMILIES = ("mmer", "mmer_v1", "bridge_tokens", "late_fusion", AUDIO_CLASSIFICATION)
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 
 
@@ -45,22 +47,28 @@ def loss_of(family: str) -> Loss:
 
 
 def save_emotion_model(
-    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype = torch.float32
 ) -> None:
     """Write a checkpoint folder that `load_emotion_model` reads; weights are stored as `dtype`."""
     _part(model.family, "checkpoint").save(folder, model, tokenizer, dtype)
 
 
 def load_emotion_model(folder: Path) -> LoadedModel:
-    """Load the checkpoint in a folder; its `config.json` names the family."""
+    """Load the checkpoint in a folder; `config.json` names the family or the library's class of a classifier."""
     try:
-        family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("family")
+        family = _family_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError) as exc:
         raise PreflightError(f"{folder} holds no emotion model: config.json cannot be read ({exc})") from exc
     if family not in FAMILIES:
         raise PreflightError(f"{folder} holds a model of family {family!r}; families: {', '.join(FAMILIES)}")
     loaded: LoadedModel = _part(family, "checkpoint").load(folder)
     return loaded
+
+
+def _family_of(config: Mapping[str, Any]) -> str | None:
+    foreign = any(str(name).endswith(ARCHITECTURES) for name in config.get("architectures") or ())
+    family: str | None = config.get("family", AUDIO_CLASSIFICATION if foreign else None)
+    return family
 
 
 def _part(family: str, part: str) -> Any:

@@ -67,7 +67,7 @@ class EmotionOutput:
     logits: Tensor
     """Float, shape (B, K), in the order of the model's `labels`."""
     dimensions: Tensor | None = None
-    """Float, shape (B, 3): valence, arousal, dominance, -1..1."""
+    """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN in the column of one that the model lacks."""
     joint: Tensor | None = None
     """Float, shape (B, J): what the classifier reads."""
     contrast: Tensor | None = None
@@ -99,6 +99,10 @@ class EmotionModel(nn.Module, ABC):
     """Name of the family, as in `models/families.py`."""
     labels: tuple[str, ...]
     """Class names in the order of the logits."""
+    unread_parameters: frozenset[str] = frozenset()
+    """Parameters that published counts call trainable and that nothing reads: they never get a gradient."""
+    reads_text: bool = True
+    """Whether a transcript is wanted, as token ids or as features."""
     reads_dialogue: bool = False
     """Whether an answer depends on the other utterances of the same conversation."""
 
@@ -116,11 +120,21 @@ class LoadedModel(NamedTuple):
     """A checkpoint in memory: the model in evaluation mode and what turns its texts into tokens."""
 
     model: EmotionModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
+    """None: the model reads no text."""
 
 
-def collate(clips: Sequence[Clip], tokenizer: PreTrainedTokenizerBase) -> EmotionBatch:
-    """Pad clips and their tokens to the longest of the batch."""
+def collate(
+    clips: Sequence[Clip], tokenizer: PreTrainedTokenizerBase | None, dialogue: Sequence[int] | None = None
+) -> EmotionBatch:
+    """Pad clips and their tokens to the longest of the batch; without a tokenizer there are no tokens (N = 0).
+
+    `dialogue`: the conversation of each clip, those of one together and in order of time.
+    """
     samples_BS, num_samples_B = pad_batch([clip.samples for clip in clips])
+    dialogue_B = None if dialogue is None else torch.tensor(dialogue, dtype=torch.int64)
+    if tokenizer is None:
+        no_tokens_BN = torch.zeros(len(clips), 0, dtype=torch.int64)
+        return EmotionBatch(samples_BS, num_samples_B, no_tokens_BN.bool(), no_tokens_BN, dialogue=dialogue_B)
     token_ids_BN, text_mask_BN = tokenise(tokenizer, [clip.text for clip in clips])
-    return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN)
+    return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN, dialogue=dialogue_B)

@@ -15,8 +15,9 @@ from mmer_ray.records import Recording
 
 MAX_PROBED = 2_000
 """Headers read before a job starts, a few milliseconds each; the rest is estimated from sizes."""
-CLUSTER_START_S = 15.0
-"""Ray's start plus loading the models in its actors, on two cores (`benchmarks/runner_overhead.py`)."""
+CLUSTER_START_S = 20.0
+"""How much later than in process the first result comes, on two cores (`benchmarks/runner_overhead.py`: 30.8 s against
+10.3 s): Ray's start, and two actors that import and load at once."""
 ACTOR_EFFICIENCY = 0.8
 """Share of an actor's own speed that is left when one runs on every core."""
 

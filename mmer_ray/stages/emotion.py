@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmer_ray.errors import PreflightError
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, EmotionOutput, collate
 from mmer_ray.models.locate import locate
+from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Utterance, Window
 
@@ -44,8 +48,11 @@ class ScoreEmotion:
         folder = locate(options.model, "mmer")
         self._options = options
         self._model, self._tokenizer = load_emotion_model(folder.path)
+        if self._model.reads_text and self._tokenizer is None:
+            remedy = "import it again with --text ROBERTA"
+            raise PreflightError(f"the {self._model.family} in {folder.path} has no text encoder: {remedy}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model.to(self._device)
+        fold_weight_norm(self._model).to(self._device)
         self.scorer = f"{self._model.family}-{folder.digest[:SCORER_DIGITS]}"
 
     def __call__(self, windows: list[Window]) -> list[Window]:
@@ -54,14 +61,18 @@ class ScoreEmotion:
         answers = [[skipped] * len(window.utterances) for window in windows]
         shortest = max(round(SHORTEST_S * SAMPLE_RATE_HZ), self._model.min_samples)
         queries = [query for query in _queries(windows) if len(query.clip.samples) >= shortest]
-        for batch in _batches(queries, self._options.batch_s):
-            for query, emotion in zip(batch, self._judge([query.clip for query in batch]), strict=True):
+        cut = _batches_of_windows if self._model.reads_dialogue else _batches
+        for batch in cut(queries, self._options.batch_s):
+            for query, emotion in zip(batch, self._judge(batch), strict=True):
                 answers[query.window][query.utterance] = emotion
         return [_with_emotions(window, emotions) for window, emotions in zip(windows, answers, strict=True)]
 
-    def _judge(self, clips: Sequence[Clip]) -> list[Emotion]:
+    def _judge(self, queries: Sequence[_Query]) -> list[Emotion]:
+        # A conversation is what one window holds, of a stereo call one channel: other windows may be elsewhere.
+        dialogue = [query.window for query in queries] if self._model.reads_dialogue else None
+        batch = collate([query.clip for query in queries], self._tokenizer, dialogue)
         with torch.inference_mode():
-            output = self._model(collate(clips, self._tokenizer).to(self._device))
+            output = self._model(batch.to(self._device))
         return _emotions(output, self._model.labels, self.scorer)
 
 
@@ -84,25 +95,47 @@ def _queries(windows: Sequence[Window]) -> Iterator[_Query]:
 
 
 def _batches(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
-    """Group clips of like length, longest first, into batches of at most `batch_s` padded seconds."""
+    """Group clips of like length."""
+    for bucket in length_buckets([len(query.clip.samples) for query in queries], batch_s):
+        yield [queries[index] for index in bucket]
+
+
+def length_buckets(num_samples: Sequence[int], batch_s: float) -> Iterator[list[int]]:
+    """Cut clips of these lengths, longest first, into batches of at most `batch_s` padded seconds, or one clip.
+
+    Yields indices. A batch holds lengths that differ by at most a tenth.
+    """
+    bucket: list[int] = []
+    for index in sorted(range(len(num_samples)), key=lambda index: -num_samples[index]):
+        if bucket:
+            longest = num_samples[bucket[0]]
+            full = (len(bucket) + 1) * longest > batch_s * SAMPLE_RATE_HZ
+            if full or num_samples[index] < SHORTEST_SHARE * longest:
+                yield bucket
+                bucket = []
+        bucket.append(index)
+    if bucket:
+        yield bucket
+
+
+def _batches_of_windows(queries: Sequence[_Query], batch_s: float) -> Iterator[list[_Query]]:
+    """Group whole windows, in order of time, into batches of at most `batch_s` padded seconds, or one window."""
     batch: list[_Query] = []
-    for query in sorted(queries, key=lambda query: -len(query.clip.samples)):
-        if batch:
-            longest = len(batch[0].clip.samples)
-            full = (len(batch) + 1) * longest > batch_s * SAMPLE_RATE_HZ
-            if full or len(query.clip.samples) < SHORTEST_SHARE * longest:
-                yield batch
-                batch = []
-        batch.append(query)
+    for _, group in groupby(queries, key=lambda query: query.window):
+        window = list(group)
+        longest = max(len(query.clip.samples) for query in batch + window)
+        if batch and (len(batch) + len(window)) * longest > batch_s * SAMPLE_RATE_HZ:
+            yield batch
+            batch = []
+        batch += window
     if batch:
         yield batch
 
 
 def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> list[Emotion]:
     rows = output.logits.float().softmax(dim=1).tolist()
-    dimensions = [(None, None, None)] * len(rows) if output.dimensions is None else output.dimensions.tolist()
     emotions = []
-    for probabilities, (valence, arousal, dominance) in zip(rows, dimensions, strict=True):
+    for probabilities, (valence, arousal, dominance) in zip(rows, _dimensions(output), strict=True):
         confidence = max(probabilities)
         emotions.append(
             Emotion(
@@ -116,6 +149,13 @@ def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> li
             )
         )
     return emotions
+
+
+def _dimensions(output: EmotionOutput) -> list[list[float | None]]:
+    """Valence, arousal and dominance of each utterance; None where the model has no such number."""
+    if output.dimensions is None:
+        return [[None] * 3 for _ in output.logits]
+    return [[None if math.isnan(value) else value for value in row] for row in output.dimensions.tolist()]
 
 
 def _with_emotions(window: Window, emotions: Sequence[Emotion]) -> Window:

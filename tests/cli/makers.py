@@ -55,10 +55,11 @@ def scored_as(recording: Recording, utterances: Sequence[Utterance], duration_s:
         talk_s[one.speaker] = talk_s.get(one.speaker, 0.0) + one.end_s - one.start_s
     speech_s = min(sum(talk_s.values()), duration_s)
     flags = () if utterances else (Flag.NO_SPEECH,)
+    container = "ogg" if recording.uri.endswith(".opus") else "wav"
     return ScoredRecording(
         recording=recording,
         status="scored",
-        audio=AudioFacts(digest(Path(recording.uri).read_bytes()), duration_s, 2, 8_000, "opus", "ogg", flags),
+        audio=AudioFacts(digest(Path(recording.uri).read_bytes()), duration_s, 2, 8_000, "opus", container, flags),
         utterances=tuple(utterances),
         measures=CallMeasures(
             len(utterances), talk_s, duration_s - speech_s, 0.5, 1, dict.fromkeys(talk_s, 120.0), 12.0, (), 40.0, -0.25

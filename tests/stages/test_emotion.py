@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 import torch
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models import families
+from mmer_ray.models.bridge_tokens import config as bridge_config
+from mmer_ray.models.bridge_tokens.model import BridgeTokensModel
 from mmer_ray.models.mmer import checkpoint
 from mmer_ray.models.mmer.config import LABELS, TINY
 from mmer_ray.models.mmer.model import MmerModel
@@ -59,6 +63,28 @@ def test_every_utterance_gets_one_answer_in_its_place(stage: ScoreEmotion) -> No
     assert emotion.label is not None
     assert emotion.confidence == emotion.probabilities[emotion.label] == max(emotion.probabilities.values())
     assert emotion.valence is None
+
+
+def test_dimensions_are_written_and_those_that_a_model_lacks_are_none(tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    model = BridgeTokensModel(replace(bridge_config.TINY, dominance=False))
+    families.save_emotion_model(tmp_path, model, train_tokenizer(["hello there"], vocab_size=300))
+    emotion = only_emotion(ScoreEmotion(EmotionOptions(model=str(tmp_path)))([window(1, utterance(0, 2))])[0])
+    assert emotion.valence is not None
+    assert emotion.arousal is not None
+    assert -1 <= min(emotion.valence, emotion.arousal) <= max(emotion.valence, emotion.arousal) <= 1
+    assert emotion.dominance is None
+
+
+def test_a_foreign_speech_classifier_scores_utterances_by_its_sound_alone(tmp_path: Path) -> None:
+    families.save_emotion_model(tmp_path, families.build("audio_classification", "tiny"), None)
+    foreign = ScoreEmotion(EmotionOptions(model=str(tmp_path)))
+    with_words, without = foreign([window(1, utterance(0, 2)), window(1, utterance(0, 2, ""))])
+    emotion = only_emotion(with_words)
+    assert emotion.scorer.startswith("audio_classification-")
+    assert set(emotion.probabilities) == {"angry", "happy", "neutral", "sad"}
+    assert emotion.valence is None
+    assert emotion == only_emotion(without)
 
 
 def test_an_answer_is_the_same_alone_and_in_company(stage: ScoreEmotion, model_folder: Path) -> None:

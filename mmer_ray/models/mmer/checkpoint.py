@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
@@ -55,7 +56,7 @@ _OLD_WEIGHT_NORM = {
 }
 
 
-def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> None:
+def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype) -> None:
     """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
     checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
 
@@ -64,19 +65,20 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = MmerModel(checkpoints.read_config(folder, FAMILY, MmerConfig))
     checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
+    tokenizer = None if model.text is None else load_tokenizer(Source(str(folder)))
+    return LoadedModel(model.eval(), tokenizer)
 
 
 def load_published(file: Path, config: MmerConfig) -> MmerModel:
-    """Read a checkpoint of the published code (`{"state_dict": ...}` or safetensors); nothing in it is executed."""
-    if file.suffix == ".safetensors":
-        table = load_file(file)
-    else:
-        table = torch.load(file, map_location="cpu", weights_only=True)
-        table = table.get("state_dict", table)
+    """Read a checkpoint of the published code, of the final version, whose sizes are known."""
     model = MmerModel(config)
-    checkpoints.fill(model, {our_name(name): value for name, value in table.items()}, file)
+    checkpoints.fill(model, our_weights(checkpoints.read_foreign(file)), file)
     return model.eval()
+
+
+def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate a published state dict."""
+    return {our_name(name): value for name, value in published.items()}
 
 
 def our_name(published: str) -> str:

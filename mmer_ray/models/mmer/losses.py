@@ -1,6 +1,8 @@
-"""The four terms of MMER's loss, in the form of the published code (`official`), which differs from its formulas:
+"""The four terms of MMER's loss.
+
+The contrastive ones come in two modes. `official` is the published code, which differs from the literature's formulas:
 vectors are not scaled to unit length, the supervised term's temperature stands outside the log-softmax and each
-utterance is its own positive, CTC is summed over the batch.
+utterance is its own positive, the other term looks one way only. `textbook` follows the formulas.
 
 Shape letters: B utterances, K classes, T padded frames, V symbols, L padded target symbols, H width of the vectors.
 """
@@ -8,6 +10,7 @@ Shape letters: B utterances, K classes, T padded frames, V symbols, L padded tar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +22,7 @@ TEMPERATURE = 0.07
 LAMBDA = 0.1
 BLANK = 0
 TARGET_PADDING = -100
+Mode = Literal["official", "textbook"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,19 @@ class LossTerms:
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
-    """The published total. Terms without their material, no transcript symbols or no augmented view, are 0."""
+    """The published total in official mode, by way of `total_loss`."""
+    return total_loss(output, targets, augmented)
+
+
+def total_loss(
+    output: EmotionOutput,
+    targets: Targets,
+    augmented: EmotionOutput | None = None,
+    *,
+    mode: Mode = "official",
+    weight: float = LAMBDA,
+) -> Tensor:
+    """Cross-entropy plus the weighted others. A term without its material, transcript or augmented view, is 0."""
     assert output.contrast is not None
     nothing = output.logits.new_zeros(())
     ctc, augmentation = nothing, nothing
@@ -46,13 +62,13 @@ def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | Non
         ctc = ctc_loss(output.ctc_logits, output.num_frames, targets.ctc).sum()
     if augmented is not None:
         assert augmented.contrast is not None
-        augmentation = augmentation_contrast(output.contrast, augmented.contrast)
+        augmentation = augmentation_contrast(output.contrast, augmented.contrast, mode)
     return LossTerms(
         category=category_loss(output.logits, targets.labels),
         ctc=ctc,
-        supervised=supervised_contrast(output.contrast, targets.labels),
+        supervised=supervised_contrast(output.contrast, targets.labels, mode),
         augmentation=augmentation,
-    ).total()
+    ).total(weight)
 
 
 def category_loss(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
@@ -79,13 +95,40 @@ def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Te
     )
 
 
-def supervised_contrast(clean_BH: Tensor, labels_B: Tensor) -> Tensor:
-    """Pull utterances of one class together: minus the mean of the scaled log-softmax over equally labelled pairs."""
-    log_p_BB = functional.log_softmax(clean_BH @ clean_BH.T, dim=1) / TEMPERATURE
-    return -log_p_BB[labels_B[:, None] == labels_B[None, :]].mean()
+def supervised_contrast(clean_BH: Tensor, labels_B: Tensor, mode: Mode = "official") -> Tensor:
+    """Pull utterances of one class together; a scalar.
+
+    `official`: minus the mean, over equally labelled pairs with each utterance's own, of the log-softmax of dot
+    products divided by the temperature. `textbook`: the loss L_out of Khosla et al. 2020, equation 2: cosines over the
+    temperature, no pair with oneself, averaged over the utterances that share their class with another; 0 where none
+    does.
+    """
+    if mode == "official":
+        log_p_BB = functional.log_softmax(clean_BH @ clean_BH.T, dim=1) / TEMPERATURE
+        return -log_p_BB[labels_B[:, None] == labels_B[None, :]].mean()
+    unit_BH = functional.normalize(clean_BH, dim=1)
+    oneself_BB = torch.eye(len(labels_B), dtype=torch.bool, device=labels_B.device)
+    logits_BB = (unit_BH @ unit_BH.T / TEMPERATURE).masked_fill(oneself_BB, -torch.inf)
+    positive_BB = (labels_B[:, None] == labels_B[None, :]) & ~oneself_BB
+    num_positives_B = positive_BB.sum(dim=1)
+    if not num_positives_B.any():
+        # A sum over no pairs, that still carries a gradient of zeros.
+        return unit_BH.sum() * 0.0
+    log_p_BB = functional.log_softmax(logits_BB, dim=1).masked_fill(~positive_BB, 0.0)
+    anchors_B = num_positives_B > 0
+    return -(log_p_BB.sum(dim=1)[anchors_B] / num_positives_B[anchors_B]).mean()
 
 
-def augmentation_contrast(clean_BH: Tensor, augmented_BH: Tensor) -> Tensor:
-    """Pull an utterance to its augmented self, away from the augmented others (InfoNCE, one direction)."""
+def augmentation_contrast(clean_BH: Tensor, augmented_BH: Tensor, mode: Mode = "official") -> Tensor:
+    """Pull an utterance to its augmented self, away from the augmented others (InfoNCE); a scalar.
+
+    `official`: dot products, from the clean to the augmented view. `textbook`: cosines, the mean of both directions.
+    """
+    if mode == "textbook":
+        clean_BH, augmented_BH = functional.normalize(clean_BH, dim=1), functional.normalize(augmented_BH, dim=1)
     logits_BB = clean_BH @ augmented_BH.T / TEMPERATURE
-    return functional.cross_entropy(logits_BB, torch.arange(len(clean_BH), device=clean_BH.device))
+    own_B = torch.arange(len(clean_BH), device=clean_BH.device)
+    there = functional.cross_entropy(logits_BB, own_B)
+    if mode == "official":
+        return there
+    return (there + functional.cross_entropy(logits_BB.T, own_B)) / 2

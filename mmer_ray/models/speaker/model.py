@@ -1,7 +1,8 @@
 """A ResNet over log-mel frames with statistics pooling.
 
-Shape letters: B batch, F padded frames, M mel bins, C channels, D embedding size. Padded frames are zeroed before
-every convolution, which is what the edge of an unpadded utterance looks like, so padding changes nothing.
+Shape letters: B batch, F padded frames, M mel bands, C channels, D embedding size, P pooled statistics. Padded frames
+are zeroed before every convolution, which is what the edge of an unpadded utterance looks like, and batch statistics
+count true frames alone, so padding changes nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch.nn import functional
 
 from mmer_ray.audio.features import log_mel
 from mmer_ray.models.speaker.config import SpeakerConfig
-
-VARIANCE_FLOOR = 1e-5
+from mmer_ray.models.speaker.features import masked_mean
+from mmer_ray.models.wav2vec2 import frame_mask
 
 
 class SpeakerModel(nn.Module):
@@ -26,15 +27,21 @@ class SpeakerModel(nn.Module):
     def __init__(self, config: SpeakerConfig) -> None:
         super().__init__()
         self.config = config
-        first, *others = config.channels
-        self.stem = nn.Conv2d(1, first, 3, stride=2, padding=1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(first)
-        self.stages = nn.ModuleList([Block(first, first, 1) for _ in range(config.blocks_per_stage)])
-        for before, after in zip(config.channels, others, strict=False):
-            self.stages.append(Block(before, after, 2))
-            self.stages.extend(Block(after, after, 1) for _ in range(config.blocks_per_stage - 1))
-        num_bins = config.num_mels // 2 ** len(config.channels)
-        self.projection = nn.Linear(2 * config.channels[-1] * num_bins, config.embedding_size)
+        first = config.channels[0]
+        self.stem = nn.Conv2d(1, first, 3, stride=config.stem_stride, padding=1, bias=False)
+        self.stem_norm = FrameNorm(first)
+        self.stages = nn.ModuleList()
+        before = first
+        for stage, (after, num_blocks) in enumerate(zip(config.channels, config.blocks_of_stage, strict=True)):
+            for block in range(num_blocks):
+                self.stages.append(Block(before, after, 2 if stage and not block else 1, config.shortcut_norm))
+                before = after
+        self.projection = nn.Linear(2 * before * config.num_pooled_bands, config.embedding_size)
+
+    @property
+    def last_stage(self) -> list[nn.Module]:
+        """The blocks of the last stage."""
+        return list(self.stages)[-self.config.blocks_of_stage[-1] :]
 
     def forward(self, features_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
         """Embed voices.
@@ -42,35 +49,69 @@ class SpeakerModel(nn.Module):
         Takes log-mel features, float32, shape (B, F, M), padded with anything, and true frame counts, int64, shape
         (B,). Returns embeddings of length one, float, shape (B, D).
         """
-        hidden_BCFM = _silence_padding(features_BFM[:, None], num_frames_B)
-        hidden_BCFM = functional.relu(self.stem_norm(self.stem(hidden_BCFM)))
-        num_frames_B = _strided(num_frames_B, 2)
+        embedding_BD = self.project(self.centre(features_BFM, num_frames_B), num_frames_B)
+        return functional.normalize(embedding_BD.float(), dim=-1)
+
+    def centre(self, features_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
+        """Subtract each band's mean where the configuration says so: float, shape (B, F, M), in and out."""
+        if not self.config.centre_bands:
+            return features_BFM
+        mask_BF1 = frame_mask(num_frames_B, features_BFM.shape[1])[:, :, None]
+        return features_BFM - masked_mean(features_BFM, mask_BF1, (1,))
+
+    def project(self, centred_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
+        """Embed centred features as `forward` does, but leave the length as it comes: float, shape (B, D)."""
+        hidden_BCFM = _silence_padding(centred_BFM[:, None], num_frames_B)
+        hidden_BCFM = self.stem(hidden_BCFM)
+        num_frames_B = _strided(num_frames_B, self.config.stem_stride)
+        hidden_BCFM = functional.relu(self.stem_norm(hidden_BCFM, num_frames_B))
         hidden_BCFM = _silence_padding(hidden_BCFM, num_frames_B)
         for block in self.stages:
             hidden_BCFM, num_frames_B = block(hidden_BCFM, num_frames_B)
-        embedding_BD: Tensor = self.projection(_pool(hidden_BCFM, num_frames_B))
-        return functional.normalize(embedding_BD.float(), dim=-1)
+        pooled_BP = _pool(hidden_BCFM, num_frames_B, self.config.variance_floor)
+        embedding_BD: Tensor = self.projection(pooled_BP.to(hidden_BCFM.dtype))
+        return embedding_BD
+
+
+class FrameNorm(nn.BatchNorm2d):
+    """Batch normalisation whose statistics count true frames alone: its training does not depend on padding."""
+
+    def forward(self, hidden_BCFM: Tensor, num_frames_B: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalise channels: float, shape (B, C, F, M), in and out."""
+        mask_BF = frame_mask(num_frames_B, hidden_BCFM.shape[2])
+        if not self.training or mask_BF.all():
+            return super().forward(hidden_BCFM)
+        # True frames side by side make one long utterance.
+        true_CNM = hidden_BCFM.transpose(1, 2)[mask_BF].transpose(0, 1)
+        normed_NCM = super().forward(true_CNM[None])[0].transpose(0, 1)
+        normed_BFCM = torch.zeros_like(hidden_BCFM.transpose(1, 2))
+        normed_BFCM[mask_BF] = normed_NCM
+        return normed_BFCM.transpose(1, 2)
 
 
 class Block(nn.Module):
     """Two convolutions and a way around them."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut_norm: bool) -> None:
         super().__init__()
         self.stride = stride
         self.first = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(channels_out)
+        self.first_norm = FrameNorm(channels_out)
         self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(channels_out)
+        self.second_norm = FrameNorm(channels_out)
         same = stride == 1 and channels_in == channels_out
         self.around = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
+        self.around_norm = None if same or not shortcut_norm else FrameNorm(channels_out)
 
     def forward(self, hidden_BCFM: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, F, M) and true frame counts to the same, strided."""
         num_frames_B = _strided(num_frames_B, self.stride)
-        inner_BCFM = functional.relu(self.first_norm(self.first(hidden_BCFM)))
-        inner_BCFM = self.second_norm(self.second(_silence_padding(inner_BCFM, num_frames_B)))
-        hidden_BCFM = functional.relu(inner_BCFM + self.around(hidden_BCFM))
+        inner_BCFM = functional.relu(self.first_norm(self.first(hidden_BCFM), num_frames_B))
+        inner_BCFM = self.second(_silence_padding(inner_BCFM, num_frames_B))
+        around_BCFM = self.around(hidden_BCFM)
+        if self.around_norm is not None:
+            around_BCFM = self.around_norm(around_BCFM, num_frames_B)
+        hidden_BCFM = functional.relu(self.second_norm(inner_BCFM, num_frames_B) + around_BCFM)
         return _silence_padding(hidden_BCFM, num_frames_B), num_frames_B
 
 
@@ -104,20 +145,20 @@ def _strided(num_frames_B: Tensor, stride: int) -> Tensor:
 
 
 def _frame_mask(hidden_BCFM: Tensor, num_frames_B: Tensor) -> Tensor:
-    positions_F = torch.arange(hidden_BCFM.shape[2], device=hidden_BCFM.device)
-    mask_BF = positions_F[None] < num_frames_B[:, None]
-    return mask_BF[:, None, :, None].to(hidden_BCFM.dtype)
+    return frame_mask(num_frames_B, hidden_BCFM.shape[2])[:, None, :, None].to(hidden_BCFM.dtype)
 
 
 def _silence_padding(hidden_BCFM: Tensor, num_frames_B: Tensor) -> Tensor:
     return hidden_BCFM * _frame_mask(hidden_BCFM, num_frames_B)
 
 
-def _pool(hidden_BCFM: Tensor, num_frames_B: Tensor) -> Tensor:
-    """Take mean and standard deviation over true frames: float, shape (B, 2 * C * M)."""
+def _pool(hidden_BCFM: Tensor, num_frames_B: Tensor, variance_floor: float) -> Tensor:
+    """Take mean and standard deviation over true frames: float32, shape (B, 2 * C * M)."""
+    # Half precision cannot count the frames of a long utterance.
+    hidden_BCFM = hidden_BCFM.float()
     mask_B1F1 = _frame_mask(hidden_BCFM, num_frames_B)
     count_B11 = num_frames_B[:, None, None]
     mean_BCM = (hidden_BCFM * mask_B1F1).sum(dim=2) / count_B11
     spread_BCFM = (hidden_BCFM - mean_BCM[:, :, None]) * mask_B1F1
-    deviation_BCM = torch.sqrt(spread_BCFM.square().sum(dim=2) / count_B11 + VARIANCE_FLOOR)
+    deviation_BCM = torch.sqrt(spread_BCFM.square().sum(dim=2) / count_B11 + variance_floor)
     return torch.cat([mean_BCM, deviation_BCM], dim=1).flatten(1)

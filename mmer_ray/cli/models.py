@@ -1,0 +1,129 @@
+"""`mmer models`: the emotion families, their sizes, published checkpoints made ours, and the cards of checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmer_ray.cli.options import Json
+from mmer_ray.cli.output import print_json, print_raw, print_table, say
+from mmer_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmer_ray.models.encoders import Source
+    from mmer_ray.models.facts import ModelFacts
+
+models = typer.Typer(help="The emotion families: list, show, import, card.", no_args_is_help=True)
+
+Size = Annotated[str | None, typer.Option(help="A named size; without it, all of them.", show_default=False)]
+Text = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="FOLDER|OWNER/NAME@COMMIT",
+        help="The RoBERTa whose features the checkpoint was trained with; without it, features must be given.",
+        show_default=False,
+    ),
+]
+Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where they are not 64 wide.")]
+
+
+@models.command("list")
+def list_families(json: Json = False) -> None:
+    """Every family and size, with its parameters."""
+    from mmer_ray.models.facts import describe
+    from mmer_ray.models.families import FAMILIES, sizes
+
+    found = [describe(family, size) for family in FAMILIES for size in sizes(family)]
+    if json:
+        print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
+        return
+    columns = ("family", "size", "parameters", "trainable", "text encoder", "classes", "source")
+    print_table(columns, [_row(facts) for facts in found])
+
+
+@models.command()
+def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = None, json: Json = False) -> None:
+    """One family's parameters, part by part. Nothing is loaded."""
+    from mmer_ray.models.facts import describe
+    from mmer_ray.models.families import sizes
+
+    if size is not None:
+        facts = describe(family, size)
+        if json:
+            print_json({"schema": "mmer.model/1", **asdict(facts)})
+        else:
+            _show(facts)
+        return
+    found = [describe(family, name) for name in sizes(family)]
+    if json:
+        print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
+        return
+    for facts in found:
+        _show(facts)
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published MMER checkpoint: .pt or .safetensors.")],
+    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A new or empty folder for the model.")],
+    text: Text = None,
+    heads: Heads = None,
+    json: Json = False,
+) -> None:
+    """Make a published MMER checkpoint, of either version, a folder of ours. Nothing in the file is executed."""
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UsageError(f"{into} is not an empty folder; name a new one")
+    from mmer_ray.models.facts import facts_of
+    from mmer_ray.models.published import import_published, write_import
+
+    source = _source(text)
+    imported = import_published(file, source, heads)
+    write_import(into, imported, file, source)
+    facts = facts_of(imported.model, "imported")
+    if json:
+        document = {"folder": str(into), "num_tensors": imported.num_tensors, "file_sha256": imported.file_digest}
+        print_json({"schema": "mmer.import/1", **document, **asdict(facts)})
+        return
+    say(f"{imported.num_tensors} tensors of {file.name} -> {into}", style="bold")
+    _show(facts)
+    say(f"score with it: mmer score SOURCE --lake DIR --set emotion.model={into}")
+
+
+@models.command()
+def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint folder.")]) -> None:
+    """What a checkpoint says of itself: its card, or its configuration where it has none."""
+    from mmer_ray.models.checkpoints import CARD_NAME, CONFIG_NAME
+
+    for name in (CARD_NAME, "README.md", CONFIG_NAME):
+        if (folder / name).is_file():
+            print_raw((folder / name).read_text(encoding="utf-8"))
+            return
+    raise UsageError(f"{folder} holds no checkpoint: no {CARD_NAME} and no {CONFIG_NAME}")
+
+
+def _source(text: str | None) -> Source | None:
+    from mmer_ray.models.encoders import Source
+
+    if text is None:
+        return None
+    address, _, revision = text.partition("@")
+    return Source(text) if Path(text).is_dir() else Source(address, revision or None)
+
+
+def _row(facts: ModelFacts) -> tuple[Any, ...]:
+    text = f"{facts.text_encoder:,}" if facts.text_encoder else "-"
+    numbers = (f"{facts.parameters:,}", f"{facts.trainable:,}", text)
+    return (facts.family, facts.size, *numbers, len(facts.labels), facts.source)
+
+
+def _show(facts: ModelFacts) -> None:
+    say(f"{facts.family} {facts.size}", style="bold")
+    say(f"  {facts.source}")
+    say(f"  classes: {', '.join(facts.labels)}{'; reads the dialogue' if facts.reads_dialogue else ''}")
+    apart = f", text encoder {facts.text_encoder:,}" if facts.text_encoder else ""
+    say(f"  {facts.parameters:,} parameters, {facts.trainable:,} of them trainable{apart}")
+    print_table(("", ""), [(f"  {part}", f"{num:,}") for part, num in facts.parts.items()])

@@ -1,0 +1,115 @@
+"""Late fusion (Padi et al., Odyssey 2022): a speaker network and BERT, each with a classifier, joined at their scores.
+
+The paper's speech branch is a ResNet of speaker recognition with statistics pooling whose layers it does not list;
+ours is the public network closest to that description (wespeaker's ResNet34).
+
+Shape letters: B utterances, S padded samples, N padded text tokens, F padded frames, M mel bands, D embedding size,
+H hidden size of the text encoder, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmer_ray.audio.features import WINDOW_SAMPLES
+from mmer_ray.models.encoders import build_text_encoder
+from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
+from mmer_ray.models.late_fusion.config import FAMILY, LateFusionConfig
+from mmer_ray.models.late_fusion.spec_augment import spec_augment
+from mmer_ray.models.speaker.config import SpeakerConfig
+from mmer_ray.models.speaker.features import batch_log_mel
+from mmer_ray.models.speaker.model import SpeakerModel
+
+
+class EmbeddingNorm(nn.BatchNorm1d):
+    """Batch normalisation that trains on a single utterance too: one value has no variance, so what is known serves."""
+
+    def forward(self, embedding_BD: Tensor) -> Tensor:
+        """Normalise: float, shape (B, D), in and out."""
+        if len(embedding_BD) > 1:
+            return super().forward(embedding_BD)
+        return functional.batch_norm(
+            embedding_BD, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
+class LateFusionModel(EmotionModel):
+    """Two classifiers that never meet but in their posteriors."""
+
+    family = FAMILY
+    speech_weight: Tensor
+    """Float, shape (): the speech branch's share w of the fused log-posteriors; `training.score_fusion` chooses it."""
+    generator: torch.Generator | None = None
+    """Where SpecAugment draws from, on the CPU; None: torch's own."""
+
+    def __init__(self, config: LateFusionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.labels = config.labels
+        self.reads_text = config.text is not None
+        self.speech = SpeakerModel(config.speaker)
+        self.speech_head = _speech_head(config.speaker, config.speech_dropout, len(config.labels))
+        self.text: nn.Module | None = None
+        if config.text is not None:
+            self.text = build_text_encoder(config.text)
+            width = int(config.text["hidden_size"])
+            self.pooler = nn.Linear(width, width)
+            self.text_head = nn.Sequential(nn.Dropout(config.text_dropout), nn.Linear(width, len(config.labels)))
+        self.register_buffer("speech_weight", torch.tensor(1.0 if config.text is None else 0.5))
+
+    @property
+    def min_samples(self) -> int:
+        return WINDOW_SAMPLES
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode; norms whose weights are frozen keep the statistics that they came with."""
+        super().train(mode)
+        for module in self.speech.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
+    def forward(self, batch: EmotionBatch) -> EmotionOutput:
+        """Score a batch: the logits are fused log-posteriors, whose softmax scales them to sum to one."""
+        embedding_BD = self.listen(batch.samples, batch.num_samples)
+        speech_BK = self.speech_head(embedding_BD)
+        log_p_BK = functional.log_softmax(speech_BK.float(), dim=1)
+        if self.text is None:
+            return EmotionOutput(logits=log_p_BK, joint=embedding_BD, branches={"audio": speech_BK})
+        pooled_BH = self.read(batch)
+        text_BK = self.text_head(pooled_BH)
+        weight = self.speech_weight.float()
+        return EmotionOutput(
+            logits=weight * log_p_BK + (1 - weight) * functional.log_softmax(text_BK.float(), dim=1),
+            joint=torch.cat([embedding_BD, pooled_BH], dim=1),
+            branches={"audio": speech_BK, "text": text_BK},
+        )
+
+    def listen(self, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
+        """Embed voices: float, shape (B, D). In training mode parts of the spectrogram are hidden."""
+        features_BFM, num_frames_B = batch_log_mel(samples_BS, num_samples_B, self.speech.config.num_mels)
+        features_BFM = self.speech.centre(features_BFM, num_frames_B)
+        if self.training:
+            features_BFM = spec_augment(features_BFM, num_frames_B, self.config, self.generator)
+        return self.speech.project(features_BFM.to(self.speech.projection.weight.dtype), num_frames_B)
+
+    def read(self, batch: EmotionBatch) -> Tensor:
+        """Sum up texts as BERT does, by what stands at their first token: float, shape (B, H)."""
+        assert self.text is not None
+        hidden_BNH = batch.text_features
+        if hidden_BNH is None:
+            hidden_BNH = self.text(batch.token_ids, attention_mask=batch.text_mask.long()).last_hidden_state
+        return torch.tanh(self.pooler(hidden_BNH[:, 0].to(self.pooler.weight.dtype)))
+
+
+Model = LateFusionModel
+"""The name under which `families` finds every family's class."""
+
+
+def _speech_head(speaker: SpeakerConfig, dropout: float, num_labels: int) -> nn.Sequential:
+    size = speaker.embedding_size
+    return nn.Sequential(EmbeddingNorm(size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(size, num_labels))

@@ -1,0 +1,1 @@
+"""MMER's first version (March 2022): the same fusion, mean pooling, CTC as the one auxiliary loss."""

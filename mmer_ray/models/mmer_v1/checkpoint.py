@@ -1,0 +1,44 @@
+"""Our checkpoint folder, and the keys of the first version's published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from mmer_ray.models import checkpoints
+from mmer_ray.models.encoders import Source, load_tokenizer
+from mmer_ray.models.interface import LoadedModel
+from mmer_ray.models.mmer import checkpoint as mmer
+from mmer_ray.models.mmer_v1.config import FAMILY, MmerV1Config
+from mmer_ray.models.mmer_v1.model import MmerV1Model
+
+UNUSED_BLOCK = "self_attention.layer."
+"""A block that the first version builds, trains by nothing and never runs."""
+
+
+def save(folder: Path, model: MmerV1Model, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype) -> None:
+    """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
+    checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
+
+
+def load(folder: Path) -> LoadedModel:
+    """Read a checkpoint folder: float32, evaluation mode."""
+    model = MmerV1Model(checkpoints.read_config(folder, FAMILY, MmerV1Config))
+    checkpoints.load_weights(model, folder)
+    tokenizer = None if model.text is None else load_tokenizer(Source(str(folder)))
+    return LoadedModel(model.eval(), tokenizer)
+
+
+def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate a published state dict: its names lack the prefix of the final version, whose names ours follow."""
+    ours = {}
+    for name, value in published.items():
+        bare = name.removeprefix("module.")
+        if not bare.startswith(UNUSED_BLOCK):
+            bare = bare.replace("classifier.", "classifier.linear3.", 1) if bare.startswith("classifier.") else bare
+            ours[mmer.our_name(f"model_mmi.{bare}")] = value
+    return ours

@@ -1,0 +1,72 @@
+"""`mmer models`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmer_ray.models.families import FAMILIES, load_emotion_model
+from mmer_ray.models.mmer.config import TINY
+from mmer_ray.models.mmer.model import MmerModel
+from tests.cli.makers import Ended
+from tests.models.test_published import published_name
+
+Mmer = Callable[..., Ended]
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    weights = MmerModel(replace(TINY, text=None)).state_dict()
+    save_file({published_name(name): value for name, value in weights.items()}, tmp_path / "1_model.safetensors")
+    return tmp_path / "1_model.safetensors"
+
+
+def test_show_counts_the_published_mmer(mmer: Mmer) -> None:
+    ended = mmer("models", "show", "mmer", "--size", "base", "--json")
+    facts = json.loads(ended.out)
+    assert (facts["parameters"], facts["trainable"]) == (129_838_001, 125_637_553)
+    assert facts["text_encoder"] > 124_000_000
+    assert sum(facts["parts"].values()) == facts["parameters"] + facts["text_encoder"]
+
+
+def test_list_names_every_family(mmer: Mmer) -> None:
+    found = json.loads(mmer("models", "list", "--json").out)["models"]
+    assert {one["family"] for one in found} == set(FAMILIES)
+    assert all(one["trainable"] <= one["parameters"] for one in found)
+
+
+@pytest.mark.parametrize("words", [("mmerr",), ("mmer", "--size", "huge")])
+def test_an_unknown_family_or_size_is_refused_with_the_known_ones(mmer: Mmer, words: tuple[str, ...]) -> None:
+    ended = mmer("models", "show", *words)
+    assert ended.code == 2
+    assert "mmer_v1" in ended.err or "tiny, base" in ended.err
+
+
+def test_import_makes_a_folder_and_card_shows_where_it_came_from(mmer: Mmer, published: Path, tmp_path: Path) -> None:
+    ended = mmer("models", "import", published, "--into", tmp_path / "ours", "--heads", "4")
+    assert ended.code == 0, ended.err
+    assert load_emotion_model(tmp_path / "ours").model.family == "mmer"
+    shown = mmer("models", "card", tmp_path / "ours").out
+    assert "1_model.safetensors" in shown
+    assert "features must be given" in shown
+
+
+def test_import_does_not_write_into_a_folder_in_use(mmer: Mmer, published: Path, tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").write_text("mine")
+    ended = mmer("models", "import", published, "--into", tmp_path / "used", "--heads", "4")
+    assert ended.code == 2
+    assert "not an empty folder" in ended.err
+    assert [file.name for file in (tmp_path / "used").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_without_a_checkpoint_has_no_card(mmer: Mmer, tmp_path: Path) -> None:
+    ended = mmer("models", "card", tmp_path)
+    assert (ended.code, "holds no checkpoint" in ended.err) == (2, True)
