@@ -58,7 +58,7 @@ def noise(seed: int, num_samples: int) -> np.ndarray:
 @pytest.fixture
 def clips() -> list[Clip]:
     # The second has one frame and nine tokens: there the words are the longer sequence.
-    lengths = (16_000, 400, 30_123, 9_000)
+    lengths = (16_000, 1_376, 30_123, 9_000)
     return [Clip(noise(seed, length), text) for seed, (length, text) in enumerate(zip(lengths, SENTENCES, strict=True))]
 
 
@@ -171,8 +171,8 @@ def test_classic_attention_reads_keys_and_values_of_one_modality() -> None:
 def test_silence_an_empty_transcript_and_the_shortest_audio_get_finite_scores(
     model: BridgeTokensModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    assert model.min_samples == 400
-    batch = collate([Clip(np.zeros(400, np.float32), ""), Clip(noise(3, 400), "no")], tokenizer)
+    assert model.min_samples == 1_376
+    batch = collate([Clip(np.zeros(1_376, np.float32), ""), Clip(noise(3, 1_376), "no")], tokenizer)
     assert batch.text_mask.sum(dim=1)[0] == 2
     assert torch.isfinite(scores(model, batch)).all()
 
@@ -347,7 +347,7 @@ def test_a_masked_model_sees_everything_when_it_is_asked(
 def test_the_gradient_reaches_everything_but_the_frozen_embeddings(
     clips: list[Clip], tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    model = make().train()
+    model = make(replace(TINY, freeze_embeddings=True)).train()
     targets = Targets(torch.arange(4), torch.rand(4, 3))
     loss(model(collate(clips, tokenizer)), targets).backward()
     for name, parameter in model.named_parameters():

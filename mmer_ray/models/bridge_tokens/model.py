@@ -66,7 +66,11 @@ class BridgeTokensModel(EmotionModel):
         self.classifier = _head(width, len(config.labels), dropout)
         self.regressor = _head(width, 3 if config.dominance else 2, dropout)
         self._resting: list[nn.Parameter] = []
-        self._freeze_embeddings()
+        if config.freeze_embeddings:
+            self._freeze_embeddings()
+        if hasattr(self.audio, "masked_spec_embed"):
+            # SpecAugment's stand-in for frames, which nothing reads.
+            self.audio.masked_spec_embed.requires_grad_(False)
 
     @property
     def min_samples(self) -> int:
@@ -106,8 +110,6 @@ class BridgeTokensModel(EmotionModel):
             frozen.append(self.text.get_submodule("embeddings"))
         for module in frozen:
             module.requires_grad_(False)
-        if hasattr(self.audio, "masked_spec_embed"):
-            self.audio.masked_spec_embed.requires_grad_(False)
 
     def _hides(self, modality: Modality) -> bool:
         return self.training and self.masked_modality == modality
