@@ -16,14 +16,39 @@ from mmer_ray.models.encoders import Source, build_text_encoder
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.models.mmer import checkpoint
-from mmer_ray.models.mmer.config import TINY
+from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
-from mmer_ray.models.mmer_v1.config import SIZES as V1_SIZES
+from mmer_ray.models.mmer_v1.config import MmerV1Config
 from mmer_ray.models.mmer_v1.model import MmerV1Model
 from mmer_ray.models.published import import_published, write_import
 from mmer_ray.training.embedded_text import train_tokenizer
 
-HEADS = TINY.num_heads
+SMALL = MmerConfig(
+    audio={
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "conv_dim": [16, 16, 16, 16, 16, 16, 16],
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+        "apply_spec_augment": False,
+    },
+    text={
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "vocab_size": 300,
+        "max_position_embeddings": 130,
+        "type_vocab_size": 1,
+    },
+    num_heads=4,
+    intermediate_size=64,
+)
+"""wav2vec2's seven convolutions, all else small."""
+SMALL_V1 = MmerV1Config(SMALL.audio, SMALL.text, SMALL.num_heads, SMALL.intermediate_size)
+HEADS = SMALL.num_heads
 
 
 def published_name(ours: str) -> str:
@@ -38,13 +63,13 @@ def published_name(ours: str) -> str:
 
 def final_weights() -> dict[str, Tensor]:
     torch.manual_seed(0)
-    return {published_name(name): value for name, value in MmerModel(replace(TINY, text=None)).state_dict().items()}
+    return {published_name(name): value for name, value in MmerModel(replace(SMALL, text=None)).state_dict().items()}
 
 
 def first_version_weights() -> dict[str, Tensor]:
     """As v1 wrote them: no prefix, a bare classifier, and a block that nothing uses."""
     torch.manual_seed(0)
-    model = MmerV1Model(replace(V1_SIZES["tiny"], text=None))
+    model = MmerV1Model(replace(SMALL_V1, text=None))
     names = {name: published_name(name).removeprefix("model_mmi.") for name in model.state_dict()}
     weights = {names[name].replace("classifier.linear3", "classifier"): w for name, w in model.state_dict().items()}
     return weights | {"self_attention.layer.0.output.dense.weight": torch.zeros(4, 4)}
@@ -53,9 +78,9 @@ def first_version_weights() -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("roberta")
-    assert TINY.text is not None
+    assert SMALL.text is not None
     tokenizer: PreTrainedTokenizerBase = train_tokenizer(["so good to hear from you"], vocab_size=300)
-    build_text_encoder(TINY.text).save_pretrained(folder)
+    build_text_encoder(SMALL.text).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -72,7 +97,7 @@ def test_either_version_becomes_a_folder_that_scores(
     imported = import_published(file, source, HEADS)
     write_import(tmp_path / "ours", imported, file, source)
     loaded, tokenizer = load_emotion_model(tmp_path / "ours")
-    assert (loaded.family, imported.num_tensors, loaded.labels) == (family, len(table), TINY.labels)
+    assert (loaded.family, imported.num_tensors, loaded.labels) == (family, len(table), SMALL.labels)
     assert tokenizer is not None
     assert_same_weights(loaded, imported.model)
     assert imported.file_digest in (tmp_path / "ours" / "MODEL_CARD.md").read_text()
@@ -89,7 +114,7 @@ def test_sizes_follow_from_the_shapes(tmp_path: Path) -> None:
     config = import_published(tmp_path / "model.safetensors", num_heads=HEADS).model.config
     assert (config.hidden_size, config.intermediate_size, config.num_heads) == (32, 64, HEADS)
     for key in ("num_hidden_layers", "intermediate_size", "conv_dim", "num_conv_pos_embeddings"):
-        assert config.audio[key] == TINY.audio[key], key
+        assert config.audio[key] == SMALL.audio[key], key
 
 
 def test_a_width_that_is_no_multiple_of_64_needs_the_number_of_heads(tmp_path: Path) -> None:
@@ -100,8 +125,8 @@ def test_a_width_that_is_no_multiple_of_64_needs_the_number_of_heads(tmp_path: P
 
 def test_a_text_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
     save_file(final_weights(), tmp_path / "model.safetensors")
-    assert TINY.text is not None
-    build_text_encoder({**TINY.text, "hidden_size": 48}).save_pretrained(tmp_path / "wide")
+    assert SMALL.text is not None
+    build_text_encoder({**SMALL.text, "hidden_size": 48}).save_pretrained(tmp_path / "wide")
     train_tokenizer(["hello"], vocab_size=300).save_pretrained(tmp_path / "wide")
     with pytest.raises(UsageError, match="width 48; this checkpoint was trained with features of width 32"):
         import_published(tmp_path / "model.safetensors", Source(str(tmp_path / "wide")), HEADS)
