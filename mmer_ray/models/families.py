@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 
-FAMILIES = ("mmer",)
+FAMILIES = ("mmer", "leaf_transformer")
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 
 
