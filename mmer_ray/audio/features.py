@@ -36,9 +36,9 @@ def log_mel(samples: NDArray[np.float32], num_mels: int = 64) -> NDArray[np.floa
 
 
 @cache
-def mel_filters(num_mels: int) -> NDArray[np.float64]:
+def mel_filters(num_mels: int, lowest_hz: float = LOWEST_HZ, highest_hz: float = HIGHEST_HZ) -> NDArray[np.float64]:
     """Return triangular filters, evenly spaced in mel: float64, shape (FFT_SIZE // 2 + 1, num_mels)."""
-    edges_hz = _mel_to_hz(np.linspace(_hz_to_mel(LOWEST_HZ), _hz_to_mel(HIGHEST_HZ), num_mels + 2))
+    edges_hz = _mel_to_hz(np.linspace(_hz_to_mel(lowest_hz), _hz_to_mel(highest_hz), num_mels + 2))
     bins_hz = np.fft.rfftfreq(FFT_SIZE, 1 / SAMPLE_RATE_HZ)[:, None]
     lower, centre, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     rising = (bins_hz - lower) / (centre - lower)

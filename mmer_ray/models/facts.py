@@ -22,8 +22,6 @@ SOURCES = {
     "audio_classification": "any audio-classification checkpoint of the transformers library",
 }
 """Family -> where it comes from."""
-TEXT_ENCODER = "text"
-"""The attribute that holds the text encoder in every family that has one."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class ModelFacts:
     text_encoder: int
     """Parameters of the text encoder; 0 where the text comes as features."""
     parts: dict[str, int]
-    """Name of a top-level part -> its parameters; those of `text` are not among the totals."""
+    """Name of a part -> its parameters; those of the text encoder are not among the totals."""
     min_samples: int
     """The fewest samples at 16 kHz that can be judged."""
     reads_dialogue: bool
@@ -57,18 +55,19 @@ def facts_of(model: EmotionModel, size: str) -> ModelFacts:
     parts: Counter[str] = Counter()
     trainable = 0
     for name, parameter in model.named_parameters():
-        part = name.partition(".")[0]
+        noted = (part for part in model.noted_parts if name.startswith(f"{part}."))
+        part = next(noted, name.partition(".")[0])
         parts[part] += parameter.numel()
-        if parameter.requires_grad and part != TEXT_ENCODER:
+        if parameter.requires_grad and part != model.text_encoder_part:
             trainable += parameter.numel()
     return ModelFacts(
         family=model.family,
         size=size,
         source=SOURCES[model.family],
         labels=model.labels,
-        parameters=parts.total() - parts[TEXT_ENCODER],
+        parameters=parts.total() - parts[model.text_encoder_part],
         trainable=trainable,
-        text_encoder=parts[TEXT_ENCODER],
+        text_encoder=parts[model.text_encoder_part],
         parts={part: num for part, num in parts.items() if num},
         min_samples=model.min_samples,
         reads_dialogue=model.reads_dialogue,

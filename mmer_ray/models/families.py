@@ -21,7 +21,7 @@ from mmer_ray.models.audio_classification.config import ARCHITECTURES
 from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 
-FAMILIES = ("mmer", "mmer_v1", "bridge_tokens", "late_fusion", AUDIO_CLASSIFICATION)
+FAMILIES = ("mmer", "mmer_v1", "bridge_tokens", "leaf_transformer", "late_fusion", AUDIO_CLASSIFICATION)
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 
 

@@ -101,6 +101,10 @@ class EmotionModel(nn.Module, ABC):
     """Class names in the order of the logits."""
     unread_parameters: frozenset[str] = frozenset()
     """Parameters that published counts call trainable and that nothing reads: they never get a gradient."""
+    text_encoder_part: str = "text"
+    """The submodule that holds the pretrained text encoder, where there is one."""
+    noted_parts: tuple[str, ...] = ()
+    """Submodules below the first level whose parameters are counted apart."""
     reads_text: bool = True
     """Whether a transcript is wanted, as token ids or as features."""
     reads_dialogue: bool = False

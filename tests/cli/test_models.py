@@ -36,6 +36,12 @@ def test_show_counts_the_published_mmer(mmer: Mmer) -> None:
     assert sum(facts["parts"].values()) == facts["parameters"] + facts["text_encoder"]
 
 
+def test_show_counts_the_leaf_front_end(mmer: Mmer) -> None:
+    for size in ("tiny", "base"):
+        facts = json.loads(mmer("models", "show", "leaf_transformer", "--size", size, "--json").out)
+        assert facts["parts"]["audio.leaf"] == 280
+
+
 def test_list_names_every_family(mmer: Mmer) -> None:
     found = json.loads(mmer("models", "list", "--json").out)["models"]
     assert {one["family"] for one in found} == set(FAMILIES)
