@@ -137,3 +137,40 @@ def test_scoring_twice_keeps_one_answer_per_scorer(stage: ScoreEmotion) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="no mmer model"):
         ScoreEmotion(EmotionOptions(model=str(tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def dialogue_stage(tmp_path_factory: pytest.TempPathFactory) -> ScoreEmotion:
+    folder = tmp_path_factory.mktemp("leaf")
+    torch.manual_seed(4)
+    model = families.build("leaf_transformer", "tiny")
+    families.save_emotion_model(folder, model, train_tokenizer(["hello there"], vocab_size=300))
+    # A batch holds two windows at most here, so that windows meet and part.
+    return ScoreEmotion(EmotionOptions(model=str(folder), batch_s=10.0))
+
+
+def test_a_model_of_dialogues_reads_one_window_at_a_time(dialogue_stage: ScoreEmotion) -> None:
+    windows = [window(seed, utterance(0, 2), utterance(3, 4), utterance(5, 5.6)) for seed in (1, 2, 3)]
+    together = dialogue_stage(windows)
+    for alone, scored in zip(windows, together, strict=True):
+        expected = [list(e.probabilities.values()) for e in emotions_of(dialogue_stage([alone])[0])]
+        found = [list(e.probabilities.values()) for e in emotions_of(scored)]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_within_a_window_a_neighbour_matters_to_a_model_of_dialogues(dialogue_stage: ScoreEmotion) -> None:
+    first, last = utterance(0, 2), utterance(5, 5.6)
+    beside_one = dialogue_stage([window(1, first, last)])[0]
+    beside_two = dialogue_stage([window(1, first, utterance(3, 4), last)])[0]
+    answers = [np.array(list(only_emotion(scored).probabilities.values())) for scored in (beside_one, beside_two)]
+    assert np.abs(answers[0] - answers[1]).max() > 1e-6
+
+
+def emotions_of(scored: Window) -> list[Emotion]:
+    return [only_emotion(scored, index) for index in range(len(scored.utterances))]
+
+
+def test_a_model_that_wants_features_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    families.save_emotion_model(tmp_path, MmerModel(replace(TINY, text=None)), None)
+    with pytest.raises(PreflightError, match="import it again with --text"):
+        ScoreEmotion(EmotionOptions(model=str(tmp_path)))
