@@ -19,7 +19,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -32,7 +31,7 @@ from mmer_ray.models.mmer.config import BASE, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.records import SAMPLE_RATE_HZ
-from mmer_ray.stages.emotion import length_buckets
+from mmer_ray.stages.emotion import length_buckets, on_every_core
 from mmer_ray.training.embedded_text import train_tokenizer
 
 MEDIAN_S, SIGMA, RANGE_S = 3.6, 0.66, (0.6, 30.0)
@@ -101,13 +100,7 @@ def forward_all(model: MmerModel, batches: Sequence[EmotionBatch]) -> None:
 
 
 def forward_on_every_core(model: MmerModel, batches: Sequence[EmotionBatch]) -> None:
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(lambda batch: forward_all(model, [batch]), batches))
-    finally:
-        torch.set_num_threads(cores)
+    on_every_core(lambda batch: forward_all(model, [batch]), batches)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -163,10 +156,9 @@ def main() -> None:
         name: partial(forward_all, folded if name.startswith("stage") else plain, batches)
         for name, batches in ready.items()
     }
-    if device == "cpu":
-        middle = f"stage, {BATCH_S[1]:.0f} s a batch"
-        batched[f"{middle}, core each"] = batched[middle]
-        work[f"{middle}, core each"] = partial(forward_on_every_core, folded, ready[middle])
+    for name in [name for name in ready if name.startswith("stage") and device == "cpu"]:
+        batched[f"{name}, core each"] = batched[name]
+        work[f"{name}, core each"] = partial(forward_on_every_core, folded, ready[name])
     took: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(arguments.rounds):
         for name, one in work.items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +20,9 @@ from mmer_ray.models.locate import locate
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Utterance, Window
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 MARGIN_S = 0.1
 """Sound kept on either side of an utterance: word times cut into first and last sounds."""
@@ -62,8 +67,11 @@ class ScoreEmotion:
         shortest = max(round(SHORTEST_S * SAMPLE_RATE_HZ), self._model.min_samples)
         queries = [query for query in _queries(windows) if len(query.clip.samples) >= shortest]
         cut = _batches_of_windows if self._model.reads_dialogue else _batches
-        for batch in cut(queries, self._options.batch_s):
-            for query, emotion in zip(batch, self._judge(batch), strict=True):
+        batches = list(cut(queries, self._options.batch_s))
+        # A GPU takes one batch after the other.
+        judged = on_every_core(self._judge, batches) if self._device == "cpu" else map(self._judge, batches)
+        for batch, emotions in zip(batches, judged, strict=True):
+            for query, emotion in zip(batch, emotions, strict=True):
                 answers[query.window][query.utterance] = emotion
         return [_with_emotions(window, emotions) for window, emotions in zip(windows, answers, strict=True)]
 
@@ -74,6 +82,23 @@ class ScoreEmotion:
         with torch.inference_mode():
             output = self._model(batch.to(self._device))
         return _emotions(output, self._model.labels, self.scorer)
+
+
+def on_every_core(work: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
+    """Do work on all items, each on one core: answers in order.
+
+    PyTorch would split every operation over all cores instead, which these are too small for
+    (`benchmarks/emotion_throughput.py`). In a worker that has one core it is a plain loop.
+    """
+    cores = torch.get_num_threads()
+    if cores == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(cores)
 
 
 def clip_of(window: Window, utterance: Utterance) -> Clip:
