@@ -42,9 +42,6 @@ VOCAB_SIZE = 300
 VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, tilt_db=3.0, gain_db=6.0, noise_share=0.4, num_masks=1)
 RECIPES: Mapping[str, Recipe] = {
     "mmer": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
-    "late_fusion": Recipe(
-        num_epochs=40, batch_size=32, peak_rate=3e-3, variation=Variation(crop_s=(2.0, 2.0), speed=0.15)
-    ),
 }
 """Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
 UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)

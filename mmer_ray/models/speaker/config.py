@@ -24,9 +24,6 @@ class SpeakerConfig:
     centre_bands: bool = False
     """Subtract each band's mean over the utterance from the features."""
 
-    bands_as_channels: bool = False
-    """Convolve over time alone, with the bands as channels of the input; False: over time and bands, as in an image."""
-
     @property
     def blocks_of_stage(self) -> tuple[int, ...]:
         """Residual blocks of each stage. Raises `ValueError` where they are not as many as the stages."""
@@ -39,8 +36,6 @@ class SpeakerConfig:
     @property
     def num_pooled_bands(self) -> int:
         """Frequency bands that are left after the last stage."""
-        if self.bands_as_channels:
-            return 1
         num_bands = -(-self.num_mels // self.stem_stride)
         for _ in self.channels[1:]:
             num_bands = -(-num_bands // 2)

@@ -28,13 +28,13 @@ class SpeakerModel(nn.Module):
         super().__init__()
         self.config = config
         first = config.channels[0]
-        self.stem = _convolution(config, config.num_mels if config.bands_as_channels else 1, first, config.stem_stride)
+        self.stem = nn.Conv2d(1, first, 3, stride=config.stem_stride, padding=1, bias=False)
         self.stem_norm = FrameNorm(first)
         self.stages = nn.ModuleList()
         before = first
         for stage, (after, num_blocks) in enumerate(zip(config.channels, config.blocks_of_stage, strict=True)):
             for block in range(num_blocks):
-                self.stages.append(Block(before, after, 2 if stage and not block else 1, config))
+                self.stages.append(Block(before, after, 2 if stage and not block else 1, config.shortcut_norm))
                 before = after
         self.projection = nn.Linear(2 * before * config.num_pooled_bands, config.embedding_size)
 
@@ -61,9 +61,8 @@ class SpeakerModel(nn.Module):
 
     def project(self, centred_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
         """Embed centred features as `forward` does, but leave the length as it comes: float, shape (B, D)."""
-        image = not self.config.bands_as_channels
-        hidden_BCFM = centred_BFM[:, None] if image else centred_BFM.transpose(1, 2)[:, :, :, None]
-        hidden_BCFM = self.stem(_silence_padding(hidden_BCFM, num_frames_B))
+        hidden_BCFM = _silence_padding(centred_BFM[:, None], num_frames_B)
+        hidden_BCFM = self.stem(hidden_BCFM)
         num_frames_B = _strided(num_frames_B, self.config.stem_stride)
         hidden_BCFM = functional.relu(self.stem_norm(hidden_BCFM, num_frames_B))
         hidden_BCFM = _silence_padding(hidden_BCFM, num_frames_B)
@@ -93,16 +92,16 @@ class FrameNorm(nn.BatchNorm2d):
 class Block(nn.Module):
     """Two convolutions and a way around them."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, config: SpeakerConfig) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, shortcut_norm: bool) -> None:
         super().__init__()
         self.stride = stride
-        self.first = _convolution(config, channels_in, channels_out, stride)
+        self.first = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
         self.first_norm = FrameNorm(channels_out)
-        self.second = _convolution(config, channels_out, channels_out, 1)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
         self.second_norm = FrameNorm(channels_out)
         same = stride == 1 and channels_in == channels_out
         self.around = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False)
-        self.around_norm = None if same or not config.shortcut_norm else FrameNorm(channels_out)
+        self.around_norm = None if same or not shortcut_norm else FrameNorm(channels_out)
 
     def forward(self, hidden_BCFM: Tensor, num_frames_B: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, F, M) and true frame counts to the same, strided."""
@@ -138,12 +137,6 @@ def pad_features(features: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tenso
     for row, one in zip(padded_BFM, features, strict=True):
         row[: len(one)] = torch.from_numpy(one)
     return padded_BFM, num_frames_B
-
-
-def _convolution(config: SpeakerConfig, channels_in: int, channels_out: int, stride: int) -> nn.Conv2d:
-    """Three frames by three bands, or, where bands are channels, three frames."""
-    width = 1 if config.bands_as_channels else 3
-    return nn.Conv2d(channels_in, channels_out, (3, width), stride=stride, padding=(1, width // 2), bias=False)
 
 
 def _strided(num_frames_B: Tensor, stride: int) -> Tensor:
