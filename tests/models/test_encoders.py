@@ -39,7 +39,7 @@ def test_tokens_do_not_depend_on_letter_case_and_long_texts_are_cut(text_folder:
 
 def test_an_audio_encoder_comes_from_a_local_folder(tmp_path: Path) -> None:
     Wav2Vec2Model(Wav2Vec2Config(**TINY.audio)).save_pretrained(tmp_path)
-    assert load_audio_encoder(Source(str(tmp_path))).config.hidden_size == 32
+    assert load_audio_encoder(Source(str(tmp_path))).config.hidden_size == TINY.hidden_size
 
 
 def test_a_text_encoder_is_refused_where_audio_is_expected(text_folder: Path) -> None:
