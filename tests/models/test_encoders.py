@@ -27,7 +27,10 @@ def test_a_text_encoder_and_its_tokenizer_come_from_one_local_folder(text_folder
     token_ids, mask = tokenise(tokenizer, ["SOME words", ""])
     assert mask.sum(dim=1)[1] == 2
     assert not encoder.training
-    assert encoder(token_ids, attention_mask=mask.long()).last_hidden_state.shape == (*token_ids.shape, 32)
+    assert encoder(token_ids, attention_mask=mask.long()).last_hidden_state.shape == (
+        *token_ids.shape,
+        TINY.hidden_size,
+    )
 
 
 def test_tokens_do_not_depend_on_letter_case_and_long_texts_are_cut(text_folder: Path) -> None:
