@@ -10,8 +10,8 @@ that the voice alone tells; the sentence is given as text all the same, as the f
 UA is the mean of the recalls per class; its mean and standard deviation are over folds, WA and the confusion matrix
 over all test clips together. Seconds are of one processor core, for one fold.
 
-Tuned on what: the learning rate and front-end of `mmer` (which `mmer_v1` has and `bridge_tokens` follows) on three folds
-of seed 1 of actors 1 to 12; the network of `late_fusion` was kept of two that were scored on the folds of seed 0.
+Tuned on what: the learning rate and front-end of `mmer` (which `mmer_v1` has and `bridge_tokens` follows) on three
+folds of seed 1 of actors 1 to 12; the network of `late_fusion` was kept of two that were scored on the folds of seed 0.
 Augmentation was not tuned. For a figure that no choice has seen, use --test with other actors.
 """
 
