@@ -119,6 +119,12 @@ class EmotionModel(nn.Module, ABC):
     def forward(self, batch: EmotionBatch) -> EmotionOutput:
         """Score a batch; an utterance's answer does not depend on its neighbours."""
 
+    def score_variation(self, batch: EmotionBatch) -> EmotionOutput:
+        """Score variations of utterances, for losses that compare two of each: by the same path, but where a family
+        has a head of its own for them."""
+        output: EmotionOutput = self(batch)
+        return output
+
 
 class LoadedModel(NamedTuple):
     """A checkpoint in memory: the model in evaluation mode and what turns its texts into tokens."""

@@ -44,7 +44,7 @@ class Recipe:
     average_decay: float = 0.99
     """Of the running average of the weights, per step."""
     two_views: bool = False
-    """Whether the loss sees each clip in two variations, each the other's augmented view."""
+    """Whether the loss sees each clip in two variations, the second as the augmented view of the first."""
     variation: Variation = UNCHANGED
     seed: int = 0
 
@@ -89,11 +89,10 @@ def train(
 
 
 def loss_of(model: EmotionModel, loss: Loss, batch: TrainingBatch) -> Tensor:
-    """Ask the model about every view: scalar, the family's loss; of two views, each is once the other's variation."""
-    if len(batch.views) == 1:
-        return loss(model(batch.views[0]), batch.targets, None)
-    first, second = (model(view) for view in batch.views)
-    return (loss(first, batch.targets, second) + loss(second, batch.targets, first)) / 2
+    """Ask the model about every view: scalar, the family's loss."""
+    clean, *variations = batch.views
+    augmented = model.score_variation(variations[0]) if variations else None
+    return loss(model(clean), batch.targets, augmented)
 
 
 def draw_batches(

@@ -103,6 +103,19 @@ def test_a_stride_that_does_not_divide_the_kernel_is_exact_too() -> None:
     assert torch.allclose(leaf.energies(samples[None], counts(BLOCK_SAMPLES)), plain_energies(leaf, samples), rtol=1e-9)
 
 
+def test_pooling_every_fourth_sample_changes_little_but_the_edges_of_an_utterance() -> None:
+    samples = noise(3 * BLOCK_SAMPLES)[None]
+    lengths = counts(samples.shape[1])
+    every, fourth = (Leaf(160, energy_step=step).double().energies(samples, lengths) for step in (1, 4))
+    assert torch.allclose(fourth[:, :, 2:-2], every[:, :, 2:-2], rtol=0.01)
+    assert torch.allclose(fourth, every, rtol=0.05)
+
+
+def test_an_energy_step_that_misses_the_frames_is_refused() -> None:
+    with pytest.raises(ValueError, match="energy_step=3"):
+        Leaf(160, energy_step=3)
+
+
 def test_single_precision_is_enough_for_quiet_speech() -> None:
     leaf = Leaf(160)
     samples = noise(8_000, torch.float32) * 1e-3

@@ -83,10 +83,11 @@ def test_low_and_high_tones_are_told_apart_after_training(tokenizer: PreTrainedT
 def test_a_family_is_trained_by_its_own_loss(tokenizer: PreTrainedTokenizerBase, two_views: bool) -> None:
     torch.manual_seed(0)
     model = families.build("mmer", "tiny")
-    before = model.get_parameter("classifier.weight").clone()
+    before = {name: model.get_parameter(name).clone() for name in ("classifier.weight", "contrast_augmented.0.weight")}
     recipe = replace(RECIPE, num_epochs=1, two_views=two_views)
     trained = loop.train(model, families.loss_of("mmer"), tones(8, seed=1), tokenizer, recipe)
-    assert not torch.equal(trained.get_parameter("classifier.weight"), before)
+    moved = [name for name, weight in before.items() if not torch.equal(trained.get_parameter(name), weight)]
+    assert moved == (list(before) if two_views else ["classifier.weight"])
     assert all(torch.isfinite(parameter).all() for parameter in trained.parameters())
 
 

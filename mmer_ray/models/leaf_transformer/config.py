@@ -24,6 +24,8 @@ class LeafTransformerConfig:
     hidden size."""
     stride: int = 480
     """Samples between two frames of the front-end: 30 ms in the paper, 10 ms in its code."""
+    energy_step: int = 1
+    """Samples between two that the front-end squares and pools: all of them as published."""
     channels: tuple[int, ...] = (32, 32, 64, 64, 128, 100)
     """Of the six convolutions; the last number is the width of an utterance's audio embedding."""
     text_hidden_size: int = 100
@@ -64,6 +66,7 @@ TINY = LeafTransformerConfig(
     text_layer_size=32,
     num_text_layers=2,
     stride=160,
+    energy_step=4,
     channels=(8, 8, 16, 16, 32, 32),
     text_hidden_size=16,
     context_hidden_size=16,
@@ -72,6 +75,6 @@ TINY = LeafTransformerConfig(
     num_fusion_heads=4,
     fusion_intermediate_size=64,
 )
-"""For tests and two cores; the front-end is the published one."""
+"""For tests and two cores; the front-end has the published filters, and pools every fourth sample of their energies."""
 
 SIZES: Mapping[str, LeafTransformerConfig] = {"tiny": TINY, "base": BASE, "base-features": replace(BASE, text=None)}

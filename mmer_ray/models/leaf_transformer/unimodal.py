@@ -71,7 +71,7 @@ class AudioBranch(nn.Module):
 
     def __init__(self, config: LeafTransformerConfig) -> None:
         super().__init__()
-        self.leaf = Leaf(config.stride)
+        self.leaf = Leaf(config.stride, config.energy_step)
         self.cnn = FrameCnn(config.channels)
         self.classifier = nn.Linear(config.channels[-1], len(config.labels))
 

@@ -50,6 +50,10 @@ class MmerModel(MmerTrunk):
             num_frames=num_frames_B,
         )
 
+    def score_variation(self, batch: EmotionBatch) -> EmotionOutput:
+        """Score the augmented view, whose vectors the contrastive loss takes from a head of their own."""
+        return self(batch, view="augmented")
+
 
 Model = MmerModel
 """The name under which `families` finds every family's class."""
