@@ -190,9 +190,7 @@ def mel_gabor_parameters() -> tuple[Tensor, Tensor]:
     return torch.tensor(mu_C, dtype=torch.float32), torch.tensor(sigma_C, dtype=torch.float32)
 
 
-def _pooled_energies(
-    blocks_NP: Tensor, mask_NV: Tensor, response_CP: Tensor, pool_CDJ: Tensor, step: int
-) -> Tensor:
+def _pooled_energies(blocks_NP: Tensor, mask_NV: Tensor, response_CP: Tensor, pool_CDJ: Tensor, step: int) -> Tensor:
     """Filter blocks and weight each hop of the energies with each part of the pooling window.
 
     Returns float, shape (C, hops of all blocks, J).
