@@ -52,7 +52,8 @@ class MmerModel(MmerTrunk):
 
     def score_variation(self, batch: EmotionBatch) -> EmotionOutput:
         """Score the augmented view, whose vectors the contrastive loss takes from a head of their own."""
-        return self(batch, view="augmented")
+        output: EmotionOutput = self(batch, view="augmented")
+        return output
 
 
 Model = MmerModel
