@@ -19,6 +19,8 @@ from mmer_ray.models.late_fusion import checkpoint, losses, transfer
 from mmer_ray.models.late_fusion.config import BASE, TINY, LateFusionConfig
 from mmer_ray.models.late_fusion.model import LateFusionModel
 from mmer_ray.models.late_fusion.spec_augment import spec_augment
+from mmer_ray.models.locate import EMBEDDED, locate
+from mmer_ray.models.speaker.checkpoint import load as load_speaker
 from mmer_ray.models.speaker.model import SpeakerModel
 from mmer_ray.training.embedded_text import train_tokenizer
 
@@ -184,8 +186,14 @@ def test_a_speaker_networks_weights_become_the_speech_branchs(model: LateFusionM
     assert all(torch.equal(value, model.speech.get_parameter(name)) for name, value in speaker.named_parameters())
 
 
+def test_the_embedded_speaker_network_fits_the_tiny_size(model: LateFusionModel) -> None:
+    speaker = load_speaker(locate(EMBEDDED, "speaker").path)
+    transfer.copy_trunk(speaker, model)
+    assert torch.equal(model.speech.projection.weight, speaker.projection.weight)
+
+
 def test_a_speaker_network_of_another_size_is_refused_with_both_sizes(model: LateFusionModel) -> None:
-    with pytest.raises(UsageError, match=r"does not fit.*stem\.weight.*embedding_size=16.*embedding_size=64"):
+    with pytest.raises(UsageError, match=r"does not fit.*stem\.weight.*embedding_size=16.*embedding_size=128"):
         transfer.copy_trunk(SpeakerModel(replace(TINY.speaker, channels=(4, 8), embedding_size=16)), model)
 
 

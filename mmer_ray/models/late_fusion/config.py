@@ -54,7 +54,7 @@ BASE = LateFusionConfig(
 """The sizes of wespeaker's ResNet34 and of bert-base-uncased, whose other sizes are its configuration's defaults."""
 
 TINY = LateFusionConfig(
-    speech=speech_fields(SpeakerConfig(channels=(8, 16, 32, 64), embedding_size=64)),
+    speech=speech_fields(SPEAKER_SIZES["tiny"]),
     text={
         "model_type": "bert",
         "hidden_size": 32,
@@ -67,6 +67,6 @@ TINY = LateFusionConfig(
         "pad_token_id": 1,
     },
 )
-"""For tests, and for training within minutes on one core."""
+"""The embedded speaker network's size, so that its weights fit: for tests, and for training within minutes on one core."""
 
 SIZES: Mapping[str, LateFusionConfig] = {"tiny": TINY, "base": BASE}
