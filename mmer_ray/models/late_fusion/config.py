@@ -67,6 +67,6 @@ TINY = LateFusionConfig(
         "pad_token_id": 1,
     },
 )
-"""The embedded speaker network's size, so that its weights fit: for tests, and for training within minutes on one core."""
+"""For tests, and for training within minutes on one core. The weights of the embedded speaker network fit."""
 
 SIZES: Mapping[str, LateFusionConfig] = {"tiny": TINY, "base": BASE}
