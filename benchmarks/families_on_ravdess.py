@@ -10,8 +10,8 @@ that the voice alone tells; the sentence is given as text all the same, as the f
 UA is the mean of the recalls per class; its mean and standard deviation are over folds, WA and the confusion matrix
 over all test clips together. Seconds are of one processor core, for one fold.
 
-Tuned on what: another partition of actors 1 to 12 (--seed 1): the learning rate and front-end of `mmer` (which `mmer_v1`
-has and `bridge_tokens` follows), the size and recipe of `late_fusion`, the learning rate of `leaf_transformer`, and the
+Tuned on what: another partition of actors 1 to 12 (--seed 1): the learning rate and front-end of `mmer` (which
+`mmer_v1` has and `bridge_tokens` follows), the size and recipe of `late_fusion`, the learning rate of `leaf_transformer`, and the
 variation of clips that all share. For a figure that no choice has seen, use --test with other actors.
 """
 
