@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
 from mmer_ray.models.families import Loss
 from mmer_ray.models.interface import Clip, EmotionBatch, EmotionModel, Targets, collate
 from mmer_ray.training.augment import UNCHANGED, Variation, vary
@@ -45,6 +46,8 @@ class Recipe:
     """Of the running average of the weights, per step."""
     two_views: bool = False
     """Whether the loss sees each clip in two variations, the second as the augmented view of the first."""
+    modality_masking: bool = False
+    """Whether some epochs do without the sound or without the words (`bridge_tokens.masking`)."""
     variation: Variation = UNCHANGED
     seed: int = 0
 
@@ -66,16 +69,20 @@ def train(
     """Train a model in place and return the running average of its weights, in evaluation mode.
 
     Everything random, dropout apart, comes from the recipe's seed. Raises `ValueError` where a clip's label is none of
-    the model's.
+    the model's, or where a model shall do without a modality that cannot.
     """
     torch.manual_seed(recipe.seed)
     drawn = draw_batches(clips, model.labels, tokenizer, recipe)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
     average = copy.deepcopy(model).eval()
-    num_steps = recipe.num_epochs * math.ceil(len(clips) / recipe.batch_size)
+    steps_per_epoch = math.ceil(len(clips) / recipe.batch_size)
+    num_steps = recipe.num_epochs * steps_per_epoch
+    masked = _masked_modalities(recipe)
     model.train()
     for step, batch in zip(range(num_steps), drawn, strict=False):
+        if recipe.modality_masking and step % steps_per_epoch == 0:
+            _mask(model, next(masked))
         for group in optimiser.param_groups:
             share = (step + 1) / num_steps
             group["lr"] = cosine_rate(recipe.peak_rate, share, recipe.warm_up_share, recipe.final_share)
@@ -85,6 +92,8 @@ def train(
         optimiser.step()
         # Early on the average must forget the fresh weights faster than it will later.
         update_average(average, model, min(recipe.average_decay, (1 + step) / (10 + step)))
+    if recipe.modality_masking:
+        _mask(model, None)
     return average
 
 
@@ -151,6 +160,24 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
             ours.lerp_(theirs[name], 1 - decay)
         else:
             ours.copy_(theirs[name])
+
+
+@runtime_checkable
+class _MasksModalities(Protocol):
+    def mask(self, modality: Modality | None) -> None: ...
+
+
+def _masked_modalities(recipe: Recipe) -> Iterator[Modality | None]:
+    """Yield what each epoch does without."""
+    rng = np.random.default_rng(recipe.seed)
+    for epoch in range(recipe.num_epochs):
+        yield draw_masked_modality(epoch, recipe.num_epochs, rng)
+
+
+def _mask(model: EmotionModel, modality: Modality | None) -> None:
+    if not isinstance(model, _MasksModalities):
+        raise ValueError(f"{model.family} cannot do without a modality: train it without modality_masking")
+    model.mask(modality)
 
 
 def _shuffled_forever(items: Sequence[int], rng: np.random.Generator) -> Iterator[int]:

@@ -91,6 +91,28 @@ def test_a_family_is_trained_by_its_own_loss(tokenizer: PreTrainedTokenizerBase,
     assert all(torch.isfinite(parameter).all() for parameter in trained.parameters())
 
 
+def test_early_epochs_do_without_a_modality_and_in_the_end_none_is_hidden(
+    tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = families.build("bridge_tokens", "tiny")
+    hidden = []
+    monkeypatch.setattr(model, "mask", hidden.append)
+    recipe = replace(RECIPE, num_epochs=6, modality_masking=True)
+    loop.train(model, families.loss_of("bridge_tokens"), tones(4, seed=1), tokenizer, recipe)
+    *of_epochs, afterwards = hidden
+    assert len(of_epochs) == 6
+    assert set(of_epochs[:3]) & {"audio", "text"}
+    assert afterwards is None
+
+
+def test_a_family_that_needs_both_modalities_is_not_trained_without_one(tokenizer: PreTrainedTokenizerBase) -> None:
+    model = families.build("mmer", "tiny")
+    recipe = replace(RECIPE, modality_masking=True)
+    with pytest.raises(ValueError, match="mmer cannot do without"):
+        loop.train(model, families.loss_of("mmer"), tones(4, seed=1), tokenizer, recipe)
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tokenizer: PreTrainedTokenizerBase) -> None:
     weights = []
     for seed in (3, 3, 4):
