@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models.encoders import Source, load_tokenizer
 
 CONFIG_NAME = "config.json"
 CARD_NAME = "MODEL_CARD.md"
@@ -65,6 +66,11 @@ def save_model(
 def load_weights(model: nn.Module, folder: Path) -> None:
     """Read a folder's weights into a model, in the model's own precision."""
     fill(model, load_file(folder / WEIGHTS_NAME), folder / WEIGHTS_NAME)
+
+
+def load_tokenizer_of(config: Any, folder: Path) -> PreTrainedTokenizerBase | None:
+    """Load the tokenizer beside a checkpoint; None where its configuration has no text encoder that would read."""
+    return None if config.text is None else load_tokenizer(Source(str(folder)))
 
 
 def read_foreign(file: Path) -> dict[str, Tensor]:

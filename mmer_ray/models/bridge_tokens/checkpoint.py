@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerBase
 from mmer_ray.models import checkpoints
 from mmer_ray.models.bridge_tokens.config import FAMILY, BridgeTokensConfig
 from mmer_ray.models.bridge_tokens.model import BridgeTokensModel
-from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
 
 
@@ -23,4 +22,4 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = BridgeTokensModel(checkpoints.read_config(folder, FAMILY, BridgeTokensConfig))
     checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
+    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))

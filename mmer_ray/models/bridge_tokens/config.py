@@ -120,7 +120,6 @@ TINY = BridgeTokensConfig(
         "pos_att_type": ["p2c", "c2p"],
     },
     num_heads=4,
-    num_tokens=6,
     kv_align="interp",
     dominance=True,
     freeze_embeddings=False,

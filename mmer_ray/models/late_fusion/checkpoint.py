@@ -9,7 +9,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mmer_ray.errors import UsageError
 from mmer_ray.models import checkpoints
-from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.late_fusion.config import FAMILY, LateFusionConfig
 from mmer_ray.models.late_fusion.model import LateFusionModel
@@ -27,7 +26,7 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = LateFusionModel(checkpoints.read_config(folder, FAMILY, LateFusionConfig))
     checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
+    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
 
 
 def copy_bert(encoder: PreTrainedModel, model: LateFusionModel) -> None:

@@ -8,7 +8,6 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.models import checkpoints
-from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.leaf_transformer.config import FAMILY, LeafTransformerConfig
 from mmer_ray.models.leaf_transformer.model import LeafTransformerModel
@@ -23,4 +22,4 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = LeafTransformerModel(checkpoints.read_config(folder, FAMILY, LeafTransformerConfig))
     checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), load_tokenizer(Source(str(folder))))
+    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))

@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.models import checkpoints
-from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.mmer.config import FAMILY, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
@@ -65,8 +64,7 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = MmerModel(checkpoints.read_config(folder, FAMILY, MmerConfig))
     checkpoints.load_weights(model, folder)
-    tokenizer = None if model.text is None else load_tokenizer(Source(str(folder)))
-    return LoadedModel(model.eval(), tokenizer)
+    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
 
 
 def load_published(file: Path, config: MmerConfig) -> MmerModel:

@@ -10,7 +10,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.models import checkpoints
-from mmer_ray.models.encoders import Source, load_tokenizer
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.mmer import checkpoint as mmer
 from mmer_ray.models.mmer_v1.config import FAMILY, MmerV1Config
@@ -29,8 +28,7 @@ def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
     model = MmerV1Model(checkpoints.read_config(folder, FAMILY, MmerV1Config))
     checkpoints.load_weights(model, folder)
-    tokenizer = None if model.text is None else load_tokenizer(Source(str(folder)))
-    return LoadedModel(model.eval(), tokenizer)
+    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
 
 
 def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
