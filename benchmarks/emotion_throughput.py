@@ -6,9 +6,11 @@ medians with their spread over rounds. Padding share: padded seconds that are no
 operations of the speech alone over what one large matrix product reaches on the same device in the same run.
 
 What the stage does beside cutting batches: it folds the weight norm of the positional convolution, which the plain
-model computes anew at each call, and on a CPU lets each core work on a batch of its own.
+model computes anew at each call, and on a CPU lets each core work on a batch of its own. A pipeline also has the C
+library keep the memory of freed arrays; that holds for a whole process, so here it is --keep-memory, for all ways.
 
-    python benchmarks/emotion_throughput.py [--utterances 64] [--rounds 3] [--size mid|base] [--dtype float32|bfloat16]
+    python benchmarks/emotion_throughput.py [--keep-memory] [--utterances 64] [--rounds 3] [--size mid|base]
+        [--dtype float32|bfloat16]
 
 On a GPU, --size base --dtype bfloat16 is the published size.
 """
@@ -30,6 +32,7 @@ from mmer_ray.models.interface import Clip, EmotionBatch, collate
 from mmer_ray.models.mmer.config import BASE, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.wav2vec2 import fold_weight_norm
+from mmer_ray.pipelines.memory import keep_freed_memory
 from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.stages.emotion import length_buckets, on_every_core
 from mmer_ray.training.embedded_text import train_tokenizer
@@ -135,7 +138,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", choices=list(SIZES), default="mid")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--keep-memory", action="store_true", help="for all ways, as every pipeline does")
     arguments = parser.parse_args()
+    if arguments.keep_memory:
+        keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = getattr(torch, arguments.dtype)
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ from typing import Protocol
 from mmer_ray.errors import AudioError
 from mmer_ray.pipelines.ahead import DecodeAhead, Decodes
 from mmer_ray.pipelines.gather import Desk, Group, Links
+from mmer_ray.pipelines.memory import keep_freed_memory
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Recording, ScoredRecording, Window
 
@@ -29,6 +30,7 @@ class Stage(Protocol):
 
 def stages_of(profile: Profile) -> list[Stage]:
     """The stages between `decode`, which fans out, and `link`, which gathers."""
+    keep_freed_memory()
     # torch takes seconds to import; who only plans or reads never pays for it.
     from mmer_ray.stages.diarize import Diarize
     from mmer_ray.stages.emotion import ScoreEmotion

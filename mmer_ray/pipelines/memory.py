@@ -1,0 +1,31 @@
+"""Memory of large arrays, kept between batches.
+
+A stage's arrays come and go with every batch. The C library of Linux hands each large one back to the kernel and asks
+for it anew, page by page, which costs up to a third of a stage's time on a CPU (`benchmarks/emotion_throughput.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# Parameters of glibc's mallopt(3).
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_KEPT_BYTES = 256 * 2**20
+"""Arrays up to this size come out of memory that was used before."""
+MOST_KEPT_BYTES = 512 * 2**20
+"""Unused memory beyond this goes back to the kernel: what a worker may hold for nothing."""
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory of freed arrays.
+
+    Returns whether it does: elsewhere than on glibc nothing is done.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = {M_MMAP_THRESHOLD: LARGEST_KEPT_BYTES, M_TRIM_THRESHOLD: MOST_KEPT_BYTES}
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
