@@ -214,8 +214,9 @@ def solve(task: Task) -> Answer:
 def report(figures: Figures) -> str:
     """Write one family's figures for reading."""
     folds = " ".join(f"{ua:.3f}" for ua in figures.ua_of_folds)
+    spread = f" ± {figures.ua_sd:.3f} (folds {folds})" if len(figures.ua_of_folds) > 1 else ""
     lines = [
-        f"{figures.family}: UA {figures.ua_mean:.3f} ± {figures.ua_sd:.3f} (folds {folds}), WA {figures.wa:.3f}, "
+        f"{figures.family}: UA {figures.ua_mean:.3f}{spread}, WA {figures.wa:.3f}, "
         f"{figures.seconds_per_fold:.0f} s a fold, {figures.num_parameters:,} parameters",
         f"  {'true, guessed':14}" + "".join(f"{label:>9}" for label in LABELS),
     ]
