@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models.encoders import Source, load_tokenizer
+from mmer_ray.models.interface import EmotionModel, LoadedModel
 
 CONFIG_NAME = "config.json"
 CARD_NAME = "MODEL_CARD.md"
@@ -50,7 +51,7 @@ def read_config(folder: Path, family: str, config_class: type[Config]) -> Config
 
 
 def save_model(
-    folder: Path, model: nn.Module, config: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
 ) -> None:
     """Write a checkpoint folder; floating-point weights are stored as `dtype`. No tokenizer: no text encoder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,19 +59,17 @@ def save_model(
     save_file(weights, folder / WEIGHTS_NAME)
     # The library makes the file readable by its owner alone.
     (folder / WEIGHTS_NAME).chmod(WEIGHTS_MODE)
-    (folder / CONFIG_NAME).write_text(config, encoding="utf-8")
+    (folder / CONFIG_NAME).write_text(config_json(model.family, model.config), encoding="utf-8")
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
-    """Read a folder's weights into a model, in the model's own precision."""
+def load_model(folder: Path, model_class: type[EmotionModel], config_class: type[Any]) -> LoadedModel:
+    """Read a checkpoint folder: float32, evaluation mode; the tokenizer where there is a text encoder that reads."""
+    config = read_config(folder, model_class.family, config_class)
+    model = model_class(config)
     fill(model, load_file(folder / WEIGHTS_NAME), folder / WEIGHTS_NAME)
-
-
-def load_tokenizer_of(config: Any, folder: Path) -> PreTrainedTokenizerBase | None:
-    """Load the tokenizer beside a checkpoint; None where its configuration has no text encoder that would read."""
-    return None if config.text is None else load_tokenizer(Source(str(folder)))
+    return LoadedModel(model.eval(), None if config.text is None else load_tokenizer(Source(str(folder))))
 
 
 def read_foreign(file: Path) -> dict[str, Tensor]:

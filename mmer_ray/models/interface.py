@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -99,6 +99,8 @@ class EmotionModel(nn.Module, ABC):
     """Name of the family, as in `models/families.py`."""
     labels: tuple[str, ...]
     """Class names in the order of the logits."""
+    config: Any
+    """The frozen dataclass that the model was built from; the adapter of foreign checkpoints has none."""
     unread_parameters: frozenset[str] = frozenset()
     """Parameters that published counts call trainable and that nothing reads: they never get a gradient."""
     text_encoder_part: str = "text"

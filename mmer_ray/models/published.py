@@ -77,8 +77,7 @@ def import_published(file: Path, text: Source | None = None, num_heads: int | No
 def write_import(folder: Path, imported: Imported, file: Path, text: Source | None) -> None:
     """Write the folder: configuration, safetensors, tokenizer, and a card that says where all of it came from."""
     model = imported.model
-    config = checkpoints.config_json(model.family, model.config)
-    checkpoints.save_model(folder, model, config, imported.tokenizer, torch.float32)
+    checkpoints.save_model(folder, model, imported.tokenizer, torch.float32)
     (folder / checkpoints.CARD_NAME).write_text(_card(imported, file, text), encoding="utf-8")
 
 

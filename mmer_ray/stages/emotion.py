@@ -54,7 +54,7 @@ class ScoreEmotion:
         self._options = options
         self._model, self._tokenizer = load_emotion_model(folder.path)
         if self._model.reads_text and self._tokenizer is None:
-            remedy = "import it again with --text ROBERTA"
+            remedy = "give one that has; a published MMER: import it again with --text ROBERTA"
             raise PreflightError(f"the {self._model.family} in {folder.path} has no text encoder: {remedy}")
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         fold_weight_norm(self._model).to(self._device)

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from mmer_ray.errors import UsageError
 from mmer_ray.models import checkpoints
 from mmer_ray.models.interface import LoadedModel
-from mmer_ray.models.late_fusion.config import FAMILY, LateFusionConfig
+from mmer_ray.models.late_fusion.config import LateFusionConfig
 from mmer_ray.models.late_fusion.model import LateFusionModel
 
 PUBLISHED_POOLER = "pooler.dense."
 """What BERT calls our `pooler`; it belongs to the encoder there."""
 
 
-def save(folder: Path, model: LateFusionModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> None:
-    """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
-    checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
+save = checkpoints.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    model = LateFusionModel(checkpoints.read_config(folder, FAMILY, LateFusionConfig))
-    checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
+    return checkpoints.load_model(folder, LateFusionModel, LateFusionConfig)
 
 
 def copy_bert(encoder: PreTrainedModel, model: LateFusionModel) -> None:

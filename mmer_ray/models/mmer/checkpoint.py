@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.models import checkpoints
 from mmer_ray.models.interface import LoadedModel
-from mmer_ray.models.mmer.config import FAMILY, MmerConfig
+from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 
 _BLOCKS = {
@@ -55,16 +53,12 @@ _OLD_WEIGHT_NORM = {
 }
 
 
-def save(folder: Path, model: MmerModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype) -> None:
-    """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
-    checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
+save = checkpoints.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    model = MmerModel(checkpoints.read_config(folder, FAMILY, MmerConfig))
-    checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
+    return checkpoints.load_model(folder, MmerModel, MmerConfig)
 
 
 def load_published(file: Path, config: MmerConfig) -> MmerModel:

@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.models import checkpoints
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.mmer import checkpoint as mmer
-from mmer_ray.models.mmer_v1.config import FAMILY, MmerV1Config
+from mmer_ray.models.mmer_v1.config import MmerV1Config
 from mmer_ray.models.mmer_v1.model import MmerV1Model
 
 UNUSED_BLOCK = "self_attention.layer."
 """A block that the first version builds, trains by nothing and never runs."""
 
 
-def save(folder: Path, model: MmerV1Model, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype) -> None:
-    """Write a checkpoint that `load` reads back; weights are stored as `dtype`."""
-    checkpoints.save_model(folder, model, checkpoints.config_json(FAMILY, model.config), tokenizer, dtype)
+save = checkpoints.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    model = MmerV1Model(checkpoints.read_config(folder, FAMILY, MmerV1Config))
-    checkpoints.load_weights(model, folder)
-    return LoadedModel(model.eval(), checkpoints.load_tokenizer_of(model.config, folder))
+    return checkpoints.load_model(folder, MmerV1Model, MmerV1Config)
 
 
 def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
