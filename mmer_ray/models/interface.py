@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmer_ray.errors import UsageError
 from mmer_ray.models.encoders import tokenise
 from mmer_ray.models.wav2vec2 import pad_batch
 
@@ -53,6 +54,21 @@ class EmotionBatch:
     def __post_init__(self) -> None:
         if (self.token_ids is None) == (self.text_features is None):
             raise ValueError("a batch carries token_ids or text_features: exactly one of them")
+
+    def text_states(self, encoder: nn.Module | None, dtype: torch.dtype, *, num_layers: int = 1) -> Tensor:
+        """Return the batch's own text features as `dtype`, or what the encoder makes of its tokens.
+
+        Float, shape (B, N, H); of several last layers side by side, the last one first. Raises `UsageError` where
+        tokens meet a model without a text encoder.
+        """
+        if self.text_features is not None:
+            return self.text_features.to(dtype)
+        if encoder is None:
+            raise UsageError("this model has no text encoder (config.text is null): give text_features")
+        several = num_layers > 1
+        answer = encoder(self.token_ids, attention_mask=self.text_mask.long(), output_hidden_states=several)
+        layers = answer.hidden_states[: -num_layers - 1 : -1] if several else (answer.last_hidden_state,)
+        return torch.cat(layers, dim=2)
 
     def to(self, device: torch.device | str) -> EmotionBatch:
         """The same batch on another device."""

@@ -30,7 +30,6 @@ class Stage(Protocol):
 
 def stages_of(profile: Profile) -> list[Stage]:
     """The stages between `decode`, which fans out, and `link`, which gathers."""
-    keep_freed_memory()
     # torch takes seconds to import; who only plans or reads never pays for it.
     from mmer_ray.stages.diarize import Diarize
     from mmer_ray.stages.emotion import ScoreEmotion
@@ -59,6 +58,7 @@ class Pipeline:
     ) -> None:
         from mmer_ray.stages.link import Link
 
+        keep_freed_memory()
         self._exit = ExitStack()
         # First, so that its child starts while the models load.
         self._decoder = decoder if decoder is not None else self._open_decoder(profile, key)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmer_ray.errors import UsageError
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.bridge_tokens.alignment import Stream, align
 from mmer_ray.models.bridge_tokens.config import FAMILY, BridgeTokensConfig
@@ -132,12 +131,7 @@ class BridgeTokensModel(EmotionModel):
         mask_BN = batch.text_mask.bool()
         if self._hides("text"):
             return Stream.of(self.text_tokens.new_zeros(*mask_BN.shape, self.config.hidden_size), mask_BN)
-        if batch.text_features is not None:
-            return Stream.of(batch.text_features.to(self.text_tokens.dtype), mask_BN)
-        if self.text is None:
-            raise UsageError("this bridge_tokens has no text encoder (config.text is null): give text_features")
-        hidden_BNH = self.text(batch.token_ids, attention_mask=mask_BN.long()).last_hidden_state
-        return Stream.of(hidden_BNH, mask_BN)
+        return Stream.of(batch.text_states(self.text, self.text_tokens.dtype), mask_BN)
 
     def _bridge(self, attention: nn.MultiheadAttention, tokens_LH: Tensor, *, keys: Stream, values: Stream) -> Tensor:
         """Let the bridge tokens read across the modalities: their mean, float, shape (B, H)."""

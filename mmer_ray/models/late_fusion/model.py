@@ -100,10 +100,8 @@ class LateFusionModel(EmotionModel):
     def read(self, batch: EmotionBatch) -> Tensor:
         """Sum up texts as BERT does, by what stands at their first token: float, shape (B, H)."""
         assert self.text is not None
-        hidden_BNH = batch.text_features
-        if hidden_BNH is None:
-            hidden_BNH = self.text(batch.token_ids, attention_mask=batch.text_mask.long()).last_hidden_state
-        return torch.tanh(self.pooler(hidden_BNH[:, 0].to(self.pooler.weight.dtype)))
+        hidden_BNH = batch.text_states(self.text, self.pooler.weight.dtype)
+        return torch.tanh(self.pooler(hidden_BNH[:, 0]))
 
 
 Model = LateFusionModel

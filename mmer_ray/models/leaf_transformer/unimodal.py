@@ -112,14 +112,9 @@ class TextBranch(nn.Module):
         """Return what the GRU reads: the batch's own text features, or those of its tokens: float, shape (B, N, H).
 
         H is the number of layers times their width, the last layer first: features computed beforehand look alike.
-        Raises `ValueError` where tokens meet a model without a text encoder.
+        Raises `UsageError` where tokens meet a model without a text encoder.
         """
-        if batch.text_features is not None:
-            return batch.text_features.to(self.classifier.weight.dtype)
-        if self.bert is None:
-            raise ValueError("this leaf_transformer has no text encoder (config.text is null): give text_features")
-        answer = self.bert(batch.token_ids, attention_mask=batch.text_mask.long(), output_hidden_states=True)
-        return torch.cat(answer.hidden_states[: -self.num_layers - 1 : -1], dim=2)
+        return batch.text_states(self.bert, self.classifier.weight.dtype, num_layers=self.num_layers)
 
     def forward(self, batch: EmotionBatch) -> tuple[Tensor, Tensor]:
         """Embed and classify the texts: float, shapes (B, E) and (B, K)."""

@@ -121,12 +121,7 @@ class MmerTrunk(EmotionModel, ABC):
 
     def read(self, batch: EmotionBatch) -> Tensor:
         """Return the text's features, float, shape (B, N, H)."""
-        if batch.text_features is not None:
-            return batch.text_features.to(self.classifier.weight.dtype)
-        if self.text is None:
-            raise ValueError(f"this {self.family} has no text encoder (config.text is null): give text_features")
-        hidden_BNH: Tensor = self.text(batch.token_ids, attention_mask=batch.text_mask.long()).last_hidden_state
-        return hidden_BNH
+        return batch.text_states(self.text, self.classifier.weight.dtype)
 
     def listen(self, batch: EmotionBatch) -> tuple[Tensor, Tensor]:
         """Return the backbone's frames, float, shape (B, T, H), and true frame counts, int64, shape (B,)."""
