@@ -30,6 +30,8 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "num_known_failures": plan.num_known_failures,
         "num_aliases": plan.num_aliases,
         "left_out": dict(plan.left_out),
+        "left_out_examples": dict(plan.left_out_examples),
+        "num_repeated": plan.num_repeated,
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
 
@@ -42,12 +44,21 @@ def show_plan(plan: JobPlan) -> None:
         say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
-    for ending, num in sorted(plan.left_out.items()):
-        say(f"left out      {num} x {ending or 'no ending'}, not audio")
+    show_unlisted(plan)
     if plan.estimate_s is not None and plan.todo:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
+
+
+def show_unlisted(plan: JobPlan) -> None:
+    """What the sources hold or name and the job does not try."""
+    for reason, num in sorted(plan.left_out.items()):
+        # A reason in parentheses is a place that nobody looked into; the name lets the user check it.
+        example = f", such as {plan.left_out_examples.get(reason)}" if reason in plan.left_out_examples else ""
+        say(f"left out      {num} x {reason}{example if reason.startswith('(') else ', not audio'}")
+    if plan.num_repeated:
+        say(f"repeated      {count(plan.num_repeated, 'recording')} named again, such as {plan.repeated_example}")
 
 
 def report_document(report: JobReport, lake: str) -> dict[str, Any]:
