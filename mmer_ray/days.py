@@ -60,11 +60,11 @@ def day_of(value: object) -> int | None:
     text = value.strip() if isinstance(value, str) else f"{value:.0f}" if isinstance(value, float) else str(value)
     if not text:
         return None
-    number = _NUMBER.fullmatch(text)
-    if number:
-        return _day_of_digits(number[1])
     if not _ISO.fullmatch(text):
-        raise ValueError("no date")
+        number = _NUMBER.fullmatch(text)
+        if number is None:
+            raise ValueError("no date")
+        return _day_of_digits(number[1])
     moment = datetime.fromisoformat(text)
     try:
         return (moment.astimezone(UTC) if moment.tzinfo else moment).toordinal() - _EPOCH
@@ -73,8 +73,8 @@ def day_of(value: object) -> int | None:
 
 
 def _day_of_digits(digits: str) -> int:
-    if len(digits) in (8, 14):
-        return datetime.strptime(digits, "%Y%m%d%H%M%S"[: 6 if len(digits) == 8 else None]).toordinal() - _EPOCH
+    if len(digits) == 14:
+        return datetime.strptime(digits, "%Y%m%d%H%M%S").toordinal() - _EPOCH
     if len(digits) not in _DAY_BY_NUM_DIGITS:
         raise ValueError(f"{len(digits)} digits, which are no date and no time since 1970")
     return int(digits) // _DAY_BY_NUM_DIGITS[len(digits)]

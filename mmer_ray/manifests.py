@@ -109,7 +109,7 @@ def _corpora(at: Callable[[int], str], names: Sequence[object]) -> list[str | No
 
 
 def _days(at: Callable[[int], str], column: Sequence[object] | pa.Array[Any]) -> list[int | None]:
-    if isinstance(column, pa.Array) and pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
+    if isinstance(column, pa.Array) and (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         days = days_of_array(column)
         wrong = next((index for index, day in enumerate(days) if day is not None and not is_in_calendar(day)), None)
         if wrong is not None:

@@ -17,7 +17,7 @@ from mmer_ray.errors import SourceError
 from mmer_ray.uris import is_remote, local_path, local_uri, unsupported_scheme
 
 MAX_KNOWN_FOLDERS = 10_000
-"""Resolved folders that are remembered: a manifest names many files of few folders."""
+"""Folders whose root is remembered: a manifest names many files of few folders."""
 
 
 class NamedRoots:
@@ -36,18 +36,17 @@ class Roots:
         self._home = _inside(os.path.realpath(home))
         self.home_uri = local_uri(home)
         self._named = [(_inside(os.path.realpath(folder)), local_uri(folder)) for folder in named.folders]
-        self._real_folder = lru_cache(MAX_KNOWN_FOLDERS)(os.path.realpath)
+        self._root_of_folder = lru_cache(MAX_KNOWN_FOLDERS)(lambda folder: self._root_of(os.path.realpath(folder)))
 
     def root_of(self, path: bytes, is_link: bool) -> str:
         """The uri of the root that a file lies in; the source's own folder where it lies in none, to be refused."""
-        if is_link:
-            real = os.path.realpath(path)
-        else:
-            folder, _, name = path.rpartition(b"/")
-            real = _inside(self._real_folder(folder or b"/")) + name
-        if real.startswith(self._home):
+        return self._root_of(os.path.realpath(path)) if is_link else self._root_of_folder(path.rpartition(b"/")[0])
+
+    def _root_of(self, real: bytes) -> str:
+        inside = _inside(real)
+        if inside.startswith(self._home):
             return self.home_uri
-        return next((uri for inside, uri in self._named if real.startswith(inside)), self.home_uri)
+        return next((uri for root, uri in self._named if inside.startswith(root)), self.home_uri)
 
     def root_of_linked_folder(self, real: bytes) -> str | None:
         """The uri of the named root that a linked folder, resolved, lies in.

@@ -11,7 +11,7 @@ thousands of times longer. If they are wrong, a changed object is taken for know
 """
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH120
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ def _source(source: str) -> _Source:
 def _absolute(source: str) -> bytes:
     try:
         path = os.path.abspath(local_path(source))
-        os.path.lexists(path)
     except FileNotFoundError as exc:
         raise SourceError(
             f"source {source!r}: the working directory is gone; change to one that is there, or give absolute paths"
@@ -115,7 +114,7 @@ def _files(source: _Source, named: NamedRoots, left_out: LeftOut) -> Iterator[Li
     if source.kind is _Kind.FOLDER:
         return FolderWalk(source.path, Roots(source.path, named), left_out).files()
     folder = os.path.dirname(source.path)
-    return iter([_described(source.path, Roots(folder, named), _status(source.path))])
+    return iter([_described(source.path, _status(source.path), Roots(folder, named))])
 
 
 def _manifest_batches(path: bytes, corpus: str, named: NamedRoots) -> Iterator[pa.RecordBatch]:
@@ -124,15 +123,13 @@ def _manifest_batches(path: bytes, corpus: str, named: NamedRoots) -> Iterator[p
     for part in read_manifest(path):
         files: list[ListedFile] = []
         remote: list[int] = []
-        for index, uri in enumerate(part.uris):
-            if is_remote(uri):
+        for index, (uri, day) in enumerate(zip(part.uris, part.days, strict=True)):
+            if is_remote(address := uri.strip()):
                 remote.append(index)
-                uri = uri.strip()
-                files.append(ListedFile(uri, _remote_root(uri, named)))
+                files.append(ListedFile(address, _remote_root(address, named), day=NO_DAY if day is None else day))
             else:
-                files.append(_named_file(path, part.first_number + index, uri, folder, roots))
+                files.append(_described(*_named_path(path, part.first_number + index, uri, folder), roots, day))
         _ask_store(part, files, remote)
-        files = [file if day is None else file._replace(day=day) for file, day in zip(files, part.days, strict=True)]
         yield listed_batch(files, [name or corpus for name in part.corpora], part.metadata)
 
 
@@ -146,28 +143,28 @@ def _ask_store(part: ManifestPart, files: list[ListedFile], remote: Sequence[int
             unknown.append(index)
     described = describe_objects([files[index].uri for index in unknown])
     for index, found in zip(unknown, described, strict=True):
-        files[index] = _remote_file(found, files[index].root)
+        files[index] = _remote_file(found, files[index].root, part.days[index])
 
 
-def _named_file(manifest: bytes, number: int, uri: str, folder: bytes, roots: Roots) -> ListedFile:
-    """The file that a row names; one that is not there under this spelling is looked for under the others."""
-    first: bytes | None = None
-    for spelling in _spellings(uri):
-        try:
-            path = os.path.normpath(os.path.join(folder, local_path(spelling)))
-        except ValueError as exc:
-            raise SourceError(f"manifest {os.fsdecode(manifest)} row {number}: {uri[:80]!r} is no file name") from exc
-        first = first or path
+def _named_path(manifest: bytes, number: int, uri: str, folder: bytes) -> tuple[bytes, os.stat_result | None]:
+    """The path that a row names, and its status; one that is not there is looked for under its other spellings."""
+    try:
+        path = _joined(folder, local_path(uri))
         if status := _status(path):
-            return _described(path, roots, status)
-    assert first is not None
-    return _described(first, roots, None)
+            return path, status
+        for spelling in spellings(uri)[1:]:
+            other = _joined(folder, local_path(spelling))
+            if status := _status(other):
+                return other, status
+    except ValueError as exc:
+        raise SourceError(f"manifest {os.fsdecode(manifest)} row {number}: {uri[:80]!r} is no file name") from exc
+    return path, None
 
 
-def _spellings(uri: str) -> Iterator[str]:
-    yield uri
-    # Made when the first one is not there, which is rare.
-    yield from spellings(uri)[1:]
+def _joined(folder: bytes, name: bytes) -> bytes:
+    path = name if name.startswith(b"/") else b"%b/%b" % (folder, name)
+    # Most names are in order, and a manifest may have millions.
+    return os.path.normpath(path) if b"/." in path or b"//" in path or path.endswith(b"/") else path
 
 
 def _status(path: bytes) -> os.stat_result | None:
@@ -178,20 +175,23 @@ def _status(path: bytes) -> os.stat_result | None:
         return None
 
 
-def _described(path: bytes, roots: Roots, status: os.stat_result | None) -> ListedFile:
-    uri = local_uri(path)
-    is_link = status is not None and stat.S_ISLNK(status.st_mode)
+def _described(path: bytes, status: os.stat_result | None, roots: Roots, day: int | None = None) -> ListedFile:
+    """The row of a file from what `lstat` said, on `day` if that is known."""
+    uri, root = local_uri(path), roots.home_uri
     try:
+        is_link = status is not None and stat.S_ISLNK(status.st_mode)
         root = roots.root_of(path, is_link)
         status = os.stat(path) if is_link else status
     except (OSError, ValueError):
-        return ListedFile(uri, roots.home_uri)
+        status = None
     if status is None:
-        return ListedFile(uri, root)
-    return ListedFile(uri, root, status.st_size, str(status.st_mtime_ns), day_of_mtime(status.st_mtime_ns))
+        return ListedFile(uri, root, day=NO_DAY if day is None else day)
+    mtime_ns = status.st_mtime_ns
+    return ListedFile(uri, root, status.st_size, str(mtime_ns), day_of_mtime(mtime_ns) if day is None else day)
 
 
 def _objects(prefix: str, left_out: LeftOut) -> Iterator[ListedFile]:
+    folder = prefix if prefix.endswith("/") else f"{prefix}/"
     for found in list_objects(prefix):
         name = found.uri.rpartition("/")[2].encode("utf-8", "replace")
         reason: str | None = extension(name)
@@ -202,15 +202,16 @@ def _objects(prefix: str, left_out: LeftOut) -> Iterator[ListedFile]:
         elif reason not in NOT_AUDIO_EXTENSIONS or found.uri == prefix:
             reason = None
         if reason is None:
-            yield _remote_file(found, prefix if prefix.endswith("/") else prefix.rpartition("/")[0] + "/")
+            yield _remote_file(found, prefix.rpartition("/")[0] + "/" if found.uri == prefix else folder)
         else:
             left_out.add(reason, found.uri)
 
 
-def _remote_file(found: RemoteObject, root: str) -> ListedFile:
+def _remote_file(found: RemoteObject, root: str, day: int | None = None) -> ListedFile:
+    if day is None:
+        day = NO_DAY if found.modified_at is None else day_of_mtime(int(found.modified_at.timestamp()) * 10**9)
     if not found.exists:
-        return ListedFile(found.uri, root)
-    day = NO_DAY if found.modified_at is None else day_of_mtime(int(found.modified_at.timestamp()) * 10**9)
+        return ListedFile(found.uri, root, day=day)
     return ListedFile(found.uri, root, found.size_bytes, found.etag, day)
 
 

@@ -40,7 +40,7 @@ def local_uri(path: bytes) -> str:
 def local_path(uri: str) -> bytes:
     """The path behind a local uri. Raises ValueError where no path can be meant."""
     if not uri.startswith(_FILE_URL):
-        return os.fsencode(uri)
+        return uri.encode() if uri.isascii() else os.fsencode(uri)
     path = unquote_to_bytes(uri.removeprefix(_FILE_URL).removeprefix("localhost"))
     if not path.startswith(b"/"):
         raise ValueError("a file:// URL names a file of this machine: file:///folder/name")

@@ -47,6 +47,19 @@ class JobOptions:
 
 
 @dataclass(frozen=True)
+class Untried:
+    """What the sources hold or name and the job does not try."""
+
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """File ending, or reason in parentheses -> number of names."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """The first name for each key of `left_out`."""
+    num_repeated: int = 0
+    """Recordings that the sources name again; each is scored once."""
+    repeated_example: str | None = None
+
+
+@dataclass(frozen=True)
 class JobPlan:
     """What a job would do."""
 
@@ -59,15 +72,9 @@ class JobPlan:
     """Files whose bytes are known: a row each, no models."""
     todo_s: float
     done_s: float
-    left_out: Mapping[str, int]
-    """File ending, or reason in parentheses -> names in the sources that are not tried."""
     estimate_s: tuple[float, float] | None
     """Low and high guess of the wall seconds; None with nothing to do."""
-    left_out_examples: Mapping[str, str] = field(default_factory=dict)
-    """The first name for each key of `left_out`."""
-    num_repeated: int = 0
-    """Recordings that the sources name again; each is scored once."""
-    repeated_example: str | None = None
+    untried: Untried = field(default_factory=Untried)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class JobReport:
     failures_by_code: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     interrupted: bool = False
+    untried: Untried = field(default_factory=Untried)
 
 
 @dataclass(frozen=True)
@@ -200,11 +208,13 @@ def _prepare(asked: _Asked) -> _Prepared:
         num_aliases=len(plan.copies),
         todo_s=plan.todo_s,
         done_s=plan.done_s,
-        left_out=listing.left_out,
         estimate_s=guess.wall_s if plan.todo else None,
-        left_out_examples=listing.left_out_examples,
-        num_repeated=len(plan.repeated),
-        repeated_example=plan.repeated[0].uri if plan.repeated else None,
+        untried=Untried(
+            left_out=listing.left_out,
+            examples=listing.left_out_examples,
+            num_repeated=len(plan.repeated),
+            repeated_example=plan.repeated[0].uri if plan.repeated else None,
+        ),
     )
     return _Prepared(lake, profile, plan, asked.fingerprints, summary)
 
@@ -274,6 +284,7 @@ class _Tally:
             failures_by_code=dict(self._codes),
             ledger=ledger,
             interrupted=interrupted,
+            untried=self._prepared.summary.untried,
         )
 
     def _tell(self, message: str | None) -> None:
