@@ -13,13 +13,13 @@ from mmer_ray.errors import PreflightError, SourceError
 
 MAX_REQUESTS = 32
 """Questions about single objects that are under way at once."""
-CONNECTION = {
+LISTING_CONNECTION = {
     "connect_timeout": 5,
-    "read_timeout": 20,
-    "retries": {"mode": "standard", "total_max_attempts": 2},
+    "read_timeout": 12,
+    "retries": {"mode": "standard", "total_max_attempts": 4},
     "max_pool_connections": MAX_REQUESTS,
 }
-"""s3fs itself tries five times: a store that does not answer is given up after at most a minute for connecting."""
+"""For listing. A store that does not answer is given up after at most 50 s and the waits between four attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _describe_object(uri: str) -> RemoteObject:
     bucket, key = _bucket_and_key(uri)
     with _store_errors(uri):
         try:
-            answer = _store().call_s3("head_object", Bucket=bucket, Key=key)
+            answer = _listing_store().call_s3("head_object", Bucket=bucket, Key=key)
         except OSError as exc:
             if _is_unreachable(exc):
                 raise
@@ -90,7 +90,7 @@ def _pages(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
     request = {"Bucket": bucket, "Prefix": folder}
     while True:
         with _store_errors(prefix):
-            page: Mapping[str, Any] = _store().call_s3("list_objects_v2", **request)
+            page: Mapping[str, Any] = _listing_store().call_s3("list_objects_v2", **request)
         for item in page.get("Contents", ()):
             # Consoles make folders visible by empty objects whose names end with a slash.
             if not item["Key"].endswith("/"):
@@ -143,4 +143,13 @@ def _store() -> Any:
     import s3fs
 
     # s3fs keeps one instance per set of arguments; its listing cache would hide that an object has changed.
-    return s3fs.S3FileSystem(use_listings_cache=False, default_cache_type="readahead", config_kwargs=CONNECTION)
+    return s3fs.S3FileSystem(use_listings_cache=False, default_cache_type="readahead")
+
+
+def _listing_store() -> Any:
+    import s3fs
+
+    store = s3fs.S3FileSystem(use_listings_cache=False, config_kwargs=LISTING_CONNECTION)
+    # botocore waits longer from attempt to attempt; attempts of s3fs around those would multiply the time.
+    store.retries = 1
+    return store

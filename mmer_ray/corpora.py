@@ -14,4 +14,7 @@ def is_corpus(name: str) -> bool:
     >>> is_corpus("calls"), is_corpus(""), is_corpus(81 * "x")
     (True, False, False)
     """
-    return name != NULL_FOLDER and 0 < len(name.encode("utf-8", "replace")) <= MAX_CORPUS_BYTES
+    try:
+        return name != NULL_FOLDER and 0 < len(name.encode()) <= MAX_CORPUS_BYTES
+    except UnicodeEncodeError:
+        return False

@@ -82,7 +82,7 @@ class FolderWalk:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name == LAKE_CARD:
-                        self._left_out.add(LAKE, os.fsdecode(folder))
+                        self._left_out.add(LAKE, local_uri(folder))
                         return []
                     name, reason = self._sorted_out(entry)
                     if reason is None:
@@ -90,9 +90,9 @@ class FolderWalk:
                     else:
                         skipped.append((reason, name))
         except OSError:
-            self._left_out.add(UNREADABLE_FOLDER, os.fsdecode(folder))
+            self._left_out.add(UNREADABLE_FOLDER, local_uri(folder))
         for reason, name in skipped:
-            self._left_out.add(reason, os.fsdecode(folder + name))
+            self._left_out.add(reason, local_uri(folder + name))
         return sorted(names)
 
     def _sorted_out(self, entry: os.DirEntry[bytes]) -> tuple[bytes, str | None]:

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -28,6 +29,8 @@ from mmer_ray.uris import SUPPORTED, unsupported_scheme
 MANIFEST_EXTENSIONS = frozenset({"csv", "jsonl", "parquet"})
 MAX_PART_ROWS = 16_384
 NOT_METADATA = frozenset({"uri", "recorded_at", "corpus"})
+
+_ETAG, _SIZE = re.compile("[!-~]+"), re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,10 @@ def _days(at: Callable[[int], str], column: Sequence[object] | pa.Array[Any]) ->
 
 
 def _object_facts(size_bytes: object, etag: object) -> tuple[int, str] | None:
+    if not isinstance(etag, str) or not _ETAG.fullmatch(etag):
+        return None
     size = as_text(size_bytes) or ""
-    return (int(size), etag.strip('"')) if isinstance(etag, str) and etag and size.isdecimal() else None
+    return (int(size), etag.strip('"')) if _SIZE.fullmatch(size) else None
 
 
 def _listed(column: Sequence[object] | pa.Array[Any]) -> Sequence[Any]:

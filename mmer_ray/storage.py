@@ -31,6 +31,7 @@ from mmer_ray.errors import SourceError
 from mmer_ray.folders import HIDDEN, LAKE, NOT_AUDIO_EXTENSIONS, FolderWalk, extension
 from mmer_ray.listing import MAX_BATCH_ROWS, LeftOut, ListedFile, SourceListing, listed_batch
 from mmer_ray.manifests import MANIFEST_EXTENSIONS, ManifestPart, read_manifest
+from mmer_ray.metadata import SURROGATES
 from mmer_ray.roots import NamedRoots, Roots
 from mmer_ray.uris import SUPPORTED, is_remote, local_path, local_uri, spellings, unsupported_scheme
 
@@ -72,9 +73,11 @@ def _source(source: str) -> _Source:
     if scheme := unsupported_scheme(source):
         raise SourceError(f"source {source!r}: {scheme} is not supported; a source may be one of {SUPPORTED}")
     if is_remote(source):
-        if extension(source.encode("utf-8", "replace")) in MANIFEST_EXTENSIONS:
+        if SURROGATES.search(source):
+            raise SourceError(f"source {source!r} is no address of a store: it is not valid UTF-8")
+        if extension(source.encode()) in MANIFEST_EXTENSIONS:
             raise SourceError(f"source {source!r}: a manifest is read from a local file; copy it here first")
-        return _Source(_Kind.PREFIX, source.encode("utf-8", "surrogateescape"))
+        return _Source(_Kind.PREFIX, source.encode())
     path = _absolute(source)
     if not os.path.lexists(path):
         raise SourceError(f"source {source!r} does not exist; name a file, a folder, a manifest or an s3:// prefix")
@@ -110,7 +113,7 @@ def _batches(sources: Iterable[_Source], corpus: str, named: NamedRoots, left_ou
 
 def _files(source: _Source, named: NamedRoots, left_out: LeftOut) -> Iterator[ListedFile]:
     if source.kind is _Kind.PREFIX:
-        return _objects(source.path.decode("utf-8", "surrogateescape"), left_out)
+        return _objects(source.path.decode(), left_out)
     if source.kind is _Kind.FOLDER:
         return FolderWalk(source.path, Roots(source.path, named), left_out).files()
     folder = os.path.dirname(source.path)

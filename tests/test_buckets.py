@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import s3fs
 
+from mmer_ray import buckets
 from mmer_ray.errors import PreflightError, SourceError
 from mmer_ray.listing import SourceListing, recordings_of
 from mmer_ray.records import Recording
@@ -127,10 +128,8 @@ def test_all_pages_of_a_folder_are_listed_and_nothing_beside_it(store: Store) ->
 
 
 def test_the_first_rows_come_before_the_last_page_is_asked_for(store: Store) -> None:
-    from mmer_ray.buckets import list_objects
-
     store.keys = [f"{index}.wav" for index in range(9)]
-    objects = list_objects("s3://calls")
+    objects = buckets.list_objects("s3://calls")
     assert next(objects).uri == "s3://calls/0.wav"
     assert store.num_pages == 1
     assert len(list(objects)) == 8
@@ -187,6 +186,29 @@ def test_named_prefixes_are_the_roots_of_a_manifest(tmp_path: Path) -> None:
 def test_a_bucket_that_cannot_be_listed_is_refused_by_name(store: Store, source: str, said: str) -> None:
     with pytest.raises(SourceError, match=said):
         recordings(listing_of(source))
+
+
+def test_a_store_that_takes_the_connection_and_stays_silent_is_given_up_after_a_few_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(buckets.LISTING_CONNECTION, "read_timeout", 0.1)
+    num_attempts = int(buckets.LISTING_CONNECTION["retries"]["total_max_attempts"])
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        use(monkeypatch, silent.getsockname()[1])
+        with pytest.raises(PreflightError, match="s3://calls/x: the store did not answer"):
+            recordings(listing_of("s3://calls/x"))
+        silent.setblocking(False)
+        num_connections = 0
+        while True:
+            try:
+                silent.accept()[0].close()
+                num_connections += 1
+            except BlockingIOError:
+                break
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert num_connections == num_attempts
 
 
 def test_a_store_that_nobody_runs_is_a_preflight_error_that_names_it(

@@ -234,6 +234,7 @@ def test_a_file_is_its_own_source_whatever_its_extension(tmp_path: Path) -> None
         ("gs://bucket/calls", r"gs:// is not supported.*paths, file:// URLs and s3:// addresses"),
         ("https://example.org/a.wav", "https:// is not supported"),
         ("file://server/share/a.wav", "names a file of this machine"),
+        ("s3://bucket/\udce9", "it is not valid UTF-8"),
         ("s3://bucket/m.parquet", "a manifest is read from a local file"),
         ("nul\0.wav", "does not exist"),
     ],
@@ -262,7 +263,7 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_corpus_that_cannot_name_a_folder_is_refused(tmp_path: Path) -> None:
-    for corpus in ("", 81 * "x", "__HIVE_DEFAULT_PARTITION__"):
+    for corpus in ("", 81 * "x", "caf\udce9", "__HIVE_DEFAULT_PARTITION__"):
         with pytest.raises(SourceError, match="cannot name a folder of the lake"):
             list_sources([str(tmp_path)], corpus)
 
