@@ -22,6 +22,7 @@ import numpy as np
 import soundfile
 
 from mmer_ray.demo.corpus import CALLS
+from mmer_ray.listing import recordings_of
 from mmer_ray.profiles import load_profile
 from mmer_ray.storage import list_sources
 
@@ -44,7 +45,8 @@ def measure(runner: str, folder: str) -> dict[str, float]:
     """Score the folder in this process; the runner's own start counts."""
     started = time.perf_counter()
     profile = load_profile("embedded")
-    recordings = list_sources([folder], "benchmark").recordings
+    batches = list_sources([folder], "benchmark").batches()
+    recordings = [recording for batch in batches for recording in recordings_of(batch)]
     # Imported here: the loop must not pay for importing Ray.
     if runner == "ray":
         from mmer_ray.runners.batch import score

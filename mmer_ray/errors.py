@@ -43,7 +43,6 @@ class ErrorCode(StrEnum):
     OUTSIDE_ROOT = "outside_root"
     SYMLINK_LOOP = "symlink_loop"
     PERMISSION = "permission"
-    DUPLICATE_URI = "duplicate_uri"
     CHANGED_DURING_READ = "changed_during_read"
     IO_ERROR = "io_error"
     WORKER_CRASH = "worker_crash"
@@ -54,6 +53,7 @@ RETRYABLE = frozenset(
     {
         ErrorCode.NOT_FOUND,
         ErrorCode.PERMISSION,
+        ErrorCode.OUTSIDE_ROOT,
         ErrorCode.CHANGED_DURING_READ,
         ErrorCode.IO_ERROR,
         ErrorCode.WORKER_CRASH,

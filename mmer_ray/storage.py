@@ -3,178 +3,223 @@
 A local recording's uri is its absolute path, links not resolved; a name that is not UTF-8 becomes a `file://` URL
 with its bytes percent-encoded. Nothing is opened here: what is no readable audio is listed all the same and
 becomes a failed row, so that it does not disappear.
+
+A manifest's rows may name files below the manifest's own folder and below the roots that the user names; a row that
+leads elsewhere is listed, and fails with `outside_root`. A local file is always asked for its size and time, whatever
+the manifest says. An object in a bucket is not, where the manifest has its `size_bytes` and `etag`: asking takes
+thousands of times longer. If they are wrong, a changed object is taken for known until the manifest says otherwise.
 """
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, SIM905
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import chain, groupby, islice
 
-from mmer_ray.buckets import RemoteObject, find_object, list_objects
+import pyarrow as pa
+
+from mmer_ray.buckets import RemoteObject, describe_objects, list_objects
+from mmer_ray.corpora import MAX_CORPUS_BYTES, is_corpus
+from mmer_ray.days import NO_DAY, day_of_mtime
 from mmer_ray.errors import SourceError
-from mmer_ray.manifests import MANIFEST_EXTENSIONS, ManifestRow, read_manifest, utc_day
-from mmer_ray.records import Recording
-from mmer_ray.uris import is_remote, local_path, local_uri
+from mmer_ray.folders import HIDDEN, LAKE, NOT_AUDIO_EXTENSIONS, FolderWalk, extension
+from mmer_ray.listing import MAX_BATCH_ROWS, LeftOut, ListedFile, SourceListing, listed_batch
+from mmer_ray.manifests import MANIFEST_EXTENSIONS, ManifestPart, read_manifest
+from mmer_ray.metadata import SURROGATES
+from mmer_ray.roots import NamedRoots, Roots
+from mmer_ray.uris import SUPPORTED, is_remote, local_path, local_uri, spellings, unsupported_scheme
 
-NOT_AUDIO_EXTENSIONS = frozenset(
-    "rttm txt json jsonl csv tsv md srt vtt xml pdf png jpg jpeg gif svg webp bmp tif tiff py ipynb sh parquet arrow "
-    "html htm css js yaml yml toml ini cfg log lab textgrid ctm stm uem trs eaf doc docx xls xlsx ppt pptx zip gz tgz "
-    "bz2 xz zst tar 7z npy npz pt pth safetensors pkl h5 hdf5 db sqlite duckdb sha256 md5 crc sql tex bib".split()
-)
-"""Files of a folder that are not tried. All others are, with or without an extension."""
-AUDIO_FOLDER_EXTENSIONS = frozenset("wav wave flac mp3 ogg oga opus m4a mp4 aac webm amr aif aiff caf au wma".split())
-"""An empty folder named like this is a recording that went wrong, and is reported as one."""
-HIDDEN, LINKED_FOLDER = "(hidden)", "(linked folder)"
+
+class _Kind(Enum):
+    FILE = auto()
+    FOLDER = auto()
+    MANIFEST = auto()
+    PREFIX = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class SourceListing:
-    """What the sources hold."""
-
-    recordings: tuple[Recording, ...]
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Extension (or `(hidden)`, `(linked folder)`) -> files that were not tried."""
-    duplicates: tuple[str, ...] = ()
-    """Uris that came a second time in this job; the first one stands."""
+class _Source:
+    kind: _Kind
+    path: bytes
+    """Absolute path; the address of a prefix."""
 
 
-def list_sources(sources: Sequence[str], corpus: str) -> SourceListing:
-    """All recordings of the sources, in their order, each folder sorted by path.
+def list_sources(sources: Sequence[str], corpus: str, roots: Sequence[str] = ()) -> SourceListing:
+    """The recordings of the sources, in the order of the sources, each folder sorted by path.
 
-    Raises `SourceError` for a source that is not there or a manifest that cannot be read.
+    `roots` are folders and `s3://` prefixes that manifests and links may lead to, besides the source's own folder.
+    Raises `SourceError` for a source or root that is not there and for a corpus that cannot be one; what is wrong
+    inside a manifest or a bucket comes up while the listing's batches are read.
     """
-    left_out: dict[str, int] = {}
-    by_uri: dict[str, Recording] = {}
-    duplicates = []
-    for source in sources:
-        for recording in _list_source(source, corpus, left_out):
-            if recording.uri in by_uri:
-                duplicates.append(recording.uri)
-            else:
-                by_uri[recording.uri] = recording
-    return SourceListing(tuple(by_uri.values()), dict(sorted(left_out.items())), tuple(duplicates))
+    if not is_corpus(corpus):
+        raise SourceError(
+            f"corpus {corpus!r} cannot name a folder of the lake; "
+            f"give a name of 1 to {MAX_CORPUS_BYTES} bytes (--corpus NAME)"
+        )
+    named = NamedRoots(roots)
+    found = [_source(source) for source in sources]
+    return SourceListing(lambda left_out: _batches(found, corpus, named, left_out))
 
 
-def _list_source(source: str, corpus: str, left_out: dict[str, int]) -> Iterable[Recording]:
+def _source(source: str) -> _Source:
+    if not source.strip():
+        raise SourceError("a source is empty; name a file, a folder, a manifest or an s3:// prefix")
+    if scheme := unsupported_scheme(source):
+        raise SourceError(f"source {source!r}: {scheme} is not supported; a source may be one of {SUPPORTED}")
     if is_remote(source):
-        return _remote_recordings(source, corpus, left_out)
-    try:
-        path = os.path.abspath(local_path(source))
-    except ValueError as exc:
-        raise SourceError(f"source {source!r} is no file name: {exc}") from exc
+        if SURROGATES.search(source):
+            raise SourceError(f"source {source!r} is no address of a store: it is not valid UTF-8")
+        if extension(source.encode()) in MANIFEST_EXTENSIONS:
+            raise SourceError(f"source {source!r}: a manifest is read from a local file; copy it here first")
+        return _Source(_Kind.PREFIX, source.encode())
+    path = _absolute(source)
     if not os.path.lexists(path):
         raise SourceError(f"source {source!r} does not exist; name a file, a folder, a manifest or an s3:// prefix")
     if os.path.isdir(path):
-        return _folder_recordings(path, corpus, left_out)
-    if _extension(path) in MANIFEST_EXTENSIONS:
-        return _manifest_recordings(path, corpus)
-    return [_recording(path, local_uri(os.path.dirname(path)), corpus)]
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise SourceError(f"folder {source!r} may not be listed; check its permissions")
+        return _Source(_Kind.FOLDER, path)
+    return _Source(_Kind.MANIFEST if extension(path) in MANIFEST_EXTENSIONS else _Kind.FILE, path)
 
 
-def _folder_recordings(folder: bytes, corpus: str, left_out: dict[str, int]) -> Iterator[Recording]:
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(f"folder {os.fsdecode(folder)!r} may not be listed; check its permissions")
-    root = local_uri(folder)
-    found = sorted(_walk(folder, left_out), key=lambda entry: entry.path)
-    return (_recording(entry.path, root, corpus, _status(entry)) for entry in found)
-
-
-def _walk(folder: bytes, left_out: dict[str, int]) -> Iterator[os.DirEntry[bytes]]:
-    """Entries below a folder that are tried as recordings."""
-    pending = [folder]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                extension = _extension(entry.name)
-                if entry.name.startswith(b"."):
-                    reason = HIDDEN
-                elif entry.is_dir(follow_symlinks=False):
-                    if extension not in AUDIO_FOLDER_EXTENSIONS or _holds_entries(entry.path):
-                        pending.append(entry.path)
-                        continue
-                    reason = None
-                elif extension not in AUDIO_FOLDER_EXTENSIONS and entry.is_symlink() and os.path.isdir(entry.path):
-                    # Following it could leave the root or never end.
-                    reason = LINKED_FOLDER
-                else:
-                    reason = extension if extension in NOT_AUDIO_EXTENSIONS else None
-                if reason is None:
-                    yield entry
-                else:
-                    left_out[reason] = left_out.get(reason, 0) + 1
-
-
-def _holds_entries(folder: bytes) -> bool:
+def _absolute(source: str) -> bytes:
     try:
-        with os.scandir(folder) as entries:
-            return any(True for _ in entries)
-    except OSError:
-        return False
+        path = os.path.abspath(local_path(source))
+    except FileNotFoundError as exc:
+        raise SourceError(
+            f"source {source!r}: the working directory is gone; change to one that is there, or give absolute paths"
+        ) from exc
+    except ValueError as exc:
+        raise SourceError(f"source {source!r} is no file name: {exc}") from exc
+    return path
 
 
-def _status(entry: os.DirEntry[bytes]) -> os.stat_result | None:
+def _batches(sources: Iterable[_Source], corpus: str, named: NamedRoots, left_out: LeftOut) -> Iterator[pa.RecordBatch]:
+    for is_manifest, group in groupby(sources, key=lambda source: source.kind is _Kind.MANIFEST):
+        if is_manifest:
+            for source in group:
+                yield from _manifest_batches(source.path, corpus, named)
+        else:
+            files = chain.from_iterable(_files(source, named, left_out) for source in group)
+            while batch := list(islice(files, MAX_BATCH_ROWS)):
+                yield listed_batch(batch, corpus)
+
+
+def _files(source: _Source, named: NamedRoots, left_out: LeftOut) -> Iterator[ListedFile]:
+    if source.kind is _Kind.PREFIX:
+        return _objects(source.path.decode(), left_out)
+    if source.kind is _Kind.FOLDER:
+        return FolderWalk(source.path, Roots(source.path, named), left_out).files()
+    folder = os.path.dirname(source.path)
+    return iter([_described(source.path, _status(source.path), Roots(folder, named))])
+
+
+def _manifest_batches(path: bytes, corpus: str, named: NamedRoots) -> Iterator[pa.RecordBatch]:
+    folder = os.path.dirname(path)
+    roots = Roots(folder, named)
+    for part in read_manifest(path):
+        files: list[ListedFile] = []
+        remote: list[int] = []
+        for index, (uri, day) in enumerate(zip(part.uris, part.days, strict=True)):
+            if is_remote(address := uri.strip()):
+                remote.append(index)
+                files.append(ListedFile(address, _remote_root(address, named), day=NO_DAY if day is None else day))
+            else:
+                files.append(_described(*_named_path(path, part.first_number + index, uri, folder), roots, day))
+        _ask_store(part, files, remote)
+        yield listed_batch(files, [name or corpus for name in part.corpora], part.metadata)
+
+
+def _ask_store(part: ManifestPart, files: list[ListedFile], remote: Sequence[int]) -> None:
+    """Fill in sizes and marks of the rows in buckets: the manifest's own where it has both, else the store's."""
+    unknown = []
+    for index in remote:
+        if facts := part.object_facts[index]:
+            files[index] = files[index]._replace(size_bytes=facts[0], modified=facts[1])
+        else:
+            unknown.append(index)
+    described = describe_objects([files[index].uri for index in unknown])
+    for index, found in zip(unknown, described, strict=True):
+        files[index] = _remote_file(found, files[index].root, part.days[index])
+
+
+def _named_path(manifest: bytes, number: int, uri: str, folder: bytes) -> tuple[bytes, os.stat_result | None]:
+    """The path that a row names, and its status; one that is not there is looked for under its other spellings."""
     try:
-        return entry.stat()
-    except OSError:
+        path = _joined(folder, local_path(uri))
+        if status := _status(path):
+            return path, status
+        for spelling in spellings(uri)[1:]:
+            other = _joined(folder, local_path(spelling))
+            if status := _status(other):
+                return other, status
+    except ValueError as exc:
+        raise SourceError(f"manifest {os.fsdecode(manifest)} row {number}: {uri[:80]!r} is no file name") from exc
+    return path, None
+
+
+def _joined(folder: bytes, name: bytes) -> bytes:
+    path = name if name.startswith(b"/") else b"%b/%b" % (folder, name)
+    # Most names are in order, and a manifest may have millions.
+    return os.path.normpath(path) if b"/." in path or b"//" in path or path.endswith(b"/") else path
+
+
+def _status(path: bytes) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (OSError, ValueError):
+        # Whatever is wrong with it is said when it is opened.
         return None
 
 
-def _manifest_recordings(path: bytes, corpus: str) -> Iterator[Recording]:
-    folder = os.path.dirname(path)
-    for row in read_manifest(os.fsdecode(path)):
-        if is_remote(row.uri):
-            yield _with_row(_remote_recording(find_object(row.uri), row.uri.rpartition("/")[0] + "/", corpus), row)
-            continue
-        try:
-            named = local_path(row.uri)
-            is_absolute = named.startswith(b"/")
-            # What leaves the folder by this is listed and refused when it is opened: a row, not the end of the job.
-            located = os.path.abspath(named if is_absolute else os.path.join(folder, named))
-        except ValueError as exc:
-            raise SourceError(f"{os.fsdecode(path)} row {row.number}: {row.uri[:80]!r} is no file name") from exc
-        root = os.path.dirname(located) if is_absolute else folder
-        yield _with_row(_recording(located, local_uri(root), corpus), row)
-
-
-def _with_row(recording: Recording, row: ManifestRow) -> Recording:
-    day = utc_day(row.recorded_at) if row.recorded_at else recording.day
-    return replace(recording, day=day, metadata=row.metadata)
-
-
-def _recording(path: bytes, root: str, corpus: str, status: os.stat_result | None = None) -> Recording:
-    recording = Recording(uri=local_uri(path), corpus=corpus, root=root)
+def _described(path: bytes, status: os.stat_result | None, roots: Roots, day: int | None = None) -> ListedFile:
+    """The row of a file from what `lstat` said, on `day` if that is known."""
+    uri, root = local_uri(path), roots.home_uri
     try:
-        status = status or os.stat(path)
+        is_link = status is not None and stat.S_ISLNK(status.st_mode)
+        root = roots.root_of(path, is_link)
+        status = os.stat(path) if is_link else status
     except (OSError, ValueError):
-        # Whatever is wrong with it is said when it is opened.
-        return recording
-    day = utc_day(datetime.fromtimestamp(status.st_mtime, UTC))
-    return replace(recording, size_bytes=status.st_size, modified=str(status.st_mtime_ns), day=day)
+        status = None
+    if status is None:
+        return ListedFile(uri, root, day=NO_DAY if day is None else day)
+    mtime_ns = status.st_mtime_ns
+    return ListedFile(uri, root, status.st_size, str(mtime_ns), day_of_mtime(mtime_ns) if day is None else day)
 
 
-def _remote_recordings(prefix: str, corpus: str, left_out: dict[str, int]) -> Iterator[Recording]:
-    for remote in list_objects(prefix):
-        name = remote.uri.rpartition("/")[2].encode()
-        extension = HIDDEN if name.startswith(b".") else _extension(name)
-        if extension == HIDDEN or extension in NOT_AUDIO_EXTENSIONS:
-            left_out[extension] = left_out.get(extension, 0) + 1
+def _objects(prefix: str, left_out: LeftOut) -> Iterator[ListedFile]:
+    folder = prefix if prefix.endswith("/") else f"{prefix}/"
+    for found in list_objects(prefix):
+        name = found.uri.rpartition("/")[2].encode("utf-8", "replace")
+        reason: str | None = extension(name)
+        if "/_delta_log/" in found.uri:
+            reason = LAKE
+        elif name.startswith(b"."):
+            reason = HIDDEN
+        elif reason not in NOT_AUDIO_EXTENSIONS or found.uri == prefix:
+            reason = None
+        if reason is None:
+            yield _remote_file(found, prefix.rpartition("/")[0] + "/" if found.uri == prefix else folder)
         else:
-            root = prefix if prefix.endswith("/") else prefix.rpartition("/")[0] + "/"
-            yield _remote_recording(remote, root, corpus)
+            left_out.add(reason, found.uri)
 
 
-def _remote_recording(remote: RemoteObject, root: str, corpus: str) -> Recording:
-    recording = Recording(uri=remote.uri, corpus=corpus, root=root)
-    if not remote.exists:
-        return recording
-    day = utc_day(remote.modified_at) if remote.modified_at else recording.day
-    return replace(recording, size_bytes=remote.size_bytes, modified=remote.etag, day=day)
+def _remote_file(found: RemoteObject, root: str, day: int | None = None) -> ListedFile:
+    if day is None:
+        day = NO_DAY if found.modified_at is None else day_of_mtime(int(found.modified_at.timestamp()) * 10**9)
+    if not found.exists:
+        return ListedFile(found.uri, root, day=day)
+    return ListedFile(found.uri, root, found.size_bytes, found.etag, day)
 
 
-def _extension(name: bytes) -> str:
-    return os.path.splitext(os.path.basename(name))[1][1:].decode("ascii", "replace").lower()
+def _remote_root(uri: str, named: NamedRoots) -> str:
+    """The named prefix that an object lies in; credentials say what may be read where the user names no prefix."""
+    if not named.prefixes:
+        return uri.rpartition("/")[0] + "/"
+    return next((prefix for prefix in named.prefixes if uri.startswith(prefix)), named.prefixes[0])

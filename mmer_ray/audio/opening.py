@@ -97,7 +97,10 @@ def _open_guarded(path: bytes, root: bytes) -> int:
         raise AudioError(ErrorCode.NOT_A_FILE, "not a regular file")
     resolved, resolved_root = os.path.realpath(path, strict=True), os.path.realpath(root, strict=True)
     if os.path.commonpath([resolved, resolved_root]) != resolved_root:
-        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the file lies outside its root once links are resolved")
+        raise AudioError(
+            ErrorCode.OUTSIDE_ROOT,
+            "the file lies outside its root once links are resolved; name its folder with --root",
+        )
     # O_NONBLOCK: a FIFO put in the file's place meanwhile must not hang the open.
     fd = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -126,7 +129,7 @@ class RemoteBytes:
 
     def __init__(self, uri: str, root: str) -> None:
         if root and not uri.startswith(root):
-            raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix")
+            raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix; name one with --root")
         self._found = find_object(uri)
         if not self._found.exists:
             raise AudioError(ErrorCode.NOT_FOUND, "no such object")

@@ -11,7 +11,7 @@ from mmer_ray.cli.output import count, say, span
 
 if TYPE_CHECKING:
     from mmer_ray.lake.ledger import Ledger
-    from mmer_ray.runners.job import JobPlan, JobReport
+    from mmer_ray.runners.job import JobPlan, JobReport, Untried
 
 TOP_CODES = 5
 
@@ -29,7 +29,7 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "done_s": plan.done_s,
         "num_known_failures": plan.num_known_failures,
         "num_aliases": plan.num_aliases,
-        "left_out": dict(plan.left_out),
+        **untried_document(plan.untried),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
 
@@ -42,12 +42,32 @@ def show_plan(plan: JobPlan) -> None:
         say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
-    for ending, num in sorted(plan.left_out.items()):
-        say(f"left out      {num} x {ending or 'no ending'}, not audio")
+    show_untried(plan.untried)
     if plan.estimate_s is not None and plan.todo:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
+
+
+def untried_document(untried: Untried) -> dict[str, Any]:
+    """What the sources hold or name and the job does not try, as JSON documents have it."""
+    return {
+        "left_out": dict(untried.left_out),
+        "left_out_examples": dict(untried.examples),
+        "num_repeated": untried.num_repeated,
+        "repeated_example": untried.repeated_example,
+    }
+
+
+def show_untried(untried: Untried) -> None:
+    """What the sources hold or name and the job does not try, one kind a line."""
+    for reason, num in sorted(untried.left_out.items()):
+        # A reason in parentheses is a place that nobody looked into; the name lets the user check it.
+        is_place = reason.startswith("(") and reason in untried.examples
+        say(f"left out      {num} x {reason}, {f'such as {untried.examples[reason]}' if is_place else 'not audio'}")
+    if untried.num_repeated:
+        repeated = f"{untried.num_repeated} named again, such as {untried.repeated_example}; each is scored once"
+        say(f"repeated      {repeated}")
 
 
 def report_document(report: JobReport, lake: str) -> dict[str, Any]:
@@ -66,6 +86,7 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "first_result_s": report.first_result_s,
         "speed_x": _speed_x(report),
         "failures_by_code": dict(report.failures_by_code),
+        **untried_document(report.untried),
         "ledger": ledger_document(report.ledger),
         "next": next_commands(report, lake),
     }
@@ -92,6 +113,7 @@ def show_report(report: JobReport, lake: str) -> None:
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
     show_codes(report.failures_by_code)
+    show_untried(report.untried)
     if report.interrupted:
         say("interrupted: what was finished is committed, the same command goes on from here")
     for command in next_commands(report, lake):

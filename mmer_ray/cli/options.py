@@ -29,6 +29,15 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+Roots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Let manifests and links lead into this folder (or s3:// prefix) too; may be repeated.",
+        show_default=False,
+    ),
+]
 Corpus = Annotated[str, typer.Option(help="Name under which the recordings are kept in the lake.")]
 ProfileName = Annotated[
     str, typer.Option("--profile", metavar="NAME|FILE.toml", help="A shipped profile or a TOML file of yours.")
@@ -58,6 +67,7 @@ def job_options(
     settings: list[str] | None,
     runner: Runner,
     limit: int | None,
+    roots: list[str] | None,
 ) -> JobOptions:
     """The job that the shared arguments of `score` and `plan` describe. Raises `UsageError`."""
     from mmer_ray.profiles import load_profile
@@ -70,4 +80,5 @@ def job_options(
         profile=load_profile(profile, settings or ()),
         runner=runner.value,
         limit=limit,
+        roots=tuple(roots or ()),
     )

@@ -15,6 +15,7 @@ from mmer_ray.cli.options import (
     NoProgress,
     ProfileName,
     Quiet,
+    Roots,
     Runner,
     RunnerName,
     Settings,
@@ -33,12 +34,13 @@ def score(
     settings: Settings = None,
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
+    roots: Roots = None,
     json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Score recordings: who spoke when, what was said and how it was felt. Resumes where it stopped."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
     from mmer_ray.runners import job
 
     with stop_on_signal() as stop, progress_display(not (quiet or no_progress)) as on_progress:
@@ -61,10 +63,11 @@ def plan(
     settings: Settings = None,
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
+    roots: Roots = None,
     json: Json = False,
 ) -> None:
     """Say what `mmer score` with the same arguments would do: files, hours, what is done, how long. Spends nothing."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
     from mmer_ray.runners import job
 
     planned = job.prepare(options)

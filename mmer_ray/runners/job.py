@@ -20,11 +20,12 @@ from mmer_ray.lake.plan import plan as compare
 from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
+from mmer_ray.listing import SourceListing, recordings_of
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Recording, ScoredRecording
 from mmer_ray.runners.estimate import estimate, with_durations
 from mmer_ray.stages.fingerprints import fingerprints, model_digests
-from mmer_ray.storage import SourceListing, list_sources
+from mmer_ray.storage import list_sources
 
 MIN_FREE_BYTES = 200 << 20
 """An hour of speech leaves about 2 MB in the lake; a disk with less than this is about to fail the job."""
@@ -38,9 +39,24 @@ class JobOptions:
     lake: str
     profile: Profile
     corpus: str = "default"
+    roots: tuple[str, ...] = ()
+    """Folders and `s3://` prefixes that manifests and links may lead to, besides each source's own folder."""
     runner: Literal["auto", "inprocess", "ray"] = "auto"
     limit: int | None = None
     """Score at most this many recordings, the longest first."""
+
+
+@dataclass(frozen=True)
+class Untried:
+    """What the sources hold or name and the job does not try."""
+
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """File ending, or reason in parentheses -> number of names."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """The first name for each key of `left_out`."""
+    num_repeated: int = 0
+    """Recordings that the sources name again; each is scored once."""
+    repeated_example: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,9 @@ class JobPlan:
     """Files whose bytes are known: a row each, no models."""
     todo_s: float
     done_s: float
-    left_out: Mapping[str, int]
-    """Extension -> files of a folder that are no audio."""
     estimate_s: tuple[float, float] | None
     """Low and high guess of the wall seconds; None with nothing to do."""
+    untried: Untried = field(default_factory=Untried)
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,7 @@ class JobReport:
     failures_by_code: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     interrupted: bool = False
+    untried: Untried = field(default_factory=Untried)
 
 
 @dataclass(frozen=True)
@@ -168,7 +184,7 @@ def _ask(options: JobOptions) -> _Asked:
     if options.runner != "auto":
         profile = profile.model_copy(update={"run": profile.run.model_copy(update={"runner": options.runner})})
     prints = fingerprints(profile)
-    listing = list_sources(options.sources, options.corpus)
+    listing = list_sources(options.sources, options.corpus, options.roots)
     lake = Lake(options.lake)
     _check_space(lake)
     return _Asked(lake, profile, prints, listing, options.limit)
@@ -176,7 +192,8 @@ def _ask(options: JobOptions) -> _Asked:
 
 def _prepare(asked: _Asked) -> _Prepared:
     lake, profile, listing = asked.lake, asked.profile, asked.listing
-    plan = compare(listing.recordings, lake, asked.fingerprints)
+    recordings = [recording for batch in listing.batches() for recording in recordings_of(batch)]
+    plan = compare(recordings, lake, asked.fingerprints)
     if asked.limit is not None:
         plan = plan.limited(asked.limit)
     with Decoder(profile.decode, lake.key) as decoder:
@@ -191,8 +208,13 @@ def _prepare(asked: _Asked) -> _Prepared:
         num_aliases=len(plan.copies),
         todo_s=plan.todo_s,
         done_s=plan.done_s,
-        left_out=listing.left_out,
         estimate_s=guess.wall_s if plan.todo else None,
+        untried=Untried(
+            left_out=listing.left_out,
+            examples=listing.left_out_examples,
+            num_repeated=len(plan.repeated),
+            repeated_example=plan.repeated[0].uri if plan.repeated else None,
+        ),
     )
     return _Prepared(lake, profile, plan, asked.fingerprints, summary)
 
@@ -262,6 +284,7 @@ class _Tally:
             failures_by_code=dict(self._codes),
             ledger=ledger,
             interrupted=interrupted,
+            untried=self._prepared.summary.untried,
         )
 
     def _tell(self, message: str | None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.records import Recording
 from mmer_ray.runners import job
-from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress
+from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress, Untried
 from tests.cli.makers import Ended, on_terminal, process
 
 LEDGER = Ledger(
@@ -30,6 +30,12 @@ REPORT = JobReport(
     wall_s=60.0,
     first_result_s=2.5,
     ledger=LEDGER,
+)
+UNTRIED = Untried(
+    {"txt": 4, "(unreadable folder)": 1},
+    {"txt": "/calls/a.txt", "(unreadable folder)": "/calls/lost+found/"},
+    num_repeated=2,
+    repeated_example="/calls/a.wav",
 )
 PATCH = """
 import threading
@@ -77,12 +83,12 @@ def test_all_arguments_reach_the_job(mmer: Mmer, jobs: Jobs) -> None:
 
     mmer(
         "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.actors=3", "--set",
-        "diarize.max_speakers=2", "--runner", "ray", "--limit", "5",
+        "diarize.max_speakers=2", "--runner", "ray", "--limit", "5", "--root", "/data", "--root", "s3://b",
     )  # fmt: skip
 
     (options,) = asked
     assert (options.sources, options.lake, options.corpus) == (("a", "s3://b/c"), "l", "calls")
-    assert (options.runner, options.limit) == ("ray", 5)
+    assert (options.runner, options.limit, options.roots) == ("ray", 5, ("/data", "s3://b"))
     assert (options.profile.run.actors, options.profile.diarize.max_speakers) == (3, 2)
 
 
@@ -107,6 +113,17 @@ def test_failed_recordings_end_with_3_the_top_codes_and_the_command_that_lists_t
     assert ended.out.index("7 empty_file") < ended.out.index("3 a")
     assert "1 with 1 other codes" in ended.out
     assert "WHERE status = 'failed'" in ended.out
+
+
+def test_the_summary_names_what_was_not_tried(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(failing(untried=UNTRIED))
+
+    out = mmer("score", "a", "--lake", "l").out
+    document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
+
+    assert "1 x (unreadable folder), such as /calls/lost+found/" in out
+    assert "2 named again, such as /calls/a.wav" in out
+    assert (document["left_out"], document["num_repeated"]) == (dict(UNTRIED.left_out), 2)
 
 
 def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer, jobs: Jobs) -> None:
@@ -142,8 +159,8 @@ def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs
 def planned(**changes: Any) -> JobPlan:
     values = {
         "runner": "ray", "reason": "about 20 s on 2 actors", "todo": (Recording("a"), Recording("b")), "num_done": 1,
-        "num_known_failures": 3, "num_aliases": 0, "todo_s": 5_400.0, "done_s": 30.0, "left_out": {".txt": 4},
-        "estimate_s": (10.0, 40.0),
+        "num_known_failures": 3, "num_aliases": 0, "todo_s": 5_400.0, "done_s": 30.0,
+        "estimate_s": (10.0, 40.0), "untried": UNTRIED,
     }  # fmt: skip
     return JobPlan(**{**values, **changes})
 
@@ -155,7 +172,9 @@ def test_the_plan_tells_files_hours_time_and_runner(mmer: Mmer, monkeypatch: pyt
 
     assert "2 recordings, 1.5 h of audio" in out
     assert "1 recording, 30.0 s" in out
-    assert "4 x .txt, not audio" in out
+    assert "4 x txt, not audio" in out
+    assert "1 x (unreadable folder), such as /calls/lost+found/" in out
+    assert "2 named again, such as /calls/a.wav" in out
     assert "10.0 s to 40.0 s" in out
     assert "ray: about 20 s on 2 actors" in out
 
