@@ -84,6 +84,8 @@ class LakeReader:
         try:
             _refuse_writing(self._connection, query)
             answer: pa.Table = self._connection.cursor().sql(query, params=dict(parameters or {})).to_arrow_table()
+        except (duckdb.IOException, duckdb.HTTPException) as exc:
+            raise LakeError(f"a file of the lake cannot be read: {exc}; restore it from a copy") from exc
         except duckdb.Error as exc:
             raise UsageError(f"the query cannot be answered: {exc}") from exc
         return answer
@@ -106,7 +108,7 @@ class LakeReader:
     def conversation(self, recording_id: str) -> Conversation:
         """Who spoke when, what was said and how it was felt, in one recording.
 
-        The feelings are the active scorer's, or the newest one's that has heard this recording.
+        The emotions are the active scorer's, or the newest one's that has heard this recording.
         Raises `SourceError` for an unknown id.
         """
         known = {"recording_id": recording_id}
