@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mmer_ray.cli.options import Lake
 from mmer_ray.cli.output import note, print_csv, print_json, print_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MAX_TABLE_ROWS = 200
 """More than that nobody reads on a screen; the other formats print every row."""
@@ -42,11 +39,12 @@ Format = Annotated[
 def query(sql: Sql, lake: Lake, fmt: Format = RowFormat.TABLE) -> None:
     """Answer a DuckDB query over the lake's tables. Reads only."""
     from mmer_ray.lake.queries import open_lake
+    from mmer_ray.lake.values import values_of
 
     with open_lake(lake) as reader:
         answer = reader.sql(sql)
     columns = list(_distinct(answer.column_names))
-    values = [_values(column) for column in answer.columns]
+    values = [values_of(column) for column in answer.columns]
     rows: list[Sequence[Any]] = list(zip(*values, strict=True))
     match fmt:
         case RowFormat.CSV:
@@ -58,24 +56,6 @@ def query(sql: Sql, lake: Lake, fmt: Format = RowFormat.TABLE) -> None:
             print_table(columns, rows[:MAX_TABLE_ROWS])
             if len(rows) > MAX_TABLE_ROWS:
                 note(f"the first {MAX_TABLE_ROWS} of {len(rows):,} rows; --format csv or json prints all")
-
-
-def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
-    """The column as Python values; as DuckDB's text where Python has no such value, as of `infinity` timestamps."""
-    try:
-        return column.to_pylist(maps_as_pydicts="lossy")
-    except (ArithmeticError, ImportError, NotImplementedError, TypeError, ValueError):
-        return _texts(column)
-
-
-def _texts(column: pa.ChunkedArray[Any]) -> list[Any]:
-    import duckdb
-    import pyarrow as pa
-
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        relation = connection.from_arrow(pa.table([column], names=["value"]))
-        return [row[0] for row in relation.project("CAST(value AS VARCHAR)").fetchall()]
 
 
 def _distinct(names: Sequence[str]) -> Iterator[str]:

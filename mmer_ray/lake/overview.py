@@ -89,14 +89,14 @@ def customer_of(utterances: Sequence[Utterance]) -> str | None:
 
 
 def worst_moment(utterances: Sequence[Utterance]) -> Moment | None:
-    """Find the worst moment, the earliest of equals; utterances sorted by start. None where there is too little anger."""
+    """Find the worst moment, the latest of equals, which begins with the anger; utterances sorted by start. None where there is too little anger."""
     starts_s = [one.start_s for one in utterances]
     sums_s = [0.0, *accumulate(_angry_s(one) for one in utterances)]
     found = [
         Moment(start_s, sums_s[bisect_left(starts_s, start_s + WORST_WINDOW_S)] - sums_s[index])
         for index, start_s in enumerate(starts_s)
     ]
-    worst = max(found, key=lambda one: (one.angry_s, -one.start_s), default=None)
+    worst = max(found, key=lambda one: (one.angry_s, one.start_s), default=None)
     return worst if worst is not None and worst.angry_s >= MIN_ANGRY_S else None
 
 

@@ -23,6 +23,7 @@ from mmer_ray.errors import LakeError, SourceError, UsageError
 from mmer_ray.lake.conversation import Conversation, conversation_of
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.values import values_of
 from mmer_ray.lake.views import connect
 from mmer_ray.tables import Row
 
@@ -164,7 +165,9 @@ class LakeReader:
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         relation = self._connection.cursor().sql(query, params=dict(parameters))
-        return list(relation.to_arrow_table().to_pylist(maps_as_pydicts="strict"))
+        table = relation.to_arrow_table()
+        columns = [values_of(column) for column in table.columns]
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager

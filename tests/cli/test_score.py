@@ -32,15 +32,15 @@ REPORT = JobReport(
     ledger=LEDGER,
 )
 PATCH = """
-import threading
+import sys, threading
 from mmer_ray.runners import job
 def run(options, *, on_progress=None, stop=None):
     on_progress(job.Progress(0.0, 100.0, 0, 10, 0))
     on_progress(job.Progress(50.0, 100.0, 5, 10, 1, "bad.wav: empty_file: \\x1b[31mnothing in it"))
-    print("ready", flush=True)
+    print("ready", file=sys.stderr, flush=True)
     stop.wait()
     if HANG:
-        print("stopping", flush=True)
+        print("stopping", file=sys.stderr, flush=True)
         threading.Event().wait()
     return job.JobReport(run_id="r", runner="ray", num_scored=5, interrupted=True)
 job.run = run
