@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from mmer_ray.profiles import Profile
 
 EMBEDDED = "embedded"
-CAUTION = (
-    "The embedded models were trained on synthetic speech: on real speech words and emotions are not reliable."
-)
+CAUTION = "The embedded models were trained on synthetic speech: on real speech words and emotions are not reliable."
 RUN_OPTIONS = "SELECT options FROM runs WHERE run_id = $run_id"
 
 

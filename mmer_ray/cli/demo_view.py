@@ -26,9 +26,11 @@ def show_demo(result: Demo) -> None:
     """Everything, in the order in which an analyst asks."""
     say("")
     print_table(CALL_COLUMNS, [_call_row(one) for one in sorted(result.overviews, key=_by_anger)])
-    say("customer: the emotion with the most seconds of the customer's speech. angry, talks: the customer's share of own "
+    say(
+        "customer: the emotion with the most seconds of the customer's speech. angry, talks: the customer's share of own "
         "and of all speech. On mono calls who speaks second is the customer. worst at: the 30 s with the most expected "
-        "anger, all speakers counted.")
+        "anger, all speakers counted."
+    )
     utterances = [one for conversation in result.conversations for one in conversation.utterances]
     say("")
     say(f"all speech: {describe_mix(seconds_by_label(utterances))}", style="bold")

@@ -96,8 +96,9 @@ def show_report(report: JobReport, lake: str) -> None:
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
     if num := report.ledger.num_copied:
-        of_them = f"{num:,} of the scored are copies" if num != 1 else "1 of the scored is a copy"
-        say(f"{of_them} of known audio: no model ran on their {span(_copied_s(report))}, which are not counted above")
+        say(
+            f"of the scored, {count(num, 'file')} with the bytes of another: {span(_copied_s(report))}, not counted above"
+        )
     show_codes(report.failures_by_code)
     if report.num_known_failures:
         failed = count(report.num_known_failures, "recording")

@@ -89,7 +89,10 @@ def customer_of(utterances: Sequence[Utterance]) -> str | None:
 
 
 def worst_moment(utterances: Sequence[Utterance]) -> Moment | None:
-    """Find the worst moment, the latest of equals, which begins with the anger; utterances sorted by start. None where there is too little anger."""
+    """Find the worst moment, or None where there is too little anger; utterances sorted by start.
+
+    Of equal windows the latest is taken: it begins with the anger.
+    """
     starts_s = [one.start_s for one in utterances]
     sums_s = [0.0, *accumulate(_angry_s(one) for one in utterances)]
     found = [

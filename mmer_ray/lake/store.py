@@ -227,7 +227,7 @@ def _check_address(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as exc:
         # deltalake and DuckDB take addresses as UTF-8 only.
-        raise LakeError(f"{ascii(text)}: a lake's path must be UTF-8; rename the folder or choose another one") from exc
+        raise LakeError(f"{text!a}: a lake's path must be UTF-8; rename the folder or choose another one") from exc
 
 
 def _holds_other_things(folder: Path) -> bool:

@@ -8,14 +8,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+_EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFIT = (ArithmeticError, NotImplementedError, TypeError, ValueError)
 """What pyarrow raises for a value that Python cannot hold."""
 
 
 def values_of(column: pa.ChunkedArray[Any]) -> list[Any]:
-    """Return the column's values, instants in UTC; as DuckDB's text where Python has no such value, as of `infinity` timestamps."""
+    """Return the column's values, instants in UTC.
+
+    A column with a value that Python cannot hold, such as `infinity`, comes as the texts that DuckDB has for it.
+    """
     try:
         if pa.types.is_timestamp(column.type):
             return _moments(column)

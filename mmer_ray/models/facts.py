@@ -55,7 +55,9 @@ def facts_about(family: str, size: str | None = None) -> list[ModelFacts]:
     known = all_facts()
     of_family = [facts for facts in known if facts.family == family]
     if not of_family:
-        raise UsageError(f"there is no family {family!r}; families: {', '.join(dict.fromkeys(f.family for f in known))}")
+        raise UsageError(
+            f"there is no family {family!r}; families: {', '.join(dict.fromkeys(f.family for f in known))}"
+        )
     found = [facts for facts in of_family if size in (None, facts.size)]
     if not found:
         raise UsageError(f"{family} has no size {size!r}; sizes: {', '.join(facts.size for facts in of_family)}")
