@@ -87,7 +87,7 @@ def to_vtt(utterances: Sequence[Utterance]) -> str:
 
 
 def to_rttm(recording: str, turns: Sequence[SpeakerTurn]) -> str:
-    """NIST RTTM: one SPEAKER line per turn (an utterance is one, too); channels count from 1, the file is the name without its ending."""
+    """NIST RTTM: a SPEAKER line per turn or utterance; channels from 1, the file by its name without ending."""
     name = _field(PurePosixPath(recording).stem)
     return "".join(
         f"SPEAKER {name} {one.channel + 1} {one.start_s:.3f} {max(one.end_s - one.start_s, MIN_CUE_S):.3f} "

@@ -27,7 +27,7 @@ def show_demo(result: Demo) -> None:
     say("")
     print_table(CALL_COLUMNS, [_call_row(one) for one in sorted(result.overviews, key=_by_anger)])
     say(
-        "customer: the emotion with the most seconds of the customer's speech. angry, talks: the customer's share of own "
+        "customer: the emotion with the most seconds of the customer's speech. angry, talks: the share of own "
         "and of all speech. On mono calls who speaks second is the customer. worst at: the 30 s with the most expected "
         "anger, all speakers counted."
     )

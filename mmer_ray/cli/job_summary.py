@@ -96,9 +96,7 @@ def show_report(report: JobReport, lake: str) -> None:
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
     if num := report.ledger.num_copied:
-        say(
-            f"of the scored, {count(num, 'file')} with the bytes of another: {span(_copied_s(report))}, not counted above"
-        )
+        say(f"of these, {count(num, 'file')} with the bytes of another: {span(_copied_s(report))} not counted above")
     show_codes(report.failures_by_code)
     if report.num_known_failures:
         failed = count(report.num_known_failures, "recording")

@@ -51,7 +51,7 @@ def all_facts() -> list[ModelFacts]:
 
 
 def facts_about(family: str, size: str | None = None) -> list[ModelFacts]:
-    """One family at one size, or at all of them. Raises `UsageError` for an unknown one, naming those that are known."""
+    """One family at one size, or at all of them. Raises `UsageError` naming those that are known."""
     known = all_facts()
     of_family = [facts for facts in known if facts.family == family]
     if not of_family:

@@ -141,7 +141,7 @@ def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs
     out = mmer("score", "a", "--lake", "l").out
     document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
 
-    assert "of the scored, 1 file with the bytes of another: 1 min 0 s, not counted above" in out
+    assert "of these, 1 file with the bytes of another: 1 min 0 s not counted above" in out
     assert (document["num_scored"], document["num_copied"]) == (3, 1)
     assert (document["audio_s"], document["copied_s"]) == (7_200.0, 60.0)
 

@@ -67,10 +67,11 @@ def test_a_run_that_nobody_can_be_working_on_is_interrupted() -> None:
 def test_a_killed_run_is_shown_as_interrupted_and_a_running_one_as_started(mmer: Mmer, tmp_path: Path) -> None:
     recording = recording_at(audio_file(tmp_path, "a.wav"), tmp_path)
     lake = Lake(tmp_path / "lake")
-    with lake.lock(), Writer(lake, a_run(), plan([recording], lake, FINGERPRINTS)):
+    with lake.lock(), Writer(lake, a_run(), plan([recording], lake, FINGERPRINTS)) as writer:
         assert json.loads(mmer("status", "--lake", lake.address, "--json").out)["runs"][0]["status"] == "started"
         # The state of the tables is what a kill here would leave behind.
         shutil.copytree(lake.address, tmp_path / "killed")
+        writer.interrupt()
 
     out = mmer("status", "--lake", tmp_path / "killed").out
 
