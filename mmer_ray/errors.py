@@ -6,6 +6,7 @@
     │   └── SourceError            a source, manifest or recording name that is not there
     ├── PreflightError             models, lake or space missing; nothing spent exit code 4
     ├── LakeError                  a lake that is locked, damaged or of another key
+    ├── StoreError                 the lake's store failed during a run            exit code 5
     ├── LedgerError                a run whose seconds do not add up            exit code 1
     └── AudioError                 one recording is bad: a row in `recordings`, never an end of the job
 
@@ -109,6 +110,10 @@ class PreflightError(MmerError):
 
 class LakeError(MmerError):
     """The lake is locked by another writer, damaged, or made with another key."""
+
+
+class StoreError(MmerError):
+    """The lake's store failed while a run was writing. Finished commits are intact; the same command goes on."""
 
 
 class LedgerError(MmerError):

@@ -34,7 +34,9 @@ def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = N
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
-    text = exported(row["uri"], conversation.utterances, fmt.value)
+    # The lake keeps no turns yet; once `Conversation` has them they are what RTTM is written from.
+    turns = getattr(conversation, "turns", None)
+    text = exported(row["uri"], conversation.utterances, fmt.value, turns)
     if output is None:
         print_raw(text)
         return

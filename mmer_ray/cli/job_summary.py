@@ -80,8 +80,11 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "interrupted": report.interrupted,
         "num_scored": report.num_scored,
         "num_failed": report.num_failed,
+        "num_copied": report.ledger.num_copied,
         "num_skipped": report.num_skipped,
+        "num_known_failures": report.num_known_failures,
         "audio_s": report.audio_s,
+        "copied_s": _copied_s(report),
         "wall_s": report.wall_s,
         "first_result_s": report.first_result_s,
         "speed_x": _speed_x(report),
@@ -107,13 +110,19 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
 
 def show_report(report: JobReport, lake: str) -> None:
     """Counts, hours, speed, the most frequent error codes, and what to type next."""
-    say(f"{report.num_scored} scored, {report.num_failed} failed, {report.num_skipped} already done", style="bold")
+    num_done = report.num_skipped - report.num_known_failures
+    say(f"{report.num_scored} scored, {report.num_failed} failed, {num_done} already done", style="bold")
     if report.num_scored or report.num_failed:
         speed_x = _speed_x(report)
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
+    if num := report.ledger.num_copied:
+        say(f"of these, {count(num, 'file')} with the bytes of another: {span(_copied_s(report))} not counted above")
     show_codes(report.failures_by_code)
     show_untried(report.untried)
+    if report.num_known_failures:
+        failed = count(report.num_known_failures, "recording")
+        say(f"{failed} of these sources failed earlier and are not tried again until the file changes", style="yellow")
     if report.interrupted:
         say("interrupted: what was finished is committed, the same command goes on from here")
     for command in next_commands(report, lake):
@@ -132,7 +141,7 @@ def show_codes(failures_by_code: Mapping[str, int]) -> None:
 def next_commands(report: JobReport, lake: str) -> list[str]:
     """Commands worth typing after this job, ready to paste."""
     commands = [f"mmer status --lake {shlex.quote(lake)}"]
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         commands.append(failures_command(lake))
     return commands
 
@@ -141,6 +150,11 @@ def failures_command(lake: str) -> str:
     """The command that lists the recordings that failed."""
     sql = "SELECT uri, error_code, error_message FROM recordings WHERE status = 'failed' ORDER BY error_code, uri"
     return f'mmer query --lake {shlex.quote(lake)} "{sql}"'
+
+
+def _copied_s(report: JobReport) -> float:
+    """Seconds of the copies: the ledger counts them as scored, the models did not see them."""
+    return max(report.ledger.scored_ms / 1000 - report.audio_s, 0.0) if report.ledger.num_copied else 0.0
 
 
 def _speed_x(report: JobReport) -> float | None:

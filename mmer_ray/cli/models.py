@@ -34,10 +34,9 @@ Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where t
 @models.command("list")
 def list_families(json: Json = False) -> None:
     """Every family and size, with its parameters."""
-    from mmer_ray.models.facts import describe
-    from mmer_ray.models.families import FAMILIES, sizes
+    from mmer_ray.models.facts import all_facts
 
-    found = [describe(family, size) for family in FAMILIES for size in sizes(family)]
+    found = all_facts()
     if json:
         print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
         return
@@ -48,22 +47,16 @@ def list_families(json: Json = False) -> None:
 @models.command()
 def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = None, json: Json = False) -> None:
     """One family's parameters, part by part. Nothing is loaded."""
-    from mmer_ray.models.facts import describe
-    from mmer_ray.models.families import sizes
+    from mmer_ray.models.facts import facts_about
 
-    if size is not None:
-        facts = describe(family, size)
-        if json:
-            print_json({"schema": "mmer.model/1", **asdict(facts)})
-        else:
-            _show(facts)
-        return
-    found = [describe(family, name) for name in sizes(family)]
-    if json:
+    found = facts_about(family, size)
+    if json and size is not None:
+        print_json({"schema": "mmer.model/1", **asdict(found[0])})
+    elif json:
         print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
-        return
-    for facts in found:
-        _show(facts)
+    else:
+        for facts in found:
+            _show(facts)
 
 
 @models.command("import")
@@ -77,7 +70,7 @@ def import_(
     """Make a published MMER checkpoint, of either version, a folder of ours. Nothing in the file is executed."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is not an empty folder; name a new one")
-    from mmer_ray.models.facts import facts_of
+    from mmer_ray.models.parameter_counts import facts_of
     from mmer_ray.models.published import import_published, write_import
 
     source = _source(text)

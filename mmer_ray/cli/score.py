@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mmer_ray.cli.caution import caution_about, show_caution
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import plan_document, report_document, show_plan, show_report
@@ -23,7 +24,7 @@ from mmer_ray.cli.options import (
     job_options,
 )
 from mmer_ray.cli.output import print_json
-from mmer_ray.cli.progress import progress_display
+from mmer_ray.cli.streams import reserved_stdout
 
 
 def score(
@@ -39,19 +40,22 @@ def score(
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Score recordings: who spoke when, what was said and how it was felt. Resumes where it stopped."""
+    """Score recordings: who spoke when, what was said and with which emotion. Resumes where it stopped."""
     options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
+    from mmer_ray.cli.progress import progress_display
     from mmer_ray.runners import job
 
-    with stop_on_signal() as stop, progress_display(not (quiet or no_progress)) as on_progress:
+    has_progress = not (quiet or no_progress)
+    with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         report = job.run(options, on_progress=on_progress, stop=stop)
     if json:
-        print_json(report_document(report, lake))
+        print_json(report_document(report, lake) | {"caution": caution_about(options.profile)})
     else:
         show_report(report, lake)
+        show_caution(caution_about(options.profile))
     if report.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
@@ -70,7 +74,8 @@ def plan(
     options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
     from mmer_ray.runners import job
 
-    planned = job.prepare(options)
+    with reserved_stdout():
+        planned = job.prepare(options)
     if json:
         print_json(plan_document(planned, lake))
     else:

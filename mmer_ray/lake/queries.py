@@ -23,6 +23,7 @@ from mmer_ray.errors import LakeError, SourceError, UsageError
 from mmer_ray.lake.conversation import Conversation, conversation_of
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.values import values_of
 from mmer_ray.lake.views import connect
 from mmer_ray.tables import Row
 
@@ -84,6 +85,8 @@ class LakeReader:
         try:
             _refuse_writing(self._connection, query)
             answer: pa.Table = self._connection.cursor().sql(query, params=dict(parameters or {})).to_arrow_table()
+        except (duckdb.IOException, duckdb.HTTPException) as exc:
+            raise LakeError(f"a file of the lake cannot be read: {exc}; restore it from a copy") from exc
         except duckdb.Error as exc:
             raise UsageError(f"the query cannot be answered: {exc}") from exc
         return answer
@@ -106,7 +109,7 @@ class LakeReader:
     def conversation(self, recording_id: str) -> Conversation:
         """Who spoke when, what was said and how it was felt, in one recording.
 
-        The feelings are the active scorer's, or the newest one's that has heard this recording.
+        The emotions are the active scorer's, or the newest one's that has heard this recording.
         Raises `SourceError` for an unknown id.
         """
         known = {"recording_id": recording_id}
@@ -162,7 +165,9 @@ class LakeReader:
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         relation = self._connection.cursor().sql(query, params=dict(parameters))
-        return list(relation.to_arrow_table().to_pylist(maps_as_pydicts="strict"))
+        table = relation.to_arrow_table()
+        columns = [values_of(column) for column in table.columns]
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager

@@ -9,8 +9,6 @@ This is the only file that imports deltalake, and it does so when a table is fir
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +23,7 @@ import fsspec
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.lock import only_writer
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
@@ -68,6 +67,7 @@ class Lake:
         """
         text = str(address).removeprefix("file://")
         self.is_local = "://" not in text
+        _check_address(text)
         self.address = str(Path(text).absolute()) if self.is_local else text.rstrip("/")
         self.storage_options = {"conditional_put": "etag", **(storage_options or {})} if not self.is_local else {}
         self.key = lake_key()
@@ -107,7 +107,7 @@ class Lake:
         with ExitStack() as stack:
             if self.is_local and not self._lock_depth:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_only_writer(Path(self.address).resolve()))
+                stack.enter_context(only_writer(Path(self.address).resolve()))
             self._lock_depth += 1
             stack.callback(self._unnest)
             yield
@@ -146,7 +146,8 @@ class Lake:
         table = self._opened(name)
         if table is None:
             return []
-        actions = pa.table(table.get_add_actions())
+        # pa.table() would import pandas to see whether this is a data frame: three seconds.
+        actions = pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
         # file_uris() percent-encodes the folder's own name, which is then no path.
         return [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
 
@@ -219,39 +220,19 @@ def fingerprint(key: bytes) -> str:
     return hashlib.blake2b(b"mmer_ray lake key", digest_size=8, key=key).hexdigest()
 
 
+def _check_address(text: str) -> None:
+    if "://" in text and not text.startswith("s3://"):
+        raise LakeError(f"{text}: a lake lies in a folder or below s3://; name one of these")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        # deltalake and DuckDB take addresses as UTF-8 only.
+        raise LakeError(f"{text!a}: a lake's path must be UTF-8; rename the folder or choose another one") from exc
+
+
 def _holds_other_things(folder: Path) -> bool:
     if not folder.exists():
         return False
     if not folder.is_dir():
         return True
     return any(entry.name not in {"writer.lock", "lake.json.draft"} for entry in folder.iterdir())
-
-
-_LOCKED_HERE: set[Path] = set()
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold a POSIX record lock. Unlike flock's, it is not shared with forked children: decoders that outlive a
-    killed driver by a moment do not keep the lake from its next run. It binds processes, so this process's own
-    holders are counted beside it."""
-    if folder in _LOCKED_HERE:
-        raise LakeError(f"the lake {folder} is being written by this very process; finish that run first")
-    with (folder / "writer.lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            if exc.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            file.seek(0)
-            holder = f"process {file.read(20).strip() or 'unknown'}"
-            remedy = "wait for it or stop it, then run this again"
-            raise LakeError(f"the lake {folder} is being written by {holder}; {remedy}") from exc
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        _LOCKED_HERE.add(folder)
-        try:
-            yield
-        finally:
-            _LOCKED_HERE.discard(folder)

@@ -99,8 +99,10 @@ class JobReport:
     num_scored: int = 0
     num_failed: int = 0
     num_skipped: int = 0
+    num_known_failures: int = 0
+    """Recordings of these sources, among the skipped ones, that failed before and are not tried again."""
     audio_s: float = 0.0
-    """Seconds of the recordings that were scored."""
+    """Seconds of audio that the models worked on: copies, which `num_scored` counts, add nothing."""
     wall_s: float = 0.0
     first_result_s: float | None = None
     failures_by_code: Mapping[str, int] = field(default_factory=dict)
@@ -278,6 +280,7 @@ class _Tally:
             num_scored=self._status["scored"] + ledger.num_copied,
             num_failed=self._status["failed"],
             num_skipped=len(plan.done) + len(plan.known_failures),
+            num_known_failures=len(plan.known_failures),
             audio_s=self._audio_s,
             wall_s=perf_counter() - self._begun,
             first_result_s=self._first_result_s,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mmer_ray.cli.caution import CAUTION
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.records import Recording
 from mmer_ray.runners import job
@@ -38,15 +41,15 @@ UNTRIED = Untried(
     repeated_example="/calls/a.wav",
 )
 PATCH = """
-import threading
+import sys, threading
 from mmer_ray.runners import job
 def run(options, *, on_progress=None, stop=None):
     on_progress(job.Progress(0.0, 100.0, 0, 10, 0))
     on_progress(job.Progress(50.0, 100.0, 5, 10, 1, "bad.wav: empty_file: \\x1b[31mnothing in it"))
-    print("ready", flush=True)
+    print("ready", file=sys.stderr, flush=True)
     stop.wait()
     if HANG:
-        print("stopping", flush=True)
+        print("stopping", file=sys.stderr, flush=True)
         threading.Event().wait()
     return job.JobReport(run_id="r", runner="ray", num_scored=5, interrupted=True)
 job.run = run
@@ -135,6 +138,41 @@ def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer
     assert "the same command goes on from here" in ended.out
 
 
+def test_recordings_that_failed_earlier_and_are_not_tried_again_end_with_3_and_are_named(
+    mmer: Mmer, jobs: Jobs
+) -> None:
+    jobs(JobReport(run_id=None, runner="inprocess", num_skipped=12, num_known_failures=2))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 3
+    assert ended.out.splitlines()[0] == "0 scored, 0 failed, 10 already done"
+    assert "2 recordings of these sources failed earlier and are not tried again" in ended.out
+    assert "WHERE status = 'failed'" in ended.out
+
+
+def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs) -> None:
+    ledger = replace(LEDGER, num_scored=3, num_copied=1, scored_ms=7_260_000)
+    jobs(replace(REPORT, num_scored=3, ledger=ledger))
+
+    out = mmer("score", "a", "--lake", "l").out
+    document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
+
+    assert "of these, 1 file with the bytes of another: 1 min 0 s not counted above" in out
+    assert (document["num_scored"], document["num_copied"]) == (3, 1)
+    assert (document["audio_s"], document["copied_s"]) == (7_200.0, 60.0)
+
+
+def test_the_embedded_models_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(REPORT)
+    others = ("--set", "transcribe.model=/m/asr", "--set", "emotion.model=/m/emotion")
+
+    assert CAUTION in mmer("score", "a", "--lake", "l").out
+    assert json.loads(mmer("score", "a", "--lake", "l", "--json").out)["caution"] == CAUTION
+    assert CAUTION in mmer("score", "a", "--lake", "l", *others[:2]).out
+    assert CAUTION not in mmer("score", "a", "--lake", "l", *others).out
+
+
 def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs) -> None:
     jobs(failing())
 
@@ -187,11 +225,16 @@ def test_the_plan_as_json_has_counts_not_files(mmer: Mmer, monkeypatch: pytest.M
     assert (document["schema"], document["num_todo"], document["estimate_s"]) == ("mmer.plan/1", 0, None)
 
 
+def wait_for(child: subprocess.Popen[str], line: str) -> None:
+    """Read stderr, where everything but results goes, up to a line."""
+    assert child.stderr is not None
+    assert line in (text.rstrip("\n") for text in child.stderr)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_stops_the_job_and_says_that_it_commits(signum: signal.Signals) -> None:
     child = process("HANG = False" + PATCH, "score", "a", "--lake", "l")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    wait_for(child, "ready")
 
     child.send_signal(signum)
     out, err = child.communicate()
@@ -203,11 +246,10 @@ def test_one_signal_stops_the_job_and_says_that_it_commits(signum: signal.Signal
 
 def test_a_second_ctrl_c_ends_at_once() -> None:
     child = process("HANG = True" + PATCH, "score", "a", "--lake", "l")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    wait_for(child, "ready")
 
     child.send_signal(signal.SIGINT)
-    assert child.stdout.readline() == "stopping\n"
+    wait_for(child, "stopping")
     child.send_signal(signal.SIGINT)
     _, err = child.communicate()
 
