@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any, cast
+from typing import Any
 
-from mmer_ray.errors import SourceError
+from mmer_ray.errors import AudioError, ErrorCode, SourceError
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 15
+NUM_ATTEMPTS = 3
+"""Of one request: server errors, throttling and broken connections are tried again, with a pause (botocore)."""
+NUM_RETRIES = 2
+"""Rounds of such attempts (s3fs), for the request and again for its body. A store that does not answer at all is given
+up after NUM_RETRIES^2 * NUM_ATTEMPTS * READ_TIMEOUT_S, three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +30,36 @@ class RemoteObject:
     etag: str = ""
     modified_at: datetime | None = None
 
-    def open(self) -> IO[bytes]:
-        """Random access by range requests; raises OSError."""
-        return cast(IO[bytes], _store().open(self.uri, "rb"))
+
+class ObjectReader:
+    """Ranged reads of one object as it was when it was opened. For one thread."""
+
+    def __init__(self, uri: str) -> None:
+        """Raises `AudioError`: `not_found`, `permission` or `io_error`."""
+        with _store_errors():
+            # No cache: the reader at the other end of the pipe has one.
+            self._file = _store().open(uri, "rb", cache_type="none")
+            self._found = _described(uri, self._file.details)
+        if not self._found.exists:
+            raise AudioError(ErrorCode.NOT_FOUND, "no such object")
+        self.size_bytes = self._found.size_bytes
+
+    def read_at(self, offset: int, num_bytes: int) -> bytes:
+        """Exactly `num_bytes` bytes from `offset` on. Raises `AudioError`, `changed_during_read` among them."""
+        with _store_errors():
+            self._file.seek(offset)
+            data: bytes = self._file.read(num_bytes)
+        if len(data) != num_bytes:
+            raise AudioError(ErrorCode.IO_ERROR, f"the store sent {len(data)} of {num_bytes} bytes")
+        return data
+
+    def changed(self) -> bool:
+        """Whether the address now has another object, or none. Raises `AudioError`."""
+        with _store_errors():
+            return find_object(self._found.uri) != self._found
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def find_object(uri: str) -> RemoteObject:
@@ -46,6 +83,9 @@ def list_objects(prefix: str) -> Iterator[RemoteObject]:
 
 
 def _described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
+    if info.get("type") == "directory":
+        # A prefix of other objects, and none itself.
+        return RemoteObject(uri, exists=False)
     return RemoteObject(
         uri=uri,
         size_bytes=int(info.get("size") or 0),
@@ -57,5 +97,49 @@ def _described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
 def _store() -> Any:
     import s3fs
 
-    # s3fs keeps one instance per set of arguments; its listing cache would hide that an object has changed.
-    return s3fs.S3FileSystem(use_listings_cache=False, default_cache_type="readahead")
+    store = s3fs.S3FileSystem(
+        # s3fs keeps one instance per set of arguments; its listing cache would hide that an object has changed.
+        use_listings_cache=False,
+        config_kwargs={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": READ_TIMEOUT_S,
+            "retries": {"mode": "standard", "total_max_attempts": NUM_ATTEMPTS},
+        },
+    )
+    store.retries = NUM_RETRIES
+    return store
+
+
+@contextlib.contextmanager
+def _store_errors() -> Iterator[None]:
+    """Turn the store's errors into ours. The messages hold no address: they end in rows of the lake."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except Exception as exc:
+        code = _error_code(exc)
+        if code is None:
+            raise
+        raise AudioError(code, f"the store refused or failed: {type(exc).__name__}") from exc
+
+
+def _error_code(exc: Exception) -> ErrorCode | None:
+    """The code for what s3fs raises; None for an exception that is no answer of a store.
+
+    s3fs turns S3's error codes into OSErrors (s3fs/errors.py). botocore's own, for credentials and connections, come
+    out as they are.
+    """
+    from botocore.exceptions import BotoCoreError, CredentialRetrievalError, NoCredentialsError, PartialCredentialsError
+    from s3fs.utils import FileExpired
+
+    if isinstance(exc, PermissionError | NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
+        return ErrorCode.PERMISSION
+    if isinstance(exc, FileNotFoundError):
+        return ErrorCode.NOT_FOUND
+    if isinstance(exc, FileExpired):
+        return ErrorCode.CHANGED_DURING_READ
+    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM):
+        return ErrorCode.PERMISSION
+    # aiohttp's errors are OSErrors where they are of the connection, and botocore wraps the others.
+    return ErrorCode.IO_ERROR if isinstance(exc, OSError | BotoCoreError) else None
