@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,12 @@ NUM_ATTEMPTS = 3
 NUM_RETRIES = 2
 """Rounds of such attempts (s3fs), for the request and again for its body. A store that does not answer at all is given
 up after NUM_RETRIES^2 * NUM_ATTEMPTS * READ_TIMEOUT_S, three minutes."""
+_CODE_BY_STATUS = {
+    401: ErrorCode.PERMISSION,
+    403: ErrorCode.PERMISSION,
+    404: ErrorCode.NOT_FOUND,
+    412: ErrorCode.CHANGED_DURING_READ,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +132,24 @@ def _store_errors() -> Iterator[None]:
 def _error_code(exc: Exception) -> ErrorCode | None:
     """The code for what s3fs raises; None for an exception that is no answer of a store.
 
-    s3fs turns S3's error codes into OSErrors (s3fs/errors.py). botocore's own, for credentials and connections, come
-    out as they are.
+    s3fs turns S3's error codes into OSErrors whose cause has the answer (s3fs/errors.py). Errors of botocore and
+    aiohttp, for credentials and connections, come out as they are.
     """
-    from botocore.exceptions import BotoCoreError, CredentialRetrievalError, NoCredentialsError, PartialCredentialsError
+    from botocore import exceptions as botocore
+    from s3fs.core import S3_RETRYABLE_ERRORS
     from s3fs.utils import FileExpired
 
-    if isinstance(exc, PermissionError | NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
+    missing = (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.CredentialRetrievalError)
+    if isinstance(exc, (PermissionError, *missing)):
         return ErrorCode.PERMISSION
     if isinstance(exc, FileNotFoundError):
         return ErrorCode.NOT_FOUND
     if isinstance(exc, FileExpired):
         return ErrorCode.CHANGED_DURING_READ
-    if isinstance(exc, OSError) and exc.errno in (errno.EACCES, errno.EPERM):
-        return ErrorCode.PERMISSION
-    # aiohttp's errors are OSErrors where they are of the connection, and botocore wraps the others.
-    return ErrorCode.IO_ERROR if isinstance(exc, OSError | BotoCoreError) else None
+    # The names of errors differ from store to store, statuses do not.
+    response = getattr(exc, "response", None) or getattr(exc.__cause__, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if status in _CODE_BY_STATUS:
+        return _CODE_BY_STATUS[status]
+    of_store = (OSError, botocore.BotoCoreError, botocore.ClientError, *S3_RETRYABLE_ERRORS)
+    return ErrorCode.IO_ERROR if isinstance(exc, of_store) else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmer_ray.audio.guard import GuardedChild
+from mmer_ray.errors import AudioError
 
 
 @dataclass(eq=False, slots=True)
@@ -64,7 +65,11 @@ class ChildPool:
             if closed:
                 self.discard(place)
                 raise RuntimeError("the decoder is closed")
-            child.greet()
+            try:
+                child.greet()
+            except AudioError:
+                self.discard(place)
+                raise
         return place.child
 
     def discard(self, place: Place) -> None:

@@ -20,7 +20,6 @@ HEAD_BYTES = 1 << 16
 CHUNK_BYTES = 1 << 20
 OPUS_RATE_HZ = 48_000
 """Of Opus' positions, whatever the sound was made from."""
-NO_POSITION = -1
 MAX_PAGE_S = 31.0
 """Opus fills a page with at most 255 packets of 120 ms: a first page that ends later was cut out of a longer stream."""
 LOOKAHEAD_BYTES = PAGE_HEADER_BYTES + 255 + 8
@@ -69,7 +68,7 @@ def claimed_length_s(read_at: ReadAt, size_bytes: int, start: int) -> float | No
     tail = list(_pages(read_at(max(start, size_bytes - TAIL_BYTES), TAIL_BYTES)))
     if any(page.serial not in serials for page in tail[-1:]):
         return None
-    positions = [page.position for page in tail if page.serial == track.serial and page.position != NO_POSITION]
+    positions = [page.position for page in tail if page.serial == track.serial and page.position > 0]
     if not positions:
         return None
     began = next((page.position for page in head if page.serial == track.serial and page.position > 0), 0)
