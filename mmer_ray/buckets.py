@@ -1,4 +1,4 @@
-"""Objects in a bucket, through s3fs, which is imported when the first `s3://` address turns up."""
+"""Listing the objects of a bucket, through s3fs, which is imported when the first `s3://` address turns up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any, cast
+from typing import Any
 
 from mmer_ray.errors import PreflightError, SourceError
 
@@ -32,18 +32,6 @@ class RemoteObject:
     etag: str = ""
     modified_at: datetime | None = None
 
-    def open(self) -> IO[bytes]:
-        """Random access by range requests; raises OSError."""
-        return cast(IO[bytes], _store().open(self.uri, "rb"))
-
-
-def find_object(uri: str) -> RemoteObject:
-    """Ask the store about one object; one that is not there has `exists=False`."""
-    try:
-        return _described(uri, _store().info(uri))
-    except FileNotFoundError:
-        return RemoteObject(uri, exists=False)
-
 
 def describe_objects(uris: Sequence[str]) -> Iterator[RemoteObject]:
     """Ask the store about many objects at once, in their order.
@@ -66,7 +54,7 @@ def _describe_object(uri: str) -> RemoteObject:
             if _is_unreachable(exc):
                 raise
             return RemoteObject(uri, exists=False)
-        return _described(uri, {**answer, "size": answer.get("ContentLength")})
+        return described(uri, {**answer, "size": answer.get("ContentLength")})
 
 
 def list_objects(prefix: str) -> Iterator[RemoteObject]:
@@ -94,7 +82,7 @@ def _pages(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
         for item in page.get("Contents", ()):
             # Consoles make folders visible by empty objects whose names end with a slash.
             if not item["Key"].endswith("/"):
-                yield _described(f"s3://{bucket}/{item['Key']}", {**item, "size": item.get("Size")})
+                yield described(f"s3://{bucket}/{item['Key']}", {**item, "size": item.get("Size")})
         if not page.get("IsTruncated"):
             return
         request["ContinuationToken"] = page["NextContinuationToken"]
@@ -130,20 +118,16 @@ def _is_unreachable(error: OSError) -> bool:
     return isinstance(error, ConnectionError | TimeoutError)
 
 
-def _described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
+def described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
+    """An object from what the store says of it; a prefix of other objects has `exists=False`."""
+    if info.get("type") == "directory":
+        return RemoteObject(uri, exists=False)
     return RemoteObject(
         uri=uri,
         size_bytes=int(info.get("size") or 0),
         etag=str(info.get("ETag", "")).strip('"'),
         modified_at=info.get("LastModified"),
     )
-
-
-def _store() -> Any:
-    import s3fs
-
-    # s3fs keeps one instance per set of arguments; its listing cache would hide that an object has changed.
-    return s3fs.S3FileSystem(use_listings_cache=False, default_cache_type="readahead")
 
 
 def _listing_store() -> Any:

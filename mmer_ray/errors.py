@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     DECODE_TIMEOUT = "decode_timeout"
     DECODER_CRASH = "decoder_crash"
     OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
     NOT_FOUND = "not_found"
     NOT_A_FILE = "not_a_file"
     OUTSIDE_ROOT = "outside_root"
@@ -57,12 +58,15 @@ RETRYABLE = frozenset(
         ErrorCode.OUTSIDE_ROOT,
         ErrorCode.CHANGED_DURING_READ,
         ErrorCode.IO_ERROR,
+        ErrorCode.KILLED,
         ErrorCode.WORKER_CRASH,
         ErrorCode.INTERNAL,
     }
 )
 """Codes whose cause lies outside the bytes: the next run tries such a recording again. The others are
-facts about the bytes and stay true until the file changes."""
+facts about the bytes and stay true until the file changes: `out_of_memory` is the decoder's own limit, `decode_timeout`
+its CPU time. A decoder that the kernel ends for want of memory is `killed`; one that waits for a slow disk or store,
+or for a CPU, is `io_error`."""
 
 
 class Flag(StrEnum):

@@ -37,7 +37,7 @@ class DecodeOptions(Options):
     max_decoded_bytes: int = Field(16 << 30, gt=0)
     """Cap on duration x rate x channels x 4 bytes: a forged header or a bomb fails as `too_long`."""
     stall_s: float = Field(30.0, gt=0)
-    """A decoder that is silent for this long is killed: `decode_timeout`."""
+    """A decoder that sends nothing for this long is killed: `decode_timeout`, or `io_error` if it did not compute."""
     max_memory_mb: int = Field(3_072, gt=0)
     """Address space of the decoding child (RLIMIT_AS); beyond it the file fails as `out_of_memory`."""
 

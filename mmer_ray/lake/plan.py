@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from mmer_ray.errors import RETRYABLE, UsageError
-from mmer_ray.lake.digest import recording_digest
+from mmer_ray.lake.digest import content_digest
 from mmer_ray.lake.results import SAME_STAGES, stage_parameters
 from mmer_ray.lake.rows import clean, source_key
 from mmer_ray.lake.store import Lake
@@ -117,7 +117,7 @@ def plan(recordings: Sequence[Recording], lake: Lake, fingerprints: Mapping[str,
             elif verdict == "retry":
                 recording = replace(recording, attempt=attempts + 1)
             sorted_out[verdict if verdict in sorted_out else "todo"].append(recording)
-        todo, copies = _set_copies_apart(connection, sorted_out["todo"], digests, stages, lake.key)
+        todo, copies = _set_copies_apart(connection, sorted_out["todo"], digests, stages)
     return Plan(
         todo=tuple(sorted(todo, key=lambda recording: (-recording.planned_s, *source_key(recording)))),
         copies=tuple(copies),
@@ -165,13 +165,12 @@ def _set_copies_apart(
     todo: Sequence[Recording],
     digests: Mapping[tuple[str, str], str],
     stages: Mapping[str, str],
-    key: bytes,
 ) -> tuple[list[Recording], list[Copy]]:
     """Part the copies from what is to be scored. Equal bytes have equal sizes: only such files are read."""
     counts = Counter(recording.size_bytes for recording in todo if recording.size_bytes)
     known_sizes = connection.execute(KNOWN_SIZES, {**stages, "sizes": list(counts)}).fetchall()
     shared = {size for size, count in counts.items() if count > 1} | {size for (size,) in known_sizes}
-    found = _digests([recording for recording in todo if recording.size_bytes in shared], digests, key)
+    found = _digests([recording for recording in todo if recording.size_bytes in shared], digests)
     known_audio = connection.execute(KNOWN_AUDIO, {**stages, "digests": list(set(found.values()))}).fetchall()
     known = {recording_id for (recording_id,) in known_audio}
     primaries: dict[str, Recording] = {}
@@ -189,14 +188,12 @@ def _set_copies_apart(
     return unique, copies
 
 
-def _digests(
-    suspects: Sequence[Recording], digests: Mapping[tuple[str, str], str], key: bytes
-) -> dict[tuple[str, str], str]:
+def _digests(suspects: Sequence[Recording], digests: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
     """(corpus, uri) -> recording_id, from the lake where the file is unchanged, else from its bytes."""
     unread = [recording for recording in suspects if source_key(recording) not in digests]
     found = {source: digests[source] for source in map(source_key, suspects) if source in digests}
     # Hashing runs outside Python's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = pool.map(lambda recording: recording_digest(recording, key), unread)
+        read = pool.map(content_digest, unread)
         found |= {source_key(one): digest for one, digest in zip(unread, read, strict=True) if digest is not None}
     return found

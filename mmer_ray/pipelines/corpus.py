@@ -61,7 +61,7 @@ class Pipeline:
         keep_freed_memory()
         self._exit = ExitStack()
         # First, so that its child starts while the models load.
-        self._decoder = decoder if decoder is not None else self._open_decoder(profile, key)
+        self._decoder = decoder if decoder is not None else self._open_decoder(profile)
         try:
             self._stages = list(stages_of(profile) if stages is None else stages)
         except BaseException:
@@ -117,8 +117,8 @@ class Pipeline:
         group.windows.clear()
         return [(p, w.without_samples()) for p, w in zip(positions, windows, strict=True)], stage_wall_s
 
-    def _open_decoder(self, profile: Profile, key: bytes) -> Decodes:
+    def _open_decoder(self, profile: Profile) -> Decodes:
         from mmer_ray.audio.decode import Decoder
 
-        decoder: Decodes = self._exit.enter_context(Decoder(profile.decode, key))
+        decoder: Decodes = self._exit.enter_context(Decoder(profile.decode))
         return decoder

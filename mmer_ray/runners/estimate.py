@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -39,14 +40,19 @@ class Estimate:
     """Low and high guess of the seconds until the job ends."""
 
 
-def with_durations(recordings: Sequence[Recording], decoder: Decoder, max_file_bytes: int) -> tuple[Recording, ...]:
+def with_durations(
+    recordings: Sequence[Recording], decoder: Decoder, max_file_bytes: int, num_threads: int = 1
+) -> tuple[Recording, ...]:
     """Fill in `expected_s`: from the header for the first `MAX_PROBED` recordings, else from the size.
 
     No claim counts for more than the file's size allows, and a file above `max_file_bytes` for nothing: it is refused.
     The bytes per second of the probed recordings with the same
-    file ending stand in for the others.
+    file ending stand in for the others. `num_threads` headers are read at a time: as many as the decoder has children.
     """
-    probed = [replace(one, expected_s=_probed_s(one, decoder, max_file_bytes)) for one in recordings[:MAX_PROBED]]
+    first = recordings[:MAX_PROBED]
+    with ThreadPoolExecutor(num_threads) as pool:
+        claimed = pool.map(lambda one: _probed_s(one, decoder, max_file_bytes), first)
+        probed = [replace(one, expected_s=claimed_s) for one, claimed_s in zip(first, claimed, strict=True)]
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for recording in probed:
         if recording.expected_s:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections import Counter
@@ -29,6 +30,11 @@ from mmer_ray.storage import list_sources
 
 MIN_FREE_BYTES = 200 << 20
 """An hour of speech leaves about 2 MB in the lake; a disk with less than this is about to fail the job."""
+
+MAX_PROBING_CHILDREN = min(8, os.cpu_count() or 1)
+"""Headers are read side by side: on a network file system or in a bucket each one takes its round trips."""
+PROBES_PER_CHILD = 100
+"""Starting a child takes as long as reading the headers of so many local files."""
 
 
 @dataclass(frozen=True)
@@ -198,8 +204,9 @@ def _prepare(asked: _Asked) -> _Prepared:
     plan = compare(recordings, lake, asked.fingerprints)
     if asked.limit is not None:
         plan = plan.limited(asked.limit)
-    with Decoder(profile.decode, lake.key) as decoder:
-        plan = replace(plan, todo=with_durations(plan.todo, decoder, profile.decode.max_file_bytes))
+    num_children = min(MAX_PROBING_CHILDREN, 1 + len(plan.todo) // PROBES_PER_CHILD)
+    with Decoder(profile.decode, num_children) as decoder:
+        plan = replace(plan, todo=with_durations(plan.todo, decoder, profile.decode.max_file_bytes, num_children))
     guess = estimate(profile, len(plan.todo), plan.todo_s)
     summary = JobPlan(
         runner=guess.runner,

@@ -63,8 +63,8 @@ def recording_at(path: Path, root: Path, corpus: str = "calls") -> Recording:
     )
 
 
-def digest(content: bytes, key: bytes = b"mmer_ray") -> str:
-    return hashlib.blake2b(content, digest_size=16, key=key).hexdigest()
+def digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def scored(recording: Recording, recording_id: str | None = None, scorer: str = "mmer@emotion-1") -> ScoredRecording:

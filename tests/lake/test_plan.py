@@ -12,7 +12,7 @@ import pytest
 
 import mmer_ray.lake.plan as plan_module
 from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
-from mmer_ray.lake.digest import recording_digest
+from mmer_ray.lake.digest import content_digest
 from mmer_ray.lake.plan import Plan, plan
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
@@ -38,11 +38,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files whose bytes the planner has read."""
     names: list[str] = []
 
-    def watched(recording: Recording, key: bytes) -> str | None:
+    def watched(recording: Recording) -> str | None:
         names.append(Path(recording.uri).name)
-        return recording_digest(recording, key)
+        return content_digest(recording)
 
-    monkeypatch.setattr(plan_module, "recording_digest", watched)
+    monkeypatch.setattr(plan_module, "content_digest", watched)
     return names
 
 
@@ -250,8 +250,8 @@ def test_what_is_not_plainly_the_listed_file_is_left_to_the_decoder(
 def test_file_urls_name_files_too(audio: Path) -> None:
     odd = audio_file(audio, "bad \udcff name.wav", b"bytes")
     recording = replace(recording_at(odd, audio), uri=odd.as_uri())
-    assert recording_digest(recording, b"mmer_ray") == digest(b"bytes")
-    assert recording_digest(replace(recording, uri="s3://bucket/key.wav"), b"mmer_ray") is None
+    assert content_digest(recording) == digest(b"bytes")
+    assert content_digest(replace(recording, uri="s3://bucket/key.wav")) is None
 
 
 def test_a_hundred_thousand_known_files_are_planned_in_seconds(lake: Lake) -> None:
