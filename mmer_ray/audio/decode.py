@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
-from mmer_ray.objects import ObjectReader
 from mmer_ray.errors import AudioError, ErrorCode, Flag
+from mmer_ray.objects import ObjectReader
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
 from mmer_ray.uris import is_remote

@@ -140,19 +140,6 @@ def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
 class BoundedBytes:
     """A source of which at most `max_bytes` are read in all; each read counts as a page or more."""
 
-<<<<<<< HEAD
-    def __init__(self, uri: str, root: str) -> None:
-        if root and not uri.startswith(root):
-            raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix; name one with --root")
-        self._found = find_object(uri)
-        if not self._found.exists:
-            raise AudioError(ErrorCode.NOT_FOUND, "no such object")
-        try:
-            self._file: IO[bytes] = self._found.open()
-        except OSError as exc:
-            raise os_failure(exc) from exc
-        self.size_bytes = self._found.size_bytes
-=======
     def __init__(self, source: ByteSource, max_bytes: int) -> None:
         self._source = source
         self._left_bytes = max_bytes
@@ -161,7 +148,6 @@ class BoundedBytes:
     @property
     def waited_s(self) -> float:
         return self._source.waited_s
->>>>>>> decoder
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
         self._left_bytes -= max(num_bytes, PAGE_BYTES)
