@@ -81,6 +81,7 @@ def test_rows_shorter_than_the_header_lack_the_last_columns(tmp_path: Path) -> N
         ("m.csv", "uri\na,b.wav\n", "row 1: more fields"),
         ("m.csv", "uri,recorded_at\na.wav,yesterday\n", "row 1: recorded_at is 'yesterday'"),
         ("m.csv", "uri,corpus\na.wav,calls\nb.wav," + 81 * "x" + "\n", "row 2: corpus 'xxx.*cannot name a folder"),
+        ("m.jsonl", '{"uri": "a", "corpus": "\\ud83d"}', "row 1: corpus .*cannot name a folder"),
         ("m.csv", "uri\na.wav\ngs://bucket/b.wav\n", "row 2: gs:// is not supported"),
         ("m.jsonl", '{"uri": "a"}\n{"uri": \n', "row 2: not JSON"),
         ("m.jsonl", "[" * 100_000, "row 1: not JSON"),
@@ -209,11 +210,9 @@ def test_a_timestamp_beyond_the_calendar_is_refused_as_a_day_and_kept_as_metadat
 
 
 def test_a_row_may_describe_its_object_so_that_the_store_is_not_asked(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text(
-        'uri,size_bytes,etag\ns3://b/a,12,"""e"""\ns3://b/c,,e\ns3://b/d,x,e\ns3://b/e,3,\n'
-    )
-    part = read(tmp_path / "m.csv")
-    assert list(part.object_facts) == [(12, "e"), None, None, None]
+    rows = ['s3://b/a,12,"""e"""', "s3://b/c,,e", "s3://b/d,x,e", "s3://b/e,3,", "s3://b/f,3,é", f"s3://b/g,{10**20},e"]
+    (tmp_path / "m.csv").write_text("uri,size_bytes,etag\n" + "\n".join(rows))
+    assert list(read(tmp_path / "m.csv").object_facts) == [(12, "e"), *[None] * 5]
 
 
 class Marked(pa.ExtensionType):
