@@ -35,6 +35,7 @@ import torch
 
 from mmer_ray.models import families
 from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
+from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
@@ -55,7 +56,7 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
 UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
-TRAINED = [family for family in families.FAMILIES if family != AUDIO_CLASSIFICATION]
+TRAINED = [family for family in FAMILIES if family != AUDIO_CLASSIFICATION]
 """The families that are asked for nothing else; an adapter of foreign checkpoints has nothing of its own to learn."""
 LABELS = ("neutral", "happy", "sad", "angry")
 """Order of all figures; a family may order its classes otherwise."""
@@ -152,7 +153,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with Actor_NN/*.flac or .wav")
     parser.add_argument("--test", type=Path, help="train on all of --data, test on all of this folder: no folds")
-    parser.add_argument("--family", nargs="+", choices=families.FAMILIES, default=TRAINED)
+    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=TRAINED)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     cores = len(os.sched_getaffinity(0))

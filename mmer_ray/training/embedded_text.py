@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from mmer_ray.models.encoders import MAX_TOKENS
+from mmer_ray.models.library import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 # RoBERTa's special tokens in RoBERTa's order: begin 0, padding 1, end 2.
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")

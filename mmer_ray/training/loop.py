@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
 from mmer_ray.models.families import Loss
 from mmer_ray.models.interface import Clip, EmotionBatch, EmotionModel, Targets, collate
+from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training.augment import UNCHANGED, Variation, vary
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.schedule import cosine_rate

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from mmer_ray.demo.acoustics import add_at_snr, opus_round_trip, telephone, white_noise
-from mmer_ray.models import ctc, speaker
+from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
+from mmer_ray.models.ctc.config import SIZES as CTC_SIZES
+from mmer_ray.models.speaker import checkpoint as speaker_checkpoint
+from mmer_ray.models.speaker.config import SIZES as SPEAKER_SIZES
 from mmer_ray.training.augment import Conditions, augment
 from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
 from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
@@ -39,14 +42,14 @@ def test_the_transcriber_trains_and_is_resumed(cache: Path, tmp_path: Path) -> N
     recipe = CtcTraining(size="test", minutes=0.03, batch_s=6.0, bfloat16=False, num_check_utterances=2)
     lines: list[str] = []
     train_ctc(cache, tmp_path / "ctc", recipe, lines.append)
-    assert ctc.load(tmp_path / "ctc").config == ctc.SIZES["test"]
+    assert ctc_checkpoint.load(tmp_path / "ctc").config == CTC_SIZES["test"]
     assert any(line.startswith("final WER") for line in lines)
 
 
 def test_the_speaker_model_trains(cache: Path, tmp_path: Path) -> None:
     recipe = SpeakerTraining(size="test", minutes=0.03, batch_size=4, crop_range_s=(0.5, 0.8), check_segment_s=0.3)
     train_speaker(cache, tmp_path / "speaker", recipe, lambda _line: None)
-    assert speaker.load(tmp_path / "speaker").config == speaker.SIZES["test"]
+    assert speaker_checkpoint.load(tmp_path / "speaker").config == SPEAKER_SIZES["test"]
 
 
 def test_a_batch_never_exceeds_its_padded_seconds() -> None:

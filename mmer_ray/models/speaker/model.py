@@ -38,11 +38,6 @@ class SpeakerModel(nn.Module):
                 before = after
         self.projection = nn.Linear(2 * before * config.num_pooled_bands, config.embedding_size)
 
-    @property
-    def last_stage(self) -> list[nn.Module]:
-        """The blocks of the last stage."""
-        return list(self.stages)[-self.config.blocks_of_stage[-1] :]
-
     def forward(self, features_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
         """Embed voices.
 
