@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import soundfile
 import torch
@@ -29,7 +30,6 @@ from mmer_ray.models.speaker.model import SpeakerModel, embed
 from mmer_ray.models.wav2vec2 import normalise, pad_batch
 from mmer_ray.training.equal_error import equal_error
 from mmer_ray.training.metrics import unweighted_accuracy
-from mmer_ray.training.word_error import word_error_rate
 
 SAMPLE_RATE_HZ = 16_000
 SEGMENT_S = 1.5
@@ -70,7 +70,7 @@ def report_words(model: CtcModel, known: Bigrams | None, calls: list[TrueCall]) 
                 groups[group].append((turn.text, texts[0], texts[1]))
     for group, rows in groups.items():
         spoken, greedy, searched = (list(column) for column in zip(*rows, strict=True))
-        rates = word_error_rate(spoken, greedy), word_error_rate(spoken, searched)
+        rates = jiwer.wer(spoken, greedy), jiwer.wer(spoken, searched)
         print(f"WER {group}: greedy {rates[0]:.3f}, beam search {rates[1]:.3f} over {len(rows)} turns")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import torch
 
@@ -21,7 +22,6 @@ from mmer_ray.training.mixtures import Example, Mixer, MixtureRecipe, Spoken, cu
 from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.schedule import Clock, Schedule
 from mmer_ray.training.synthetic import read_manifest, read_speech
-from mmer_ray.training.word_error import word_error_rate
 
 Log = Callable[[str], None]
 
@@ -86,7 +86,7 @@ def evaluate(model: CtcModel, examples: list[Example], batch_s: float = 60.0) ->
         for batch in cut_batches(examples, batch_s):
             hypotheses += greedy_texts(*model(*pad_batch([example.samples for example in batch])))
             references += [example.text for example in batch]
-    return word_error_rate(references, hypotheses)
+    return float(jiwer.wer(references, hypotheses))
 
 
 class _Trainer:

@@ -132,9 +132,7 @@ def test_a_text_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
     train_tokenizer(["hello"], vocab_size=300).save_pretrained(tmp_path / "wide")
     encoder = resolve(ModelRef("text_encoder", str(tmp_path / "wide")))
     with pytest.raises(UsageError, match="width 48; this checkpoint was trained with features of width 32"):
-        import_published(
-            tmp_path / "model.safetensors", resolve(ModelRef("text_encoder", str(tmp_path / "wide"))), HEADS
-        )
+        import_published(tmp_path / "model.safetensors", encoder, HEADS)
 
 
 @dataclass

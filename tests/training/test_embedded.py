@@ -19,7 +19,6 @@ from mmer_ray.training.equal_error import equal_error
 from mmer_ray.training.mixtures import Mixer, MixtureRecipe, Spoken, cut_batches
 from mmer_ray.training.schedule import Schedule
 from mmer_ray.training.synthetic import SyntheticSet, read_manifest, synthesise
-from mmer_ray.training.word_error import word_error_rate
 
 SMALL = SyntheticSet(num_train=24, num_train_speakers=4, num_validation=8, num_validation_speakers=2)
 
@@ -91,7 +90,9 @@ def test_the_rate_warms_up_and_ends_with_the_budget() -> None:
     assert schedule.rate(100) == pytest.approx(0.01)
 
 
-def test_error_rates_count_what_they_say() -> None:
-    assert word_error_rate(["a b", "c d"], ["a b", "c"]) == 0.25
-    mixed = equal_error(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False]))
-    assert mixed.rate == 0.5
+def test_where_as_many_are_refused_as_accepted_is_the_equal_error() -> None:
+    same = np.array([True, True, False, False])
+    assert equal_error(np.array([0.9, 0.4, 0.6, 0.1]), same).rate == 0.5
+    # Three pairs of one score cannot be parted: all are accepted, or none.
+    tied = equal_error(np.array([0.5, 0.5, 0.5, 0.1]), same)
+    assert (tied.rate, tied.threshold) == (0.25, 0.5)
