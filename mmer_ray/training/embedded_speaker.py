@@ -26,7 +26,7 @@ from mmer_ray.training.mixtures import Spoken
 from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.schedule import Clock, Schedule
 
-# Each voice is also heard with all frequencies shifted by these ratios, as another speaker.
+# Each speaker is also heard with all frequencies shifted by these ratios, as another speaker.
 SHIFTS = ((1, 1), (10, 11), (11, 10))
 
 Log = Callable[[str], None]
@@ -50,7 +50,7 @@ class SpeakerTraining:
 
 
 def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) -> None:
-    """Train, checking on unseen voices as it goes, and write the model to `target`."""
+    """Train, checking on unseen speakers as it goes, and write the model to `target`."""
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
     crops = SpeakerCrops(load_spoken(cache, "train"), recipe)
@@ -85,7 +85,7 @@ class SpeakerCrops:
 
     @property
     def num_speakers(self) -> int:
-        """Count labels: every voice at every shift."""
+        """Count labels: every speaker at every shift."""
         return len(self._speakers) * len(SHIFTS)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -97,9 +97,9 @@ class SpeakerCrops:
             yield *pad_features(features), torch.from_numpy(labels)
 
     def _crop(self, label: int, num_samples: int) -> Samples:
-        voice, shift = divmod(label, len(SHIFTS))
+        speaker, shift = divmod(label, len(SHIFTS))
         up, down = SHIFTS[shift]
-        own = self._by_speaker[self._speakers[voice]]
+        own = self._by_speaker[self._speakers[speaker]]
         wanted = num_samples * down // up + 1
         speech = np.zeros(0, np.float32)
         while len(speech) < wanted:
@@ -116,7 +116,7 @@ class SpeakerCrops:
 
 @dataclass(frozen=True)
 class Verification:
-    """How well segments of unseen voices are told apart."""
+    """How well segments of unseen speakers are told apart."""
 
     all_pairs: EqualError
     other_variants: EqualError

@@ -80,7 +80,7 @@ class LateFusionModel(EmotionModel):
         )
 
     def listen(self, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
-        """Embed voices: float, shape (B, D). In training mode parts of the spectrogram are hidden."""
+        """Embed speakers: float, shape (B, D). In training mode parts of the spectrogram are hidden."""
         features_BFM, num_frames_B = batch_log_mel(samples_BS, num_samples_B, self.speech.config.num_mels)
         features_BFM = self.speech.centre(features_BFM, num_frames_B)
         if self.training:
