@@ -44,7 +44,7 @@ class DecodeOptions(Options):
 
 class DiarizeOptions(Options):
     model: str = "embedded"
-    """`embedded` (Silero VAD, the project's speaker embeddings, clustering)."""
+    """A speaker model, named as `transcribe.model` is; its embeddings are clustered."""
     vad_threshold: float = Field(0.5, gt=0, lt=1)
     min_silence_s: float = Field(0.3, ge=0)
     """Shorter pauses do not end a turn."""
@@ -55,16 +55,16 @@ class DiarizeOptions(Options):
 
 class TranscribeOptions(Options):
     model: str = "embedded"
-    """`embedded` or a folder with a `ctc` checkpoint."""
+    """A `ctc` model: `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`)."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
     beam_width: int = Field(16, ge=1)
-    """Readings kept while the words of a chunk are searched; 1 reads letter by letter, without a sense of words."""
+    """Readings kept while the words of a chunk are searched; 1 decodes greedily, without the language model."""
 
 
 class EmotionOptions(Options):
     model: str = "embedded"
-    """`embedded` or a folder with an emotion model's checkpoint."""
+    """An emotion model, named as `transcribe.model` is."""
     batch_s: float = Field(120.0, gt=0)
 
 

@@ -137,7 +137,7 @@ def _opened(recording: Recording) -> Iterator[ObjectReader | None]:
         yield None
         return
     if not recording.uri.startswith(recording.root):
-        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix")
+        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix; name one with --root")
     with contextlib.closing(ObjectReader(recording.uri)) as reader:
         yield reader
 

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmer_ray.cli.model_fetch import fetch
 from mmer_ray.cli.options import Json
 from mmer_ray.cli.output import print_json, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from mmer_ray.models.encoders import Source
     from mmer_ray.models.facts import ModelFacts
+    from mmer_ray.models.resolver import ResolvedModel
 
-models = typer.Typer(help="The emotion families: list, show, import, card.", no_args_is_help=True)
+models = typer.Typer(
+    help="The models: fetch, and the emotion families: list, show, import, card.", no_args_is_help=True
+)
+models.command()(fetch)
 
 Size = Annotated[str | None, typer.Option(help="A named size; without it, all of them.", show_default=False)]
 Text = Annotated[
@@ -73,9 +77,9 @@ def import_(
     from mmer_ray.models.parameter_counts import facts_of
     from mmer_ray.models.published import import_published, write_import
 
-    source = _source(text)
-    imported = import_published(file, source, heads)
-    write_import(into, imported, file, source)
+    encoder = _text_encoder(text)
+    imported = import_published(file, encoder, heads)
+    write_import(into, imported, file, encoder)
     facts = facts_of(imported.model, "imported")
     if json:
         document = {"folder": str(into), "num_tensors": imported.num_tensors, "file_sha256": imported.file_digest}
@@ -89,7 +93,7 @@ def import_(
 @models.command()
 def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint folder.")]) -> None:
     """What a checkpoint says of itself: its card, or its configuration where it has none."""
-    from mmer_ray.models.checkpoints import CARD_NAME, CONFIG_NAME
+    from mmer_ray.models.layout import CARD_NAME, CONFIG_NAME
 
     for name in (CARD_NAME, "README.md", CONFIG_NAME):
         if (folder / name).is_file():
@@ -98,13 +102,14 @@ def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkp
     raise UsageError(f"{folder} holds no checkpoint: no {CARD_NAME} and no {CONFIG_NAME}")
 
 
-def _source(text: str | None) -> Source | None:
-    from mmer_ray.models.encoders import Source
-
+def _text_encoder(text: str | None) -> ResolvedModel | None:
+    """Find a text encoder; one of the hub is downloaded where it is not here yet."""
     if text is None:
         return None
-    address, _, revision = text.partition("@")
-    return Source(text) if Path(text).is_dir() else Source(address, revision or None)
+    from mmer_ray.models.fetch import fetch as fetch_one
+    from mmer_ray.models.refs import parse_ref
+
+    return fetch_one(parse_ref("text_encoder", text)).model
 
 
 def _row(facts: ModelFacts) -> tuple[Any, ...]:

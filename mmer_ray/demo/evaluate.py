@@ -17,8 +17,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +25,12 @@ import numpy as np
 
 from mmer_ray.demo.corpus import TrueCall, TrueTurn
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.normalise import normalise
 from mmer_ray.records import Utterance
 
 DER_COLLAR_S = 0.25
+LANGUAGE = "en"
+"""Of the truth; answers are normalised by its rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,6 @@ def evaluate(calls: Sequence[Call]) -> Evaluation:
         recall_by_label=recalls,
         num_turns=sum(len(call.truth.turns) for call in calls),
     )
-
-
-def normalise(text: str) -> list[str]:
-    """Words in lower case, without marks other than apostrophes inside them.
-
-    >>> normalise("Well, that's NOT 'good' - is it?")
-    ['well', "that's", 'not', 'good', 'is', 'it']
-    """
-    folded = unicodedata.normalize("NFKC", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", folded)
 
 
 def word_error_rate(calls: Sequence[Call]) -> float | None:
@@ -151,14 +142,14 @@ def _reference_streams(call: Call) -> dict[int, list[str]]:
     """Channel (0 for a call on one channel) -> words said, in order of time."""
     streams: dict[int, list[str]] = defaultdict(list)
     for turn in sorted(call.truth.turns, key=lambda turn: turn.start_s):
-        streams[turn.channel if call.apart else 0].extend(normalise(turn.text))
+        streams[turn.channel if call.apart else 0].extend(normalise(turn.text, LANGUAGE).split())
     return streams
 
 
 def _hypothesis_streams(call: Call) -> dict[int, list[str]]:
     streams: dict[int, list[str]] = defaultdict(list)
     for one in sorted(call.utterances, key=lambda utterance: utterance.start_s):
-        streams[one.channel if call.apart else 0].extend(normalise(one.text))
+        streams[one.channel if call.apart else 0].extend(normalise(one.text, LANGUAGE).split())
     return streams
 
 

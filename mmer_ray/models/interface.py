@@ -21,7 +21,7 @@ from mmer_ray.models.encoders import tokenise
 from mmer_ray.models.wav2vec2 import pad_batch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from mmer_ray.models.library import PreTrainedTokenizerBase
 
 
 class Clip(NamedTuple):
@@ -105,7 +105,7 @@ class Targets:
     dimensions: Tensor | None = None
     """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN where one is unknown."""
     ctc: Tensor | None = None
-    """Int64, shape (B, L): symbols of the transcript, padded with -100."""
+    """Int64, shape (B, L): symbols of the transcript, padded with `ctc.losses.TARGET_PADDING`."""
 
 
 class EmotionModel(nn.Module, ABC):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from mmer_ray.audio.pcm import to_float
 from mmer_ray.audio.vad import Region, Vad
-from mmer_ray.models.locate import locate
-from mmer_ray.models.speaker import embed as embed_clips
-from mmer_ray.models.speaker import load
+from mmer_ray.models.refs import parse_ref
+from mmer_ray.models.resolver import resolve
+from mmer_ray.models.speaker.checkpoint import load
+from mmer_ray.models.speaker.model import embed as embed_clips
 from mmer_ray.profiles import DiarizeOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Embedding, Samples, Turn, Window
 from mmer_ray.stages.clustering import normalised
@@ -82,7 +83,7 @@ def join_close(spans: Sequence[Span], min_silence_s: float) -> list[Span]:
 
 
 def _load_embed(name: str) -> Embed:
-    model = load(locate(name, "speaker").path)
+    model = load(resolve(parse_ref("speaker", name)).path)
     return lambda clips: embed_clips(model, [to_float(clip) for clip in clips])
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmer_ray.errors import PreflightError
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, EmotionOutput, collate
-from mmer_ray.models.locate import locate
+from mmer_ray.models.preflight import check_emotion_model
+from mmer_ray.models.refs import parse_ref
+from mmer_ray.models.resolver import resolve
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Utterance, Window
@@ -50,15 +51,13 @@ class ScoreEmotion:
     name = "emotion"
 
     def __init__(self, options: EmotionOptions) -> None:
-        folder = locate(options.model, "mmer")
+        model = resolve(parse_ref("emotion", options.model))
+        check_emotion_model(model.path)
         self._options = options
-        self._model, self._tokenizer = load_emotion_model(folder.path)
-        if self._model.reads_text and self._tokenizer is None:
-            remedy = "give one that has; a published MMER: import it again with --text ROBERTA"
-            raise PreflightError(f"the {self._model.family} in {folder.path} has no text encoder: {remedy}")
+        self._model, self._tokenizer = load_emotion_model(model.path)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         fold_weight_norm(self._model).to(self._device)
-        self.scorer = f"{self._model.family}-{folder.digest[:SCORER_DIGITS]}"
+        self.scorer = f"{self._model.family}-{model.digest[:SCORER_DIGITS]}"
 
     def __call__(self, windows: list[Window]) -> list[Window]:
         """Score all utterances of all windows: same order, one window out per window in."""

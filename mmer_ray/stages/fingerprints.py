@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from mmer_ray.audio import decode, vad
-from mmer_ray.models.locate import digest, locate
+from mmer_ray.audio import decode
+from mmer_ray.models.preflight import model_refs
+from mmer_ray.models.resolver import resolve
 from mmer_ray.profiles import STAGES, Options, Profile
 
 VERSIONS: Mapping[str, str] = {
@@ -46,10 +47,11 @@ def model_digests(profile: Profile) -> dict[str, str]:
 
     Raises `PreflightError` when a model is not there.
     """
+    digests = {name: resolve(ref).digest for name, ref in model_refs(profile).items()}
     return {
-        "diarize": f"{locate(profile.diarize.model, 'speaker').digest} {digest(vad.weights_file())}",
-        "transcribe": locate(profile.transcribe.model, "ctc").digest,
-        "emotion": locate(profile.emotion.model, "mmer").digest,
+        "diarize": f"{digests['diarize.model']} {digests['vad']}",
+        "transcribe": digests["transcribe.model"],
+        "emotion": digests["emotion.model"],
     }
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from mmer_ray.audio.pcm import to_float
 from mmer_ray.models import wav2vec2
-from mmer_ray.models.ctc import language
+from mmer_ray.models.ctc import bigrams
 from mmer_ray.models.ctc.beam import BeamOptions, beam_search
 from mmer_ray.models.ctc.checkpoint import load
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK, to_text
-from mmer_ray.models.locate import locate
+from mmer_ray.models.refs import parse_ref
+from mmer_ray.models.resolver import resolve
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Window
 from mmer_ray.stages.alignment import align, greedy
@@ -46,9 +47,9 @@ class Transcribe:
     def __init__(self, options: TranscribeOptions) -> None:
         self._batch_s = options.batch_s
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        folder = locate(options.model, "ctc").path
+        folder = resolve(parse_ref("ctc", options.model)).path
         self._model = load(folder).to(self._device)
-        self._pairs = language.load(folder) if options.beam_width > 1 else None
+        self._bigrams = bigrams.load(folder) if options.beam_width > 1 else None
         self._beam = BeamOptions(width=options.beam_width)
         backbone = self._model.backbone.config
         self._min_samples = wav2vec2.min_samples(backbone)
@@ -75,10 +76,10 @@ class Transcribe:
         ]
 
     def _read(self, logprobs_TV: NDArray[np.float32]) -> list[int]:
-        """Read a chunk: with a sense of which words there are where the model brings one, else letter by letter."""
-        if self._pairs is None:
+        """Decode a chunk: by beam search where the model brings a bigram language model, else greedily."""
+        if self._bigrams is None:
             return greedy(logprobs_TV, BLANK)
-        return beam_search(logprobs_TV, self._pairs, self._beam)
+        return beam_search(logprobs_TV, self._bigrams, self._beam)
 
     def _listen(self, windows: Sequence[Window], chunks: Sequence[Chunk]) -> list[NDArray[np.float32]]:
         """Run the model over one batch: log probabilities, float32, shape (T, V), for each chunk's true frames."""

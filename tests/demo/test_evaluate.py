@@ -10,7 +10,6 @@ from mmer_ray.demo.evaluate import (
     diarization_error_rate,
     evaluate,
     label_during,
-    normalise,
     recall_by_label,
     speaker_confusion,
     word_error_rate,
@@ -47,12 +46,6 @@ def said(
 def call(turns: list[TrueTurn], utterances: list[Utterance], *, apart: bool = False) -> Call:
     channels = 2 if apart else 1
     return Call(TrueCall("call.opus", channels, "clean", 60.0, tuple(turns)), tuple(utterances))
-
-
-def test_words_are_compared_without_case_and_marks() -> None:
-    assert normalise("Well, that\u2019s NOT 'good' - is it? \u00c9t\u00e9 10!") == [
-        "well", "that's", "not", "good", "is", "it", "\u00e9t\u00e9", "10",
-    ]  # fmt: skip
 
 
 def test_word_errors_are_pooled_over_calls_of_different_length() -> None:

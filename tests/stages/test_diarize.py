@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import signal
 
-from mmer_ray.models import speaker
+from mmer_ray.models.speaker import checkpoint as speaker_checkpoint
+from mmer_ray.models.speaker.config import SIZES
+from mmer_ray.models.speaker.model import SpeakerModel
 from mmer_ray.profiles import DiarizeOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Turn, Window
 from mmer_ray.stages.clustering import normalised
@@ -125,7 +127,7 @@ def test_the_speaker_models_answer_for_a_window_is_the_same_in_company(
     tmp_path: Path, conversation: tuple[Window, list[Turn]]
 ) -> None:
     torch.manual_seed(0)
-    speaker.save(speaker.SpeakerModel(speaker.SIZES["test"]), tmp_path)
+    speaker_checkpoint.save(SpeakerModel(SIZES["test"]), tmp_path)
     diarize = Diarize(DiarizeOptions(model=str(tmp_path), distance_threshold=0.01))
     talk, _ = conversation
     longer = replace(talk, samples=np.tile(talk.samples, 2), end_s=2 * talk.end_s)

@@ -19,6 +19,7 @@ def models(tmp_path: Path) -> Path:
     for part in ("speaker", "ctc", "mmer"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "model.safetensors").write_bytes(part.encode())
+        (tmp_path / part / "config.json").write_text("{}")
     return tmp_path
 
 
@@ -64,6 +65,7 @@ def test_new_weights_change_the_stage_that_reads_them_and_a_copy_elsewhere_does_
     before = fingerprints(profile(models))
     (models / "copy").mkdir()
     (models / "copy" / "model.safetensors").write_bytes(b"mmer")
+    (models / "copy" / "config.json").write_text("{}")
     assert changed(models, f"emotion.model={models / 'copy'}") == set()
     (models / "mmer" / "model.safetensors").write_bytes(b"better")
     after = fingerprints(profile(models))
@@ -84,6 +86,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def speaker(folder: Path) -> Path:
     (folder / "model.safetensors").write_bytes(b"speaker")
+    (folder / "config.json").write_text("{}")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Which words follow which: a bigram model with interpolated Kneser-Ney smoothing.
+"""A bigram language model with interpolated Kneser-Ney smoothing.
 
 Source: Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling", section 3, with one
 fixed discount. Stored as the counts it is made of.
@@ -17,6 +17,7 @@ from pathlib import Path
 from mmer_ray.errors import PreflightError
 
 FILE_NAME = "word_pairs.json"
+"""Beside the weights of a transcriber."""
 START = "<s>"
 DISCOUNT = 0.75
 """Taken from each pair's count and given to pairs that were not seen."""
@@ -25,7 +26,7 @@ UNSEEN_WORD_LOGPROB = math.log(1e-5)
 
 
 @dataclass(frozen=True)
-class WordPairs:
+class Bigrams:
     """Log probability of a word after another, over lower-case words."""
 
     counts: dict[str, dict[str, int]]
@@ -59,27 +60,27 @@ class WordPairs:
         return math.log(kept + DISCOUNT * len(following) / total * lower)
 
 
-def count_pairs(texts: Iterable[str]) -> WordPairs:
+def count_bigrams(texts: Iterable[str]) -> Bigrams:
     """Count the pairs of lower-case texts, words parted by spaces."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for text in texts:
         words = [START, *text.split()]
         for before, word in pairwise(words):
             counts[before][word] += 1
-    return WordPairs({before: dict(sorted(counts[before].items())) for before in sorted(counts)})
+    return Bigrams({before: dict(sorted(counts[before].items())) for before in sorted(counts)})
 
 
-def save(pairs: WordPairs, folder: Path) -> None:
+def save(bigrams: Bigrams, folder: Path) -> None:
     """Write the counts beside a transcriber's weights."""
-    (folder / FILE_NAME).write_text(json.dumps(pairs.counts, separators=(",", ":")) + "\n", encoding="utf-8")
+    (folder / FILE_NAME).write_text(json.dumps(bigrams.counts, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> WordPairs | None:
+def load(folder: Path) -> Bigrams | None:
     """Read the counts of a transcriber's folder; None where it has none. Raises `PreflightError` on damaged ones."""
     path = folder / FILE_NAME
     if not path.exists():
         return None
     try:
-        return WordPairs(json.loads(path.read_text(encoding="utf-8")))
+        return Bigrams(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, AttributeError) as exc:
         raise PreflightError(f"{path} is damaged: {exc}; install the model again") from exc
