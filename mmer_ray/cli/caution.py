@@ -27,7 +27,7 @@ def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | Non
     options = reader.sql(RUN_OPTIONS, {"run_id": conversation.recording["run_id"]}).column("options").to_pylist()
     if not options or conversation.recording["status"] != "scored":
         return None
-    profile = json.loads(options[0])
+    profile = json.loads(options[0] or "{}")
     models = [profile.get(stage, {}).get("model") for stage in ("transcribe", "emotion")]
     return CAUTION if EMBEDDED in models else None
 
