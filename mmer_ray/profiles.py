@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +20,14 @@ from mmer_ray.errors import ProfileError
 
 SHIPPED = resources.files("mmer_ray") / "profiles"
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
+
+
+class Runner(StrEnum):
+    """Where the stages run."""
+
+    AUTO = "auto"
+    INPROCESS = "inprocess"
+    RAY = "ray"
 
 
 class Options(BaseModel):
@@ -85,7 +94,7 @@ class LinkOptions(Options):
 
 
 class RunOptions(Options):
-    runner: Literal["auto", "inprocess", "ray"] = "auto"
+    runner: Runner = Runner.AUTO
     """`auto`: in process while that ends sooner than a cluster's start pays off, else Ray."""
     min_actors: int = Field(0, ge=0)
     """Fewest model actors; 0: one."""

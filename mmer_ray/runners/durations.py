@@ -1,0 +1,106 @@
+"""How long recordings are, before one is decoded: headers of some, and sizes of the others by what those show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmer_ray.audio.decode import Decoder
+from mmer_ray.profiles import DecodeOptions
+from mmer_ray.records import GUESSED_BYTES_PER_S, Recording
+
+MAX_PROBED = 2_000
+"""Headers read before a job starts, a few milliseconds each; the rest is estimated from sizes."""
+NUM_PROBERS = 4
+"""Headers read at once: on a remote store nearly all of the time is waiting."""
+
+MIN_BYTES_PER_S = 400
+"""The thriftiest speech codecs take more, 600 bytes a second (AMR at 4.75 kbit/s): a header that claims more seconds
+than this allows is forged, or the sound is near silence, which costs little. Neither may steer a job."""
+MAX_MS = (1 << 31) - 1
+
+Milliseconds = npt.NDArray[np.float64]
+"""One for each row; NaN where nothing is known."""
+Probe = Callable[[Sequence[Recording]], Sequence[float | None]]
+
+
+def with_durations(
+    todo: pa.Table, recordings: Callable[[pa.Table], Sequence[Recording]], probe: Probe, max_file_bytes: int
+) -> pa.Table:
+    """Fill in `expected_ms` where it is null, and sort the longest first.
+
+    The first `MAX_PROBED` such rows take the claim of their header, the others the bytes per second of the probed
+    files with the same ending. No claim counts for more than the file's size allows, and a file above
+    `max_file_bytes` for nothing: it is refused. `recordings` makes objects of the rows to probe.
+    """
+    expected = todo["expected_ms"].to_numpy().astype(np.float64)
+    sizes = todo["size_bytes"].to_numpy().astype(np.float64)
+    unknown = np.flatnonzero(np.isnan(expected))
+    refused = unknown[sizes[unknown] > max_file_bytes]
+    probed = np.setdiff1d(unknown, refused)[:MAX_PROBED]
+    if len(probed):
+        claims = [np.nan if one is None else one * 1000 for one in probe(recordings(todo.take(probed)))]
+        expected[probed] = np.minimum(claims, sizes[probed] * 1000 / MIN_BYTES_PER_S)
+    expected = _from_sizes(todo["uri"], sizes, expected, probed)
+    expected[refused] = 0.0
+    whole = pa.array(np.minimum(expected, MAX_MS).round(), pa.int32(), from_pandas=True, safe=False)
+    todo = todo.set_column(todo.schema.get_field_index("expected_ms"), "expected_ms", whole)
+    return longest_first(todo)
+
+
+def planned_ms(todo: pa.Table) -> Milliseconds:
+    """The length that planning counts for each row: `expected_ms`, else a guess from the file's size."""
+    expected = todo["expected_ms"].to_numpy().astype(np.float64)
+    guessed = todo["size_bytes"].to_numpy().astype(np.float64) * 1000 / GUESSED_BYTES_PER_S
+    return np.where(np.isnan(expected), guessed, expected)
+
+
+def longest_first(todo: pa.Table) -> pa.Table:
+    """The rows by length, so that no worker ends on a long one alone; equal ones by corpus and uri."""
+    by_length = todo.append_column("planned_ms", pa.array(planned_ms(todo)))
+    order = pc.sort_indices(
+        by_length, sort_keys=[("planned_ms", "descending"), ("corpus", "ascending"), ("uri", "ascending")]
+    )
+    return todo.take(order)
+
+
+def probe_headers(recordings: Sequence[Recording], options: DecodeOptions) -> list[float | None]:
+    """Seconds that each header claims; None where it says nothing that could be true, or cannot be read."""
+    with ExitStack() as stack, ThreadPoolExecutor(NUM_PROBERS) as pool:
+        free: SimpleQueue[Decoder] = SimpleQueue()
+        for _ in range(min(NUM_PROBERS, len(recordings))):
+            free.put(stack.enter_context(Decoder(options)))
+
+        def probe(recording: Recording) -> float | None:
+            decoder = free.get()
+            try:
+                return decoder.probe(recording)
+            finally:
+                free.put(decoder)
+
+        return list(pool.map(probe, recordings))
+
+
+def _from_sizes(
+    uris: pa.ChunkedArray, sizes: Milliseconds, expected: Milliseconds, probed: npt.NDArray[np.intp]
+) -> Milliseconds:
+    """Fill in what is still unknown, from the density of the probed files with the same ending."""
+    endings = pc.utf8_lower(pc.replace_substring_regex(uris, r"^.*/[^/.]*|^[^/.]*", ""))
+    codes = endings.combine_chunks().dictionary_encode().indices.to_numpy()
+    told = probed[expected[probed] > 0]
+    num_codes = int(codes.max(initial=-1)) + 1
+    total_ms = np.bincount(codes[told], expected[told], num_codes)
+    total_bytes = np.bincount(codes[told], sizes[told], num_codes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_size = sizes * (total_ms / total_bytes)[codes]
+    # A probed file that claims nothing keeps the plain guess from its size: it is not like its kind.
+    fill = np.isnan(expected)
+    fill[probed] = False
+    return np.where(fill, by_size, expected)
