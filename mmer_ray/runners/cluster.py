@@ -86,8 +86,8 @@ def _address() -> str:
     if wanted == LOCAL:
         return LOCAL
     address = _running_address() if wanted == "auto" else wanted
-    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None

@@ -11,14 +11,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mmer_ray.errors import ErrorCode, MmerError, StoreError
-from mmer_ray.lake.answers import Answered, Answers
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.runners.bounded_queue import BoundedQueue
 from mmer_ray.runners.breaker import CircuitBreaker
 from mmer_ray.runners.store_retry import StoreRetry
+
+if TYPE_CHECKING:
+    from mmer_ray.lake.answers import Answered, Answers
 
 MAX_QUEUED_BYTES = 64 << 20
 MAX_QUEUED = 64
