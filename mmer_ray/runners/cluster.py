@@ -36,29 +36,32 @@ REMEDY = "start it, name another in RAY_ADDRESS, or score with --runner inproces
 QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the lines of dead workers go to stdout, among our own output
     "RAY_BACKEND_LOG_LEVEL": "error",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its C++ code warns on stderr of what Ray Data does with our actors
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """Ray's own settings, read when it is imported or started. What a user has set stays."""
-CHATTY = (
-    "ray._private.worker",  # that SIGTERM stays ours
-    "ray.data._internal.progress",  # that we switched its progress bars off
-    "ray._private.authentication.authentication_token_setup",  # that a private cluster is guarded by a token
-)
+LOG_LEVELS = {
+    "ray._private.worker": logging.ERROR,  # that SIGTERM stays ours
+    "ray._private.authentication.authentication_token_setup": logging.ERROR,  # that a private cluster has a token
+    "ray.data": logging.WARNING,  # its plan and its progress are ours to report; what goes wrong still shows
+    "ray.data._internal.progress": logging.ERROR,  # that its progress bars are off
+}
 
 
 class StoppedError(MmerError):
     """Somebody asked to stop while Ray was being started."""
 
 
-def quiet() -> None:
-    """Keep Ray's own lines out of our output; to be called before Ray is imported."""
+def import_ray() -> None:
+    """Import Ray so that its own lines stay out of our output."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
+    import ray.data  # sets its loggers' levels itself, so ours come after it
+
+    for name, level in LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def cluster(stop: threading.Event | None = None) -> Iterator[None]:
 
     Raises `PreflightError` where none can be had, `StoppedError` once `stop` is set.
     """
-    quiet()
+    import_ray()
     import ray
 
     if ray.is_initialized():

@@ -9,18 +9,18 @@ stays flat. One thread alone writes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import pyarrow as pa
 
 from mmer_ray.errors import ErrorCode, MmerError, StoreError
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.runners.bounded_queue import BoundedQueue
 from mmer_ray.runners.breaker import CircuitBreaker
 from mmer_ray.runners.store_retry import StoreRetry
-
-if TYPE_CHECKING:
-    from mmer_ray.lake.answers import Answered, Answers
 
 MAX_QUEUED_BYTES = 64 << 20
 MAX_QUEUED = 64
@@ -30,11 +30,13 @@ LOOK_EVERY_S = 0.2
 DRAW_END_S = 30.0
 """Longest wait, at the end, for a runner that is in the middle of a batch."""
 
+WATCHED = ("error_code", "message", "attempts")
+
 
 class WritesAnswers(Protocol):
     """What the loop needs of `lake.writer.Writer`."""
 
-    def add(self, answers: Answers) -> Sequence[Answered]: ...
+    def add(self, answers: Answers) -> pa.Table: ...
     def due(self) -> bool: ...
     def commit(self) -> str | None: ...
     def finish(self) -> Ledger: ...
@@ -60,7 +62,7 @@ class Driver:
         self,
         writer: WritesAnswers,
         *,
-        on_answers: Callable[[Sequence[Answered]], None],
+        on_answers: Callable[[pa.Table], None],
         stop: threading.Event,
         retry: StoreRetry | None = None,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
@@ -142,10 +144,15 @@ class Driver:
             if some is not None:
                 answered = self._writer.add(some)
                 self._on_answers(answered)
-                for one in answered:
-                    self._breaker.count(ErrorCode(one.error_code) if one.error_code else None, one.message)
+                self._watch(answered)
             if self._writer.due():
                 self._retry.call(self._writer.commit)
+
+    def _watch(self, answered: pa.Table) -> None:
+        """Let the circuit breaker count first tries: a few files that fail again each night say nothing of this run."""
+        for code, message, attempt in zip(*(answered[name].to_pylist() for name in WATCHED), strict=True):
+            if attempt == 1:
+                self._breaker.count(ErrorCode(code) if code else None, message)
 
     def _keep_what_arrived(self) -> None:
         try:

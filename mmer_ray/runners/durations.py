@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.profiles import DecodeOptions
-from mmer_ray.records import GUESSED_BYTES_PER_S, Recording
+from mmer_ray.records import Recording
 
 MAX_PROBED = 2_000
 """Headers read before a job starts, a few milliseconds each; the rest is estimated from sizes."""
@@ -34,7 +34,7 @@ Probe = Callable[[Sequence[Recording]], Sequence[float | None]]
 def with_durations(
     todo: pa.Table, recordings: Callable[[pa.Table], Sequence[Recording]], probe: Probe, max_file_bytes: int
 ) -> pa.Table:
-    """Fill in `expected_ms` where it is null, and sort the longest first.
+    """Fill in `expected_ms` where it is null.
 
     The first `MAX_PROBED` such rows take the claim of their header, the others the bytes per second of the probed
     files with the same ending. No claim counts for more than the file's size allows, and a file above
@@ -51,24 +51,7 @@ def with_durations(
     expected = _from_sizes(todo["uri"], sizes, expected, probed)
     expected[refused] = 0.0
     whole = pa.array(np.minimum(expected, MAX_MS).round(), pa.int32(), from_pandas=True, safe=False)
-    todo = todo.set_column(todo.schema.get_field_index("expected_ms"), "expected_ms", whole)
-    return longest_first(todo)
-
-
-def planned_ms(todo: pa.Table) -> Milliseconds:
-    """The length that planning counts for each row: `expected_ms`, else a guess from the file's size."""
-    expected = todo["expected_ms"].to_numpy().astype(np.float64)
-    guessed = todo["size_bytes"].to_numpy().astype(np.float64) * 1000 / GUESSED_BYTES_PER_S
-    return np.where(np.isnan(expected), guessed, expected)
-
-
-def longest_first(todo: pa.Table) -> pa.Table:
-    """The rows by length, so that no worker ends on a long one alone; equal ones by corpus and uri."""
-    by_length = todo.append_column("planned_ms", pa.array(planned_ms(todo)))
-    order = pc.sort_indices(
-        by_length, sort_keys=[("planned_ms", "descending"), ("corpus", "ascending"), ("uri", "ascending")]
-    )
-    return todo.take(order)
+    return todo.set_column(todo.schema.get_field_index("expected_ms"), todo.schema.field("expected_ms"), whole)
 
 
 def probe_headers(recordings: Sequence[Recording], options: DecodeOptions) -> list[float | None]:
