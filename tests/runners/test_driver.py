@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 
 from mmer_ray.errors import LakeError, StoreError, SystematicFailure
@@ -16,20 +17,18 @@ from mmer_ray.runners.store_retry import StoreRetry
 
 
 @dataclass(frozen=True)
-class One:
-    """The answer for one recording."""
+class Some:
+    """What a runner yields: here the answer for one recording."""
 
     number: int
     error_code: str | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True)
-class Some:
-    """What a runner yields."""
-
-    answered: tuple[One, ...]
+    attempts: int = 1
     num_bytes: int = 1
+
+    @property
+    def summary(self) -> pa.Table:
+        row = {"number": self.number, "error_code": self.error_code, "message": "why", "attempts": self.attempts}
+        return pa.Table.from_pylist([row])
 
 
 @dataclass
@@ -38,16 +37,16 @@ class Writes:
 
     errors: list[Exception] = field(default_factory=list)
     on_add: Callable[[], None] = lambda: None
-    added: list[One] = field(default_factory=list)
-    committed: list[One] = field(default_factory=list)
+    added: list[Some] = field(default_factory=list)
+    committed: list[Some] = field(default_factory=list)
     end: str | None = None
     threads: set[str] = field(default_factory=set)
 
-    def add(self, answers: Some) -> Sequence[One]:
+    def add(self, answers: Some) -> pa.Table:
         self.on_add()
         self.threads.add(threading.current_thread().name)
-        self.added.extend(answers.answered)
-        return answers.answered
+        self.added.append(answers)
+        return answers.summary
 
     def due(self) -> bool:
         return len(self.added) > len(self.committed)
@@ -70,8 +69,8 @@ class Writes:
         return Ledger(num_scored=len(self.committed))
 
 
-def some(num: int, code: str | None = None) -> Iterator[Some]:
-    return (Some((One(number, code, "why"),)) for number in range(num))
+def some(num: int, code: str | None = None, attempts: int = 1) -> Iterator[Some]:
+    return (Some(number, code, attempts) for number in range(num))
 
 
 def driver(writer: Writes, **changes: Any) -> Driver:
@@ -113,7 +112,7 @@ def test_a_slow_writer_makes_the_runner_wait_so_that_memory_is_bounded() -> None
 
 def test_the_queue_is_bounded_in_bytes_too_and_lets_a_larger_answer_pass() -> None:
     writer = Writes()
-    large = (Some((One(number),), num_bytes=1_000) for number in range(10))
+    large = (Some(number, num_bytes=1_000) for number in range(10))
     assert run(writer, large, max_queued_bytes=100).ledger.num_scored == 10
 
 
@@ -164,6 +163,12 @@ def test_recordings_that_fail_for_one_reason_end_the_run_and_keep_their_rows() -
     assert writer.end == "interrupted"
 
 
+def test_files_that_fail_again_each_night_do_not_end_a_run() -> None:
+    writer = Writes()
+    assert not run(writer, some(500, "internal", attempts=2)).interrupted
+    assert writer.end == "finished"
+
+
 def test_stopping_commits_what_has_arrived_though_the_runner_hangs() -> None:
     stop, hang = threading.Event(), threading.Event()
 
@@ -182,5 +187,5 @@ def test_stopping_commits_what_has_arrived_though_the_runner_hangs() -> None:
 
 def test_every_answer_is_told_as_it_is_taken() -> None:
     told: list[int] = []
-    run(Writes(), some(7), on_answers=lambda answered: told.extend(one.number for one in answered))
+    run(Writes(), some(7), on_answers=lambda answered: told.extend(answered["number"].to_pylist()))
     assert told == list(range(7))
