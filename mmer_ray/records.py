@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,18 @@ class Word:
     end_s: float | None
     p: float
     """Mean probability of the word's characters, 0..1."""
+
+
+class Clip(NamedTuple):
+    """One utterance as an emotion model is asked about it."""
+
+    samples: npt.NDArray[np.float32]
+    """Mono 16 kHz, float32 in -1..1, shape (num_samples,)."""
+    text: str
+    """The transcript; it may be empty."""
+    language: str | None = None
+    dialogue: int | None = None
+    """Clips with the same number are one dialogue, in order of time, for models that read one; None: alone."""
 
 
 @dataclass(frozen=True, slots=True)

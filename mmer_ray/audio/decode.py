@@ -29,7 +29,7 @@ class Decoder:
                 ...  # windows, at the end one AudioFacts
     """
 
-    def __init__(self, options: DecodeOptions, key: bytes) -> None:
+    def __init__(self, options: DecodeOptions, key: bytes = b"mmer content digest") -> None:
         """`key`: of the lake, at most 64 bytes; recording ids are hashes under it."""
         self._options = options
         self._key = key
@@ -145,13 +145,13 @@ def _window(recording: Recording, header: dict[str, Any], samples: Samples) -> W
         start_s=header["start_s"],
         end_s=header["end_s"],
         samples=samples,
-        apart=header["apart"],
+        one_speaker=header["apart"],
     )
 
 
 def _facts(header: dict[str, Any]) -> AudioFacts:
     return AudioFacts(
-        recording_id=header["recording_id"],
+        content_digest=header["recording_id"],
         duration_s=header["duration_s"],
         channels=header["channels"],
         sample_rate_hz=header["sample_rate_hz"],

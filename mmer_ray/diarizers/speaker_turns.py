@@ -1,4 +1,4 @@
-"""From the voices of short overlapping segments to who speaks when, to a tenth of a second.
+"""From the speaker embeddings of short overlapping segments to who speaks when, to a tenth of a second.
 
 Shape letters: N segments, E embedding size, K speakers, F frames.
 """
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mmer_ray.audio.loudness import quietest
 from mmer_ray.audio.vad import Region
+from mmer_ray.diarizers.agglomerative import absorb_small, centroids, cluster, cosine_distances
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
-from mmer_ray.stages.clustering import absorb_small, centroids, cluster, cosine_distances
 
 SEGMENT_S = 1.5
 """Long enough to tell voices, short enough to lie within one turn mostly."""
@@ -32,7 +32,7 @@ SNAP_WIDTH_S = 0.1
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech whose voice is taken."""
+    """A stretch of speech that gets one speaker embedding."""
 
     region: int
     start_s: float
@@ -60,7 +60,7 @@ def cut_segments(regions: list[Region]) -> list[Segment]:
 def find_speakers(
     embeddings_NE: NDArray[np.float32], distance_threshold: float, max_speakers: int
 ) -> NDArray[np.int64]:
-    """Find how many voices there are and whose each segment is: labels 0.., shape (N,)."""
+    """Find how many speakers there are and whose each segment is: labels 0.., shape (N,)."""
     labels_N = cluster(embeddings_NE, distance_threshold, max_speakers)
     return absorb_small(labels_N, embeddings_NE, MIN_SEGMENTS)
 

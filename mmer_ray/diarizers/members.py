@@ -1,0 +1,21 @@
+"""The diarizers by name. A new one is a file here and a line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmer_ray.audio.vad import VoiceDetector
+from mmer_ray.diarizers.interface import Diarizer
+from mmer_ray.models.members import Member, choose
+from mmer_ray.profiles import DiarizeOptions
+
+MEMBERS: Mapping[str, Member] = {
+    "clustering": Member("mmer_ray.diarizers.clustering:load_clustering", checkpoint="speaker"),
+}
+
+
+def load_diarizer(options: DiarizeOptions, vad: VoiceDetector) -> Diarizer:
+    """Load the diarizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
+    chosen = choose(options.model, MEMBERS)
+    diarizer: Diarizer = chosen.member.load(chosen.folder(), options, vad)
+    return diarizer

@@ -1,0 +1,48 @@
+"""Members: the interchangeable parts behind an interface, and how a profile names one. No torch.
+
+A profile's `model` is an address (`embedded`, a folder) for the default member of its kind, or `member:address`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmer_ray.models.locate import ModelFolder, locate
+
+
+@dataclass(frozen=True)
+class Member:
+    """One line of a table of members."""
+
+    loader: str
+    """`module:callable`, imported when the member is loaded."""
+    checkpoint: str
+    """The kind of checkpoint that it reads, as `models.locate` knows it."""
+
+    def load(self, *arguments: Any) -> Any:
+        """Import and call the loader."""
+        return pkgutil.resolve_name(self.loader)(*arguments)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The member that a profile asks for, and its checkpoint."""
+
+    name: str
+    member: Member
+    address: str
+
+    def folder(self) -> ModelFolder:
+        """Find the checkpoint. Raises `PreflightError` where there is none."""
+        return locate(self.address, self.member.checkpoint)
+
+
+def choose(model: str, members: Mapping[str, Member]) -> Chosen:
+    """Read a profile's `model`; without a member's name it is the first of the table."""
+    name, colon, address = model.partition(":")
+    if not (colon and name in members):
+        name, address = next(iter(members)), model
+    return Chosen(name, members[name], address)

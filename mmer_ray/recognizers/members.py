@@ -1,0 +1,20 @@
+"""The recognizers by name. A new one is a file here and a line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmer_ray.models.members import Member, choose
+from mmer_ray.profiles import TranscribeOptions
+from mmer_ray.recognizers.interface import Recognizer
+
+MEMBERS: Mapping[str, Member] = {
+    "ctc": Member("mmer_ray.recognizers.ctc:CtcRecognizer", checkpoint="ctc"),
+}
+
+
+def load_recognizer(options: TranscribeOptions) -> Recognizer:
+    """Load the recognizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
+    chosen = choose(options.model, MEMBERS)
+    recognizer: Recognizer = chosen.member.load(chosen.folder(), options)
+    return recognizer
