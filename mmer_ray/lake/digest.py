@@ -1,4 +1,4 @@
-"""The recording_id of a local file, read as a stream, for files that may be copies of known audio."""
+"""The digest of a local file, read as a stream, for files that may be copies of known audio."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def local_path(uri: str) -> Path | None:
     return None if "://" in uri else Path(uri)
 
 
-def recording_digest(recording: Recording, key: bytes) -> str | None:
-    """Keyed BLAKE2b-128 of the file's bytes as 32 hex digits, as the decoder makes it.
+def content_digest(recording: Recording) -> str | None:
+    """BLAKE2b-128 of the file's bytes as 32 hex digits, as the decoder makes it.
 
     None where the file is not plainly what the listing saw: gone, changed, no regular file, outside its root.
     The decoder then looks at it, with all its guards, and says what is wrong.
@@ -36,7 +36,7 @@ def recording_digest(recording: Recording, key: bytes) -> str | None:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not _is_as_listed(recording, os.fstat(file.fileno())):
                 return None
-            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16, key=key)).hexdigest()
+            found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
             return found if _is_as_listed(recording, os.fstat(file.fileno())) else None
     except (OSError, RuntimeError):
         # RuntimeError: a loop of links, in Python 3.11 and 3.12.
