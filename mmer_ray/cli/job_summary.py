@@ -23,12 +23,14 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "lake": lake,
         "runner": plan.runner,
         "reason": plan.reason,
-        "num_todo": len(plan.todo),
+        "num_todo": plan.num_todo,
         "todo_s": plan.todo_s,
+        "restarts": dict(plan.restarts),
         "num_done": plan.num_done,
         "done_s": plan.done_s,
         "num_known_failures": plan.num_known_failures,
-        "num_aliases": plan.num_aliases,
+        "num_copies": plan.num_copies,
+        "num_repeated": plan.num_repeated,
         "left_out": dict(plan.left_out),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
@@ -36,15 +38,15 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
 
 def show_plan(plan: JobPlan) -> None:
     """Files, hours, what is already done, the time it will take and where it will run."""
-    say(f"to score      {count(len(plan.todo), 'recording')}, {span(plan.todo_s)} of audio")
+    say(f"to score      {count(plan.num_todo, 'recording')}, {span(plan.todo_s)} of audio")
     say(f"already done  {count(plan.num_done, 'recording')}, {span(plan.done_s)}")
-    if plan.num_aliases:
-        say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
+    if plan.num_copies:
+        say(f"copies        {count(plan.num_copies, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
     for ending, num in sorted(plan.left_out.items()):
         say(f"left out      {num} x {ending or 'no ending'}, not audio")
-    if plan.estimate_s is not None and plan.todo:
+    if plan.estimate_s is not None:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
@@ -61,7 +63,9 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "num_scored": report.num_scored,
         "num_failed": report.num_failed,
         "num_skipped": report.num_skipped,
+        "num_known_failures": report.num_known_failures,
         "audio_s": report.audio_s,
+        "computed_s": report.computed_s,
         "wall_s": report.wall_s,
         "first_result_s": report.first_result_s,
         "speed_x": _speed_x(report),
@@ -79,7 +83,7 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
         "difference_s": ledger.difference_s,
         **{
             f"num_{name}": getattr(ledger, f"num_{name}")
-            for name in ("planned", "scored", "copied", "failed", "unreached")
+            for name in ("planned", "received", "scored", "copies", "failed", "unreached")
         },
     }
 
@@ -92,6 +96,8 @@ def show_report(report: JobReport, lake: str) -> None:
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
     show_codes(report.failures_by_code)
+    if report.num_known_failures:
+        say(f"{count(report.num_known_failures, 'recording')} failed in an earlier run and would fail again")
     if report.interrupted:
         say("interrupted: what was finished is committed, the same command goes on from here")
     for command in next_commands(report, lake):
@@ -110,7 +116,7 @@ def show_codes(failures_by_code: Mapping[str, int]) -> None:
 def next_commands(report: JobReport, lake: str) -> list[str]:
     """Commands worth typing after this job, ready to paste."""
     commands = [f"mmer status --lake {shlex.quote(lake)}"]
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         commands.append(failures_command(lake))
     return commands
 
@@ -122,4 +128,4 @@ def failures_command(lake: str) -> str:
 
 
 def _speed_x(report: JobReport) -> float | None:
-    return report.audio_s / report.wall_s if report.wall_s > 0 and report.audio_s > 0 else None
+    return report.computed_s / report.wall_s if report.wall_s > 0 and report.computed_s > 0 else None

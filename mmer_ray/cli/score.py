@@ -15,7 +15,6 @@ from mmer_ray.cli.options import (
     NoProgress,
     ProfileName,
     Quiet,
-    Runner,
     RunnerName,
     Settings,
     Sources,
@@ -23,6 +22,7 @@ from mmer_ray.cli.options import (
 )
 from mmer_ray.cli.output import print_json
 from mmer_ray.cli.progress import progress_display
+from mmer_ray.profiles import Runner
 
 
 def score(
@@ -49,7 +49,7 @@ def score(
         show_report(report, lake)
     if report.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 

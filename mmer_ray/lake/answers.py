@@ -29,7 +29,7 @@ _SECONDS = pa.map_(pa.string(), pa.float64())
 SUMMARY = pa.schema(
     [("corpus", pa.string()), ("uri", pa.string()), ("status", pa.string()), ("error_code", pa.string())]
     + [("message", pa.string()), ("duration_ms", pa.int32()), ("expected_ms", pa.int32()), ("restart", pa.string())]
-    + [("stage_s", _SECONDS), ("gpu_s", _SECONDS)]
+    + [("size_bytes", pa.int64()), ("attempts", pa.int32()), ("stage_s", _SECONDS), ("gpu_s", _SECONDS)]
 )
 """What a driver counts by, one row per recording. `duration_ms` is null where the recording failed."""
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmer_ray.errors import ErrorCode, LedgerError
+from mmer_ray.errors import ErrorCode, LedgerError, StoreError
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Batch, sealed
 from mmer_ray.lake.card import recording_id, uri_id
@@ -98,7 +98,8 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            if not self._is_closed:
+            # A store that failed to the end would fail again.
+            if not self._is_closed and not isinstance(error, StoreError):
                 self._close("finished" if kind is None else "interrupted")
 
     def add(self, answers: Answers) -> pa.Table:

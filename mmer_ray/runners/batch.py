@@ -33,8 +33,8 @@ PORTION_BYTES = 32 << 20
 """Packed tasks in Ray's store at a time: an eighth of it. Each portion starts its actors anew, which load their models
 once more; of addresses alone it holds some 100,000, days of work."""
 
-SHARDS = pa.schema([("shard", pa.string()), ("tasks", pa.binary())])
-ANSWERS = pa.schema([("shard", pa.string()), ("answers", pa.large_binary())])
+SHARDS = pa.schema([pa.field("shard", pa.string()), pa.field("tasks", pa.binary())])
+ANSWERS = pa.schema([pa.field("shard", pa.string()), pa.field("answers", pa.large_binary())])
 
 
 def score(

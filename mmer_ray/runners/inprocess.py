@@ -11,9 +11,6 @@ from mmer_ray.runners.todo import Scores, Todo, tasks_of
 from mmer_ray.stages.keys import Keys
 
 
-def score(self, tasks: Iterable[Task]) -> Iterator[ScoredRecording]: ...
-
-
 def score(pipeline: Scores, todo: Todo, keys: Keys, stop: threading.Event) -> Generator[Answers, None, None]:
     """Score recordings one after the other; yields each answer as it is finished, in no promised order.
 
