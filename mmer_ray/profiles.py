@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmer_ray.errors import ProfileError
+from mmer_ray.runner import Runner
 
 SHIPPED = resources.files("mmer_ray") / "profiles"
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
-
-
-class Runner(StrEnum):
-    """Where the stages run."""
-
-    AUTO = "auto"
-    INPROCESS = "inprocess"
-    RAY = "ray"
 
 
 class Options(BaseModel):
@@ -95,7 +87,6 @@ class LinkOptions(Options):
 
 class RunOptions(Options):
     runner: Runner = Runner.AUTO
-    """`auto`: in process while that ends sooner than a cluster's start pays off, else Ray."""
     min_actors: int = Field(0, ge=0)
     """Fewest model actors; 0: one."""
     max_actors: int = Field(0, ge=0)

@@ -20,7 +20,7 @@ from mmer_ray.cli.options import Json, NoProgress, Quiet, RunnerName, runner_set
 from mmer_ray.cli.output import note, print_json
 from mmer_ray.cli.overview import overview_of
 from mmer_ray.cli.progress import progress_display
-from mmer_ray.profiles import Runner
+from mmer_ray.runner import Runner
 
 if TYPE_CHECKING:
     from mmer_ray.cli.overview import CallOverview

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmer_ray.profiles import Runner
+from mmer_ray.runner import Runner
 
 if TYPE_CHECKING:
     from mmer_ray.runners.job import JobOptions

@@ -22,7 +22,7 @@ from mmer_ray.cli.options import (
 )
 from mmer_ray.cli.output import print_json
 from mmer_ray.cli.progress import progress_display
-from mmer_ray.profiles import Runner
+from mmer_ray.runner import Runner
 
 
 def score(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,8 +33,8 @@ PORTION_BYTES = 32 << 20
 """Packed tasks in Ray's store at a time: an eighth of it. Each portion starts its actors anew, which load their models
 once more; of addresses alone it holds some 100,000, days of work."""
 
-SHARDS = pa.schema([pa.field("shard", pa.string()), pa.field("tasks", pa.binary())])
-ANSWERS = pa.schema([pa.field("shard", pa.string()), pa.field("answers", pa.large_binary())])
+SHARDS = pa.schema([pa.field("shard", pa.string())]).append(pa.field("tasks", pa.binary()))
+ANSWERS = pa.schema([pa.field("shard", pa.string())]).append(pa.field("answers", pa.large_binary()))
 
 
 def score(
@@ -61,7 +61,7 @@ def score(
             if portion.num_rows == 0:
                 break
         # Nothing is lost: what never arrived in any round is a row too.
-        lost = [task for packed in portion["tasks"].to_pylist() for task in unpack(packed)]
+        lost = [task for _, packed in _rows(portion) for task in unpack(packed)]
         if lost:
             yield Answers.of([_crashed(task.recording, profile.run.max_attempts) for task in lost], keys)
 
@@ -88,12 +88,18 @@ def _answers(dataset: ray.data.Dataset) -> Iterator[tuple[str, Answers]]:
     dataset.set_name("mmer_score")
     try:
         for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for shard, answers in zip(batch["shard"].to_pylist(), batch["answers"].to_pylist(), strict=True):
+            for shard, answers in _rows(cast(pa.Table, batch)):
                 yield shard, Answers.from_bytes(answers)
     except Exception as error:
         if (ours := _own_error(error)) is not None:
             raise ours from error
         raise
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[str, bytes]]:
+    """The rows of a table with two columns: a shard's name, and its tasks or answers."""
+    names, values = table.columns
+    yield from zip(cast(list[str], names.to_pylist()), cast(list[bytes], values.to_pylist()), strict=True)
 
 
 def _own_error(error: BaseException | None) -> MmerError | None:
@@ -103,9 +109,6 @@ def _own_error(error: BaseException | None) -> MmerError | None:
             return error
         error = getattr(error, "cause", None) or error.__cause__
     return None
-
-
-    def score(self, tasks: Iterable[Task]) -> Iterator[ScoredRecording]: ...
 
 
 class Attempts:
@@ -146,9 +149,8 @@ class ScoreShard:
     def __call__(self, batch: pa.Table) -> pa.Table:
         if self._load_error is not None:
             raise self._load_error
-        shards, packed = batch["shard"].to_pylist(), batch["tasks"].to_pylist()
-        scored = [self._score(shard, unpack(tasks)) for shard, tasks in zip(shards, packed, strict=True)]
-        return pa.table([shards, [Answers.of(one, self._keys).to_bytes() for one in scored]], schema=ANSWERS)
+        answers = [Answers.of(self._score(shard, unpack(tasks)), self._keys) for shard, tasks in _rows(batch)]
+        return pa.table([batch["shard"], [one.to_bytes() for one in answers]], schema=ANSWERS)
 
     def _score(self, shard: str, tasks: Sequence[Task]) -> list[ScoredRecording]:
         if ray.get(self._attempts.begin.remote(shard)) == 1:

@@ -35,7 +35,6 @@ SHUTDOWN_S = 20.0
 REMEDY = "start it, name another in RAY_ADDRESS, or score with --runner inprocess"
 QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the lines of dead workers go to stdout, among our own output
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its C++ code warns on stderr of what Ray Data does with our actors
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -58,7 +57,6 @@ def import_ray() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
-    import ray.data  # sets its loggers' levels itself, so ours come after it
 
     for name, level in LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)

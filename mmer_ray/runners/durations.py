@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.profiles import DecodeOptions
@@ -48,7 +48,7 @@ def with_durations(
     if len(probed):
         claims = [np.nan if one is None else one * 1000 for one in probe(recordings(todo.take(probed)))]
         expected[probed] = np.minimum(claims, sizes[probed] * 1000 / MIN_BYTES_PER_S)
-    expected = _from_sizes(todo["uri"], sizes, expected, probed)
+    expected = _from_sizes(cast(list[str], todo["uri"].to_pylist()), sizes, expected, probed)
     expected[refused] = 0.0
     whole = pa.array(np.minimum(expected, MAX_MS).round(), pa.int32(), from_pandas=True, safe=False)
     return todo.set_column(todo.schema.get_field_index("expected_ms"), todo.schema.field("expected_ms"), whole)
@@ -72,11 +72,10 @@ def probe_headers(recordings: Sequence[Recording], options: DecodeOptions) -> li
 
 
 def _from_sizes(
-    uris: pa.ChunkedArray, sizes: Milliseconds, expected: Milliseconds, probed: npt.NDArray[np.intp]
+    uris: Sequence[str], sizes: Milliseconds, expected: Milliseconds, probed: npt.NDArray[np.intp]
 ) -> Milliseconds:
     """Fill in what is still unknown, from the density of the probed files with the same ending."""
-    endings = pc.utf8_lower(pc.replace_substring_regex(uris, r"^.*/[^/.]*|^[^/.]*", ""))
-    codes = endings.combine_chunks().dictionary_encode().indices.to_numpy()
+    _, codes = np.unique([uri.rpartition("/")[2].rpartition(".")[2].lower() for uri in uris], return_inverse=True)
     told = probed[expected[probed] > 0]
     num_codes = int(codes.max(initial=-1)) + 1
     total_ms = np.bincount(codes[told], expected[told], num_codes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from mmer_ray.profiles import Profile, Runner
+from mmer_ray.profiles import Profile
 from mmer_ray.records import Restart
+from mmer_ray.runner import Runner
 
 CLUSTER_START_S = 20.0
 """How much later than in process the first result comes, on two cores (`benchmarks/runner_overhead.py`: 30.8 s against

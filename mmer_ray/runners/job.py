@@ -8,7 +8,9 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,8 +22,9 @@ from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
-from mmer_ray.profiles import Profile, Runner
+from mmer_ray.profiles import Profile
 from mmer_ray.records import Restart
+from mmer_ray.runner import Runner
 from mmer_ray.runners.cluster import StoppedError
 from mmer_ray.runners.driver import Driven, Driver
 from mmer_ray.runners.durations import probe_headers, with_durations
@@ -106,7 +109,7 @@ class Job:
             reason=guess.reason,
             num_todo=plan.todo.num_rows,
             todo_s=plan.todo_s,
-            restarts=Counter(plan.todo["restart"].to_pylist()),
+            restarts=Counter(_restarts(plan.todo)),
             num_done=plan.num_done,
             done_s=plan.done_ms / 1000,
             num_known_failures=plan.num_known_failures,
@@ -159,7 +162,7 @@ class Job:
     def _answers(self, planned: _Planned, stop: threading.Event) -> Iterator[Iterator[Answers]]:
         """The answers to all that is to do. Entering starts what the runner needs."""
         plan, lake, keys, profile = planned.plan, self._lake, self._keys, self._profile
-        is_linking = pc.equal(plan.todo["restart"], "link")
+        is_linking = pa.array([restart == "link" for restart in _restarts(plan.todo)], pa.bool_())
         linked = _linked_answers(plan, lake, profile, plan.todo.filter(is_linking))
         rest = todo_of(plan, lake, plan.todo.filter(pc.invert(is_linking)))
         # Each runner is imported when it is taken: a small job never pays for Ray, one without models for none.
@@ -232,5 +235,9 @@ def _both(
 
 def _work_s(todo: pa.Table) -> float:
     """Seconds of audio to work on, each weighted with what is left to do."""
-    milliseconds, restarts = planned_ms(todo).to_pylist(), todo["restart"].to_pylist()
-    return sum(ms * SHARE[restart] for ms, restart in zip(milliseconds, restarts, strict=True)) / 1000
+    shares = np.array([SHARE[restart] for restart in _restarts(todo)])
+    return float((planned_ms(todo).to_numpy() * shares).sum()) / 1000
+
+
+def _restarts(todo: pa.Table) -> list[Restart]:
+    return cast(list[Restart], todo["restart"].to_pylist())

@@ -36,10 +36,10 @@ class Pool:
     num_gpus: float
 
 
-def largest_resources() -> dict[str, float] | None:
+def largest_resources() -> Mapping[str, float] | None:
     """What the connected cluster's autoscaler may reach; None where it has none, or does not say."""
     # Ray Data asks in the same way for its own shuffles; there is no public way in 2.60.
-    largest: dict[str, float] | None = ray._private.state.state.get_max_resources_from_cluster_config()
+    largest: Mapping[str, float] | None = ray._private.state.state.get_max_resources_from_cluster_config()
     return largest
 
 
@@ -52,7 +52,9 @@ def num_actors(options: RunOptions, resources: Mapping[str, float]) -> int:
     return max(1, int(resources.get("CPU", 1)))
 
 
-def pool_of(options: RunOptions, now: Mapping[str, float], largest: Mapping[str, float] | None, num_shards: int) -> Pool:
+def pool_of(
+    options: RunOptions, now: Mapping[str, float], largest: Mapping[str, float] | None, num_shards: int
+) -> Pool:
     """The pool for a profile on a cluster.
 
     `now` are the resources that the cluster has, `largest` those that its autoscaler may reach; None where it has none
@@ -96,4 +98,3 @@ def dataset_of(shards: pa.Table) -> MapsBatches:
     """A dataset with one block, that is one task, for each row."""
     dataset: MapsBatches = ray.data.from_arrow([shards.slice(row, 1) for row in range(shards.num_rows)])
     return dataset
-

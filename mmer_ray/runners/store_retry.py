@@ -34,5 +34,5 @@ class StoreRetry:
         except (OSError, StoreError) as error:
             raise StoreError(
                 f"the lake's store failed {len(self.waits_s) + 1} times within {sum(self.waits_s):.0f} s: {error}. "
-                "What was committed is intact; when the store is back, run the same command again: it goes on from there"
+                "What was committed is intact; when the store is back, run the same command again: it goes on there"
             ) from error

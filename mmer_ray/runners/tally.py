@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import planned_ms
-from mmer_ray.profiles import Runner
+from mmer_ray.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -95,4 +95,4 @@ class Tally:
 
 
 def _total_s(rows: pa.Table) -> float:
-    return sum(filter(None, planned_ms(rows).to_pylist())) / 1000
+    return float(planned_ms(rows).to_numpy().sum()) / 1000

@@ -34,8 +34,8 @@ class Scores(Protocol):
 
 def todo_of(plan: Plan, lake: Lake, rows: pa.Table) -> Todo:
     """Some rows of a plan."""
-    planned_s = [milliseconds / 1000 for milliseconds in planned_ms(rows).to_pylist()]
-    return Todo(planned_s, lambda part: plan.tasks(lake, rows.slice(part.start, part.stop - part.start)))
+    planned_s = planned_ms(rows).to_numpy() / 1000
+    return Todo(planned_s.tolist(), lambda part: plan.tasks(lake, rows.slice(part.start, part.stop - part.start)))
 
 
 def slices(todo: Todo) -> Iterator[slice]:

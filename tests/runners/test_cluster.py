@@ -46,7 +46,7 @@ def test_auto_without_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(services, "canonicalize_bootstrap_address", nothing)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    with pytest.raises(PreflightError, match="no Ray cluster runs on this machine.*--runner inprocess"):
+    with pytest.raises(PreflightError, match=r"no Ray cluster runs on this machine.*--runner inprocess"):
         cluster._address()
 
 
@@ -81,7 +81,7 @@ def test_a_local_start_that_times_out_is_tried_again(monkeypatch: pytest.MonkeyP
 
 def test_a_start_that_keeps_failing_is_a_preflight_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     starting(monkeypatch, fail, fail)
-    with pytest.raises(PreflightError, match="Ray did not start.*timed out during startup.*--runner inprocess"):
+    with pytest.raises(PreflightError, match=r"Ray did not start.*timed out during startup.*--runner inprocess"):
         cluster._connected(LOCAL, threading.Event())
 
 
@@ -89,7 +89,7 @@ def test_a_cluster_that_accepts_but_never_answers_is_refused_in_time(monkeypatch
     ended = threading.Event()
     starting(monkeypatch, lambda: bool(ended.wait()) and None)
     monkeypatch.setattr(cluster, "CONNECT_S", 0.1)
-    with pytest.raises(PreflightError, match="did not connect to head:6379.*in time"):
+    with pytest.raises(PreflightError, match=r"did not connect to head:6379.*in time"):
         cluster._connected("head:6379", threading.Event())
     ended.set()
 

@@ -12,7 +12,9 @@ RECORDING = Recording("/calls/a.wav", "calls", "/calls", 10, "1", "2026-11-20", 
 KNOWN = ScoredRecording(
     RECORDING,
     "scored",
-    utterances=(Utterance(0.5, 1.25, 1, "S1", "héllo", (Word("héllo", None, None, 0.5),), emotions=(Emotion("m", None),)),),
+    utterances=(
+        Utterance(0.5, 1.25, 1, "S1", "héllo", (Word("héllo", None, None, 0.5),), emotions=(Emotion("m", None),)),
+    ),
 )
 
 
