@@ -73,7 +73,9 @@ def test_the_status_is_as_it_was(reader: LakeReader) -> None:
         assert (run["num_copies"], run["keys"]) == (old["num_copied"], old["fingerprints"])
 
 
-@pytest.mark.parametrize("name", ["recordings", "utterances", "words", "emotions", "active_emotions", "calls", "commits"])
+@pytest.mark.parametrize(
+    "name", ["recordings", "utterances", "words", "emotions", "active_emotions", "calls", "commits"]
+)
 def test_rows_are_as_they_were(name: str, reader: LakeReader) -> None:
     old = ANSWERS["tables"][name]
     found = plain(reader.sql(f"FROM {name}").to_pylist())
