@@ -108,11 +108,11 @@ class Received:
         self.num_utterances = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
-    def add(self, summary: pa.Table) -> None:
-        """Count the answers of some recordings, schema `answers.SUMMARY`."""
+    def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray) -> None:
+        """Count the answers of some recordings, schema `answers.SUMMARY`, and what the plan expected them to last."""
         self.num_answers += int(summary.num_rows)
-        scored = summary.filter(pc.equal(summary.column("status"), "scored"))
-        self.planned_ms += _sum(scored.column("duration_ms")) - _sum(scored.column("expected_ms"))
+        is_scored = pc.equal(summary.column("status"), "scored")
+        self.planned_ms += _sum(summary.column("duration_ms").filter(is_scored)) - _sum(expected_ms.filter(is_scored))
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""

@@ -30,7 +30,7 @@ RESULTS_OF_VERSION_1 = """
     SELECT recording_id, corpus, month, day, result_commit_id AS heard_key, duration_ms, channels, sample_rate_hz, codec,
         container, list_filter(flags, lambda flag: flag <> 'mislabelled') AS flags, speech_ms, non_speech_ms, overlap_ms,
         num_speakers, language, language_p, run_id, commit_id
-    FROM internal.recordings WHERE status = 'scored' AND result_commit_id = commit_id
+    FROM internal.recordings WHERE status = 'scored' AND result_commit_id = commit_id AND NOT is_copy
 """
 
 CURRENT = """

@@ -117,7 +117,7 @@ class Writer:
         self._is_taken[positions] = True
         answers = self._without_changed(answers, positions)
         summary = answers.summary
-        self._received.add(summary)
+        self._received.add(summary, self._plan.todo.column("expected_ms").take(positions))
         for stages, seconds in ((self._stage_s, "stage_s"), (self._gpu_s, "gpu_s")):
             for items in summary.column(seconds).to_pylist():
                 stages.update(dict(items))
