@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mmer_ray.audio import decode
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import STAGES, Profile, load_profile
-from mmer_ray.stages import diarize, emotion, join, link, transcribe
+from mmer_ray.stages import diarize, emotion, join, keys, link, transcribe
 from mmer_ray.stages.keys import Keys, keys_of, model_digests
 
 CHAIN = {stage: set(STAGES[index:]) for index, stage in enumerate(STAGES)}
@@ -38,12 +37,12 @@ def changed(before: Keys, after: Keys) -> set[str]:
 
 
 def test_every_stage_has_its_own_key(models: Path) -> None:
-    keys = keys_of(profile(models))
-    found = [getattr(keys, stage) for stage in STAGES]
+    made = keys_of(profile(models))
+    found = [getattr(made, stage) for stage in STAGES]
     assert len(set(found)) == len(STAGES)
     assert all(len(key) == 16 and int(key, 16) >= 0 for key in found)
-    assert keys == keys_of(profile(models))
-    assert keys.heard == keys.join
+    assert made == keys_of(profile(models))
+    assert made.heard == made.join
 
 
 @pytest.mark.parametrize(
@@ -97,14 +96,7 @@ def test_a_copy_of_a_model_elsewhere_is_the_same_model(models: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "stage"),
-    [
-        (decode, "decode"),
-        (diarize, "diarize"),
-        (transcribe, "transcribe"),
-        (join, "join"),
-        (emotion, "emotion"),
-        (link, "link"),
-    ],
+    [(diarize, "diarize"), (transcribe, "transcribe"), (join, "join"), (emotion, "emotion"), (link, "link")],
 )
 def test_a_new_version_of_a_stage_changes_its_key_and_those_behind_it(
     models: Path, monkeypatch: pytest.MonkeyPatch, module: object, stage: str
@@ -112,6 +104,12 @@ def test_a_new_version_of_a_stage_changes_its_key_and_those_behind_it(
     before = keys_of(profile(models))
     monkeypatch.setattr(module, "VERSION", "another")
     assert changed(before, keys_of(profile(models))) == CHAIN[stage]
+
+
+def test_a_new_version_of_the_decoder_changes_every_key(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys_of(profile(models))
+    monkeypatch.setattr(keys, "DECODE_VERSION", "another")
+    assert changed(before, keys_of(profile(models))) == CHAIN["decode"]
 
 
 def test_the_scorer_is_named_by_family_and_digest(models: Path) -> None:
