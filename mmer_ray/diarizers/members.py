@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mmer_ray.audio.vad import VoiceDetector
 from mmer_ray.diarizers.interface import Diarizer
-from mmer_ray.models.members import Member, choose
+from mmer_ray.models.members import Chosen, Member, choose
 from mmer_ray.profiles import DiarizeOptions
 
 MEMBERS: Mapping[str, Member] = {
@@ -14,8 +14,13 @@ MEMBERS: Mapping[str, Member] = {
 }
 
 
+def choose_diarizer(options: DiarizeOptions) -> Chosen:
+    """Read which diarizer a profile names."""
+    return choose(options.model, MEMBERS)
+
+
 def load_diarizer(options: DiarizeOptions, vad: VoiceDetector) -> Diarizer:
     """Load the diarizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
-    chosen = choose(options.model, MEMBERS)
+    chosen = choose_diarizer(options)
     diarizer: Diarizer = chosen.member.load(chosen.folder(), options, vad)
     return diarizer

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+LIKE_LENGTH = 0.9
+"""Clips of one emotion batch are no shorter than this share of its longest: beyond it, padding costs more than a new
+batch."""
+
 
 def length_buckets(lengths: Sequence[float], limit: float, min_share: float = 0.0) -> Iterator[list[int]]:
     """Cut items of these lengths, longest first, into batches of at most `limit` padded length, or one item.

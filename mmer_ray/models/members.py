@@ -12,6 +12,9 @@ from typing import Any
 
 from mmer_ray.models.locate import ModelFolder, locate
 
+KeyPart = Mapping[str, Any]
+"""What a stage's own answers hang on, as JSON: part of its key."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -38,6 +41,10 @@ class Chosen:
     def folder(self) -> ModelFolder:
         """Find the checkpoint. Raises `PreflightError` where there is none."""
         return locate(self.address, self.member.checkpoint)
+
+    def key_part(self) -> KeyPart:
+        """A copy of a model in another folder is the same model. Raises `PreflightError` where there is none."""
+        return {"member": self.name, "model": self.folder().digest}
 
 
 def choose(model: str, members: Mapping[str, Member]) -> Chosen:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+from mmer_ray.models.batches import LIKE_LENGTH
 from mmer_ray.pipelines.ahead import Decodes
 from mmer_ray.pipelines.assembler import Question
 from mmer_ray.pipelines.batcher import Batcher
@@ -17,8 +18,6 @@ from mmer_ray.pipelines.scoring import Felt, Heard, Scoring, Shared
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Clip, ScoredRecording, Task, Window
 
-MIN_LENGTH_SHARE = 0.9
-"""Clips of one batch differ in length by at most a tenth: beyond it, padding costs more than a new batch."""
 SLOT_S = 60.0
 """Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
 
@@ -98,7 +97,7 @@ class Pipeline:
             profile.emotion.batch_s,
             run.max_wait_s,
             slots,
-            min_share=MIN_LENGTH_SHARE,
+            min_share=LIKE_LENGTH,
             name="feel",
         )
         self._exit.callback(feeling.close)

@@ -112,7 +112,8 @@ class Scoring:
     def _on_decoded(self, decoded: Decoded) -> Iterator[ScoredRecording]:
         position, item = decoded.position, decoded.item
         one = self._in_work.setdefault(position, InWork(decoded.task, self._assembler(decoded.task)))
-        one.clock.wall_s["decode"] += decoded.wall_s
+        if item is not None:
+            one.clock.wall_s["decode"] += decoded.wall_s
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
             self._hear(position, one, item, decoded.cost_s)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmer_ray.models.members import Member, choose
+from mmer_ray.models.members import Chosen, Member, choose
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.interface import Recognizer
 
@@ -13,8 +13,13 @@ MEMBERS: Mapping[str, Member] = {
 }
 
 
+def choose_recognizer(options: TranscribeOptions) -> Chosen:
+    """Read which recognizer a profile names."""
+    return choose(options.model, MEMBERS)
+
+
 def load_recognizer(options: TranscribeOptions) -> Recognizer:
     """Load the recognizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
-    chosen = choose(options.model, MEMBERS)
+    chosen = choose_recognizer(options)
     recognizer: Recognizer = chosen.member.load(chosen.folder(), options)
     return recognizer

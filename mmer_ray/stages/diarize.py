@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmer_ray.audio.vad import weights_of
 from mmer_ray.diarizers.interface import Diarizer
+from mmer_ray.diarizers.members import choose_diarizer
+from mmer_ray.models.locate import digest
+from mmer_ray.models.members import KeyPart
+from mmer_ray.profiles import Profile
 from mmer_ray.records import Window
 
 VERSION = "2"
 """Goes up whenever the same windows, options and model give other turns or embeddings."""
+
+
+def key_part(profile: Profile) -> KeyPart:
+    """What the turns of given windows hang on. Raises `PreflightError` or `ProfileError` as the models do."""
+    options = profile.diarize.model_dump(mode="json", exclude={"model"})
+    detector = {**profile.vad.model_dump(mode="json"), "weights": digest(weights_of(profile.vad))}
+    return {"version": VERSION, "options": options, "vad": detector, **choose_diarizer(profile.diarize).key_part()}
 
 
 def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from mmer_ray.models.family_name import family_of
 from mmer_ray.models.locate import ModelFolder
-from mmer_ray.models.members import Chosen, Member, choose
-from mmer_ray.profiles import EmotionOptions
+from mmer_ray.models.members import Chosen, KeyPart, Member, choose
+from mmer_ray.profiles import EmotionOptions, Profile
 from mmer_ray.records import SAMPLES_PER_MS, Clip, Emotion, Utterance
 
 VERSION = "2"
@@ -45,6 +45,11 @@ class EmotionScorer(Protocol):
 def choose_scorer(options: EmotionOptions) -> Chosen:
     """Read which scorer a profile names."""
     return choose(options.model, MEMBERS)
+
+
+def key_part(profile: Profile) -> KeyPart:
+    """What the emotions of given clips hang on. Raises `PreflightError` where the model is missing."""
+    return {"version": VERSION, **choose_scorer(profile.emotion).key_part()}
 
 
 def load_scorer(options: EmotionOptions) -> EmotionScorer:

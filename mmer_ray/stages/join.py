@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from mmer_ray.errors import Flag
+from mmer_ray.models.members import KeyPart
+from mmer_ray.profiles import Profile
 from mmer_ray.records import AudioFacts, Recording, ScoredRecording, SpeakerTurn, Utterance, Window
 from mmer_ray.stages.borders import merge_over_borders, number_dialogues
 from mmer_ray.stages.intervals import Interval, gaps, intersection, seconds, union
@@ -23,6 +25,11 @@ VERSION = "1"
 
 Local = tuple[int, int]
 """A speaker before joining: window index and local number. Of a channel that holds one party: -1 and the channel."""
+
+
+def key_part(profile: Profile) -> KeyPart:
+    """What the rows of heard windows hang on."""
+    return {"version": VERSION, "options": profile.join.model_dump(mode="json")}
 
 
 def join(

@@ -7,22 +7,37 @@ two equal keys mean that everything up to there is equal. Limits, costs and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
-from mmer_ray.audio import decode, vad
-from mmer_ray.diarizers import members as diarizers
+from mmer_ray.audio.decode import VERSION as DECODE_VERSION
+from mmer_ray.audio.vad import weights_of
+from mmer_ray.diarizers.members import choose_diarizer
 from mmer_ray.models.locate import digest
-from mmer_ray.models.members import Chosen, choose
-from mmer_ray.profiles import DecodeOptions, Profile
-from mmer_ray.recognizers import members as recognizers
+from mmer_ray.models.members import KeyPart
+from mmer_ray.profiles import Profile
+from mmer_ray.recognizers.members import choose_recognizer
 from mmer_ray.stages import diarize, emotion, join, link, transcribe
 
 LIMITS = frozenset({"max_duration_s", "max_file_bytes", "max_decoded_bytes", "max_memory_mb", "stall_s"})
 """Decode options that decide whether a file is scored, not what the answer is."""
-Part = Mapping[str, Any]
+
+
+def _decode_part(profile: Profile) -> KeyPart:
+    options = profile.decode.model_dump(mode="json", exclude=set(LIMITS))
+    return {"version": DECODE_VERSION, "options": options}
+
+
+PARTS: Mapping[str, Callable[[Profile], KeyPart]] = {
+    "decode": _decode_part,
+    "diarize": diarize.key_part,
+    "transcribe": transcribe.key_part,
+    "join": join.key_part,
+    "emotion": emotion.key_part,
+    "link": link.key_part,
+}
+"""Each stage states what its own answers hang on, beside its code; in the order of the stages."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +64,17 @@ class Keys:
 
 
 def keys_of(profile: Profile) -> Keys:
-    """Name what a profile makes. Raises `PreflightError` where a model is missing, `ProfileError` for an unknown VAD."""
-    emotion_model = emotion.choose_scorer(profile.emotion)
+    """Name what a profile makes.
+
+    Raises `PreflightError` where a model is missing, `ProfileError` for a detector that does not exist.
+    """
     chained: dict[str, str] = {}
     before = ""
-    for stage, part in _parts(profile, emotion_model).items():
-        before = chained[stage] = _digest({"stage": stage, "before": before, **part})
+    for stage, part_of in PARTS.items():
+        before = chained[stage] = _digest({"stage": stage, "before": before, **part_of(profile)})
     return Keys(
         **chained,
-        scorer=emotion.scorer_name(emotion_model.folder()),
+        scorer=emotion.scorer_name(emotion.choose_scorer(profile.emotion).folder()),
         limits=_digest(profile.decode.model_dump(mode="json", include=set(LIMITS))),
         channel_roles=profile.link.channel_roles,
     )
@@ -65,47 +82,13 @@ def keys_of(profile: Profile) -> Keys:
 
 def model_digests(profile: Profile) -> dict[str, str]:
     """Stage -> digest of the model files that it reads, for the record of a run. Raises as `keys_of`."""
+    detector = digest(weights_of(profile.vad))
     return {
-        "diarize": f"{_diarizer(profile).folder().digest} {digest(vad.weights_of(profile.vad))}",
-        "transcribe": _recognizer(profile).folder().digest,
+        "diarize": f"{choose_diarizer(profile.diarize).folder().digest} {detector}",
+        "transcribe": choose_recognizer(profile.transcribe).folder().digest,
         "emotion": emotion.choose_scorer(profile.emotion).folder().digest,
     }
 
 
-def _parts(profile: Profile, emotion_model: Chosen) -> dict[str, Part]:
-    """What each stage's own answers hang on, in the order of the stages."""
-    detector = {**profile.vad.model_dump(mode="json"), "weights": digest(vad.weights_of(profile.vad))}
-    diarizing = profile.diarize.model_dump(mode="json", exclude={"model"})
-    return {
-        "decode": {"version": decode.VERSION, "options": _decoding(profile.decode)},
-        "diarize": {"version": diarize.VERSION, "options": diarizing, "vad": detector, **_model(_diarizer(profile))},
-        "transcribe": {
-            "version": transcribe.VERSION,
-            "options": profile.transcribe.model_dump(mode="json", exclude={"model", "batch_s"}),
-            **_model(_recognizer(profile)),
-        },
-        "join": {"version": join.VERSION, "options": profile.join.model_dump(mode="json")},
-        "emotion": {"version": emotion.VERSION, **_model(emotion_model)},
-        "link": {"version": link.VERSION},
-    }
-
-
-def _decoding(options: DecodeOptions) -> Part:
-    return options.model_dump(mode="json", exclude=set(LIMITS))
-
-
-def _diarizer(profile: Profile) -> Chosen:
-    return choose(profile.diarize.model, diarizers.MEMBERS)
-
-
-def _recognizer(profile: Profile) -> Chosen:
-    return choose(profile.transcribe.model, recognizers.MEMBERS)
-
-
-def _model(chosen: Chosen) -> Part:
-    """A copy of a model in another folder is the same model."""
-    return {"member": chosen.name, "model": chosen.folder().digest}
-
-
-def _digest(part: Part) -> str:
+def _digest(part: KeyPart) -> str:
     return blake2b(json.dumps(part, sort_keys=True).encode(), digest_size=8).hexdigest()

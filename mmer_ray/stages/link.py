@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmer_ray.profiles import LinkOptions
+from mmer_ray.models.members import KeyPart
+from mmer_ray.profiles import LinkOptions, Profile
 from mmer_ray.records import ScoredRecording, Utterance
 from mmer_ray.stages.measures import measure
 
 VERSION = "2"
 """Goes up whenever the same utterances and emotions give other measures."""
+
+
+def key_part(_: Profile) -> KeyPart:
+    """What the measures of given utterances hang on; the names of roles are compared as they are."""
+    return {"version": VERSION}
 
 
 def link(scored: ScoredRecording, options: LinkOptions) -> ScoredRecording:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models.batches import length_buckets
+from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.interface import EmotionOutput, collate
@@ -21,9 +21,6 @@ from mmer_ray.stages.emotion import scorer_name
 SHORTEST_S = 0.25
 """Below this there is no prosody to hear."""
 TOO_SHORT = "too_short"
-MIN_LENGTH_SHARE = 0.9
-"""A batch ends where a clip is shorter than this share of its longest: beyond it, padding costs more than a new
-batch."""
 
 
 class ModelScorer:
@@ -59,7 +56,7 @@ class ModelScorer:
         if self.reads_dialogue:
             yield from _batches_of_dialogues(clips, chosen, limit)
             return
-        for bucket in length_buckets([len(clips[index].samples) for index in chosen], limit, MIN_LENGTH_SHARE):
+        for bucket in length_buckets([len(clips[index].samples) for index in chosen], limit, LIKE_LENGTH):
             yield [chosen[position] for position in bucket]
 
     def _predict_batch(self, clips: Sequence[Clip]) -> list[Emotion]:

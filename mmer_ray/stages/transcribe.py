@@ -6,14 +6,24 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmer_ray.models.members import KeyPart
+from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk as Speech
 from mmer_ray.recognizers.interface import Recognizer, Transcript
+from mmer_ray.recognizers.members import choose_recognizer
 from mmer_ray.records import SAMPLE_RATE_HZ, Window
 from mmer_ray.stages.chunks import cut_chunks
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
 VERSION = "2"
 """Goes up whenever the same windows, options and model give other utterances."""
+
+
+def key_part(profile: Profile) -> KeyPart:
+    """What the utterances of diarized windows hang on. Raises `PreflightError` where the model is missing."""
+    # How many seconds go through the model at once changes time and memory, not answers.
+    options = profile.transcribe.model_dump(mode="json", exclude={"model", "batch_s"})
+    return {"version": VERSION, "options": options, **choose_recognizer(profile.transcribe).key_part()}
 
 
 def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmer_ray.audio.vad import FRAME_S, SileroVad, above, pad_and_join
+from mmer_ray.audio.vad import FRAME_S, SileroVad, above, load_vad, pad_and_join
+from mmer_ray.errors import ProfileError
 from mmer_ray.profiles import VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
@@ -97,3 +98,11 @@ def test_nine_tenths_of_real_reference_speech_are_found(vad: SileroVad, name: st
 def test_importing_the_detector_loads_no_network_library() -> None:
     code = "import sys, mmer_ray.audio.vad; sys.exit('onnxruntime' in sys.modules or 'faster_whisper' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_detector_is_chosen_by_name_and_an_unknown_one_is_refused_with_the_names() -> None:
+    detector = load_vad(VadOptions(min_silence_s=0.7))
+    assert isinstance(detector, SileroVad)
+    assert detector.min_silence_s == 0.7
+    with pytest.raises(ProfileError, match=r"no detector 'loud'; valid: silero"):
+        load_vad(VadOptions(model="loud"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mmer_ray.stages.clustering import absorb_small, by_first_appearance, centroids, cluster, normalised
+from mmer_ray.diarizers.agglomerative import absorb_small, by_first_appearance, centroids, cluster, normalised
 
 
 def voices(*counts: int, spread: float = 0.15) -> NDArray[np.float32]:
@@ -37,7 +37,7 @@ def test_no_more_groups_than_allowed() -> None:
 def test_vectors_of_one_window_stay_apart_even_beyond_the_allowed_number() -> None:
     same = voices(4, spread=0.0)
     window_of = np.array([0, 0, 1, 1])
-    labels = cluster(same, 1.9, 1, apart_N=window_of)
+    labels = cluster(same, 1.9, 1, window_N=window_of)
     assert labels[0] != labels[1]
     assert labels[2] != labels[3]
     assert set(labels.tolist()) == {0, 1}

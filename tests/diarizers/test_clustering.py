@@ -13,11 +13,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import signal
 
+from mmer_ray.audio.vad import load_vad
+from mmer_ray.diarizers.agglomerative import normalised
+from mmer_ray.diarizers.clustering import ClusteringDiarizer, Embed, join_close
+from mmer_ray.diarizers.interface import Diarizer
+from mmer_ray.diarizers.members import load_diarizer
 from mmer_ray.models import speaker
-from mmer_ray.profiles import DiarizeOptions
+from mmer_ray.profiles import DiarizeOptions, VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Turn, Window
-from mmer_ray.stages.clustering import normalised
-from mmer_ray.stages.diarize import Diarize, join_close
 from tests.stages.makers import window
 
 SENTENCES = (
@@ -50,6 +53,10 @@ def embed(clips: list[Samples]) -> NDArray[np.float32]:
     return normalised(np.sqrt(np.array(bands)))
 
 
+def clustering(embed: Embed, **options: float) -> Diarizer:
+    return ClusteringDiarizer(DiarizeOptions.model_validate(options), load_vad(VadOptions()), embed)
+
+
 @pytest.fixture(scope="module")
 def conversation() -> tuple[Window, list[Turn]]:
     """Four sentences in turn, 0.4 s apart, and where they are."""
@@ -65,8 +72,8 @@ def conversation() -> tuple[Window, list[Turn]]:
 
 
 @pytest.fixture(scope="module")
-def diarize() -> Diarize:
-    return Diarize(DiarizeOptions(distance_threshold=0.3), embed)
+def diarizer() -> Diarizer:
+    return clustering(embed, distance_threshold=0.3)
 
 
 def wrong_share(turns: tuple[Turn, ...], truth: list[Turn]) -> float:
@@ -82,8 +89,8 @@ def wrong_share(turns: tuple[Turn, ...], truth: list[Turn]) -> float:
     return float((found[said >= 0] != said[said >= 0]).mean())
 
 
-def test_two_people_on_one_channel_are_told_apart(diarize: Diarize, conversation: tuple[Window, list[Turn]]) -> None:
-    (answer,) = diarize([conversation[0]])
+def test_two_people_on_one_channel_are_told_apart(diarizer: Diarizer, conversation: tuple[Window, list[Turn]]) -> None:
+    (answer,) = diarizer.diarize([conversation[0]])
     assert {turn.speaker for turn in answer.turns} == {0, 1}
     assert wrong_share(answer.turns, conversation[1]) < 0.05
     assert len(answer.embeddings) == 2
@@ -92,30 +99,35 @@ def test_two_people_on_one_channel_are_told_apart(diarize: Diarize, conversation
 
 
 def test_a_window_is_diarized_the_same_alone_and_in_company(
-    diarize: Diarize, conversation: tuple[Window, list[Turn]]
+    diarizer: Diarizer, conversation: tuple[Window, list[Turn]]
 ) -> None:
     talk, _ = conversation
     silence = window(0, 5)
     reversed_talk = replace(talk, samples=talk.samples[::-1].copy())
-    together = diarize([silence, talk, replace(talk, apart=True), reversed_talk])
+    together = diarizer.diarize([silence, talk, replace(talk, one_speaker=True), reversed_talk])
     for position, one in ((0, silence), (1, talk), (3, reversed_talk)):
-        (alone,) = diarize([one])
+        (alone,) = diarizer.diarize([one])
         assert alone.turns == together[position].turns
         assert np.array_equal(np.array(alone.embeddings), np.array(together[position].embeddings))
 
 
-def test_times_count_from_the_start_of_the_recording(diarize: Diarize, conversation: tuple[Window, list[Turn]]) -> None:
+def test_times_count_from_the_start_of_the_recording(
+    diarizer: Diarizer, conversation: tuple[Window, list[Turn]]
+) -> None:
     talk, _ = conversation
-    (here,), (later,) = diarize([talk]), diarize([replace(talk, start_s=600.0, end_s=600.0 + talk.end_s)])
+    (here,), (later,) = (
+        diarizer.diarize([talk]),
+        diarizer.diarize([replace(talk, start_s=600.0, end_s=600.0 + talk.end_s)]),
+    )
     assert [turn.start_s + 600 for turn in here.turns] == pytest.approx([turn.start_s for turn in later.turns])
     assert [turn.speaker for turn in here.turns] == [turn.speaker for turn in later.turns]
 
 
-def test_where_each_channel_is_a_party_no_voice_is_taken(conversation: tuple[Window, list[Turn]]) -> None:
+def test_where_each_channel_is_a_party_no_embedding_is_made(conversation: tuple[Window, list[Turn]]) -> None:
     def refuse(_: list[Samples]) -> NDArray[np.float32]:
-        raise AssertionError("voices are only for mixed channels")
+        raise AssertionError("embeddings are only for mixed channels")
 
-    (answer,) = Diarize(DiarizeOptions(), refuse)([replace(conversation[0], apart=True)])
+    (answer,) = clustering(refuse).diarize([replace(conversation[0], one_speaker=True)])
     assert answer.turns
     assert {turn.speaker for turn in answer.turns} == {0}
     assert answer.embeddings == ()
@@ -126,17 +138,17 @@ def test_the_speaker_models_answer_for_a_window_is_the_same_in_company(
 ) -> None:
     torch.manual_seed(0)
     speaker.save(speaker.SpeakerModel(speaker.SIZES["test"]), tmp_path)
-    diarize = Diarize(DiarizeOptions(model=str(tmp_path), distance_threshold=0.01))
+    diarizer = load_diarizer(DiarizeOptions(model=str(tmp_path), distance_threshold=0.01), load_vad(VadOptions()))
     talk, _ = conversation
     longer = replace(talk, samples=np.tile(talk.samples, 2), end_s=2 * talk.end_s)
-    (alone,), (together, _) = diarize([talk]), diarize([talk, longer])
+    (alone,), (together, _) = diarizer.diarize([talk]), diarizer.diarize([talk, longer])
     assert alone.turns == together.turns
     assert np.abs(np.array(alone.embeddings) - np.array(together.embeddings)).max() < 1e-5
 
 
-def test_nobody_speaks_in_silence(diarize: Diarize) -> None:
-    assert [answer.turns for answer in diarize([window(0, 5)])] == [()]
-    assert diarize([]) == []
+def test_nobody_speaks_in_silence(diarizer: Diarizer) -> None:
+    assert [answer.turns for answer in diarizer.diarize([window(0, 5)])] == [()]
+    assert diarizer.diarize([]) == []
 
 
 def test_ten_minutes_of_one_voice_are_one_speaker(conversation: tuple[Window, list[Turn]]) -> None:
@@ -148,7 +160,7 @@ def test_ten_minutes_of_one_voice_are_one_speaker(conversation: tuple[Window, li
 
     talk, _ = conversation
     samples = np.resize(talk.samples, 600 * SAMPLE_RATE_HZ)
-    (answer,) = Diarize(DiarizeOptions(), one_voice)([replace(talk, end_s=600.0, samples=samples)])
+    (answer,) = clustering(one_voice).diarize([replace(talk, end_s=600.0, samples=samples)])
     assert {turn.speaker for turn in answer.turns} == {0}
     assert counted[0] <= 1_200
 
@@ -157,8 +169,7 @@ def test_more_voices_than_allowed_are_joined(conversation: tuple[Window, list[Tu
     def scattered(clips: list[Samples]) -> NDArray[np.float32]:
         return normalised(np.random.default_rng(0).normal(size=(len(clips), 64)))
 
-    options = DiarizeOptions(max_speakers=2, distance_threshold=0.1)
-    (answer,) = Diarize(options, scattered)([conversation[0]])
+    (answer,) = clustering(scattered, max_speakers=2, distance_threshold=0.1).diarize([conversation[0]])
     assert len(answer.embeddings) <= 2
 
 

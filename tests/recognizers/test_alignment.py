@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmer_ray.stages.alignment import align, greedy
+from mmer_ray.recognizers.alignment import align, greedy
 
 BLANK = 0
 

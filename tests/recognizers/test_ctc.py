@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,11 @@ from mmer_ray.models.ctc.config import SIZES
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, to_symbols
 from mmer_ray.profiles import TranscribeOptions
-from mmer_ray.records import SAMPLE_RATE_HZ, Turn, Window
-from mmer_ray.stages.alignment import greedy
-from mmer_ray.stages.transcribe import TAIL_S, Transcribe, locate_words, with_tails
-from mmer_ray.stages.utterances import HeardWord
-from tests.stages.makers import window
+from mmer_ray.recognizers.alignment import greedy
+from mmer_ray.recognizers.ctc import TAIL_S, locate_words, with_tails
+from mmer_ray.recognizers.interface import Chunk, Recognizer, TimedWord
+from mmer_ray.recognizers.members import load_recognizer
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 
 @pytest.fixture(scope="module")
@@ -32,41 +31,49 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def noise(seed: int, start_s: float, turns: tuple[tuple[float, float], ...], *, index: int = 0) -> Window:
-    samples = np.random.default_rng(seed).normal(0, 2_000, 20 * SAMPLE_RATE_HZ).astype(np.int16)
-    spoken = [Turn(start_s + turn_start_s, start_s + turn_end_s, 0) for turn_start_s, turn_end_s in turns]
-    return replace(window(start_s, start_s + 20, index=index, turns=spoken), samples=samples)
+def noise(seed: int, seconds: float) -> Chunk:
+    return Chunk(np.random.default_rng(seed).normal(0, 2_000, round(seconds * SAMPLE_RATE_HZ)).astype(np.int16))
 
 
-def test_a_window_reads_the_same_alone_and_in_company(random_model: Path) -> None:
-    transcribe = Transcribe(TranscribeOptions(model=str(random_model), batch_s=15))
-    windows = [noise(0, 0, ((1, 3), (5, 12))), noise(1, 100, ()), noise(2, 40, ((0, 19.5),)), noise(3, 0, ((4, 4.6),))]
-    together = transcribe(windows)
-    assert sum(len(one.utterances) for one in together) > 3
-    for one, answer in zip(windows, together, strict=True):
-        (alone,) = transcribe([one])
-        assert [u.text for u in alone.utterances] == [u.text for u in answer.utterances]
-        assert [u.start_s for u in alone.utterances] == [u.start_s for u in answer.utterances]
-        logprobs = [one.asr_logprob for one in answer.utterances]
-        assert [one.asr_logprob for one in alone.utterances] == pytest.approx(logprobs, abs=1e-4)
+def recognizer(folder: Path, batch_s: float = 120.0) -> Recognizer:
+    return load_recognizer(TranscribeOptions(model=str(folder), batch_s=batch_s))
 
 
-def test_every_word_lies_inside_its_utterance_and_its_window(random_model: Path) -> None:
-    (answer,) = Transcribe(TranscribeOptions(model=str(random_model)))([noise(4, 600, ((0, 20),))])
-    assert answer.utterances
-    for said in answer.utterances:
-        assert 600 <= said.start_s < said.end_s <= 620
-        assert said.text == " ".join(word.word for word in said.words)
-        starts_s = [word.start_s for word in said.words if word.start_s is not None]
-        assert len(starts_s) == len(said.words)
-        assert starts_s == sorted(starts_s)
-        assert all(0 <= word.p <= 1 for word in said.words)
+def test_a_chunk_reads_the_same_alone_and_in_company(random_model: Path) -> None:
+    ctc = recognizer(random_model, batch_s=15)
+    chunks = [noise(seed, seconds) for seed, seconds in enumerate((2, 6, 5.9, 0.6, 4, 4))]
+    together = ctc.transcribe(chunks)
+    assert sum(len(one.words) for one in together) > 6
+    for chunk, answer in zip(chunks, together, strict=True):
+        (alone,) = ctc.transcribe([chunk])
+        assert [word[:3] for word in alone.words] == [word[:3] for word in answer.words]
+        assert alone.logprob == pytest.approx(answer.logprob, abs=1e-4)
 
 
-def test_a_window_without_turns_and_a_turn_shorter_than_a_frame_stay_silent(random_model: Path) -> None:
-    answers = Transcribe(TranscribeOptions(model=str(random_model)))([noise(5, 0, ()), noise(6, 0, ((1, 1.03),))])
-    assert [answer.utterances for answer in answers] == [(), ()]
-    assert [len(answer.turns) for answer in answers] == [0, 1]
+def test_the_words_of_a_chunk_are_in_order_and_inside_it(random_model: Path) -> None:
+    (answer,) = recognizer(random_model).transcribe([noise(4, 6)])
+    assert answer.words
+    assert [word.start_s for word in answer.words] == sorted(word.start_s for word in answer.words)
+    for word in answer.words:
+        assert 0 <= word.start_s < word.end_s <= 6 + TAIL_S
+        assert 0 <= word.p <= 1
+
+
+def test_it_says_its_language_without_a_probability(random_model: Path) -> None:
+    (answer,) = recognizer(random_model).transcribe([noise(4, 2)])
+    assert (answer.language, answer.language_p, answer.fallback_reason) == ("en", None, None)
+
+
+def test_a_chunk_shorter_than_a_frame_has_no_words(random_model: Path) -> None:
+    assert [one.words for one in recognizer(random_model).transcribe([noise(5, 0.02), noise(6, 0.0)])] == [(), ()]
+    assert recognizer(random_model).transcribe([]) == []
+
+
+def test_a_letters_time_is_the_middle_of_what_its_frame_sees(random_model: Path) -> None:
+    """The embedded model hears a click where it is: a word's times count from the chunk's first sample."""
+    ctc = recognizer(random_model)
+    # 400 samples make one frame, which stands for its middle 20 ms.
+    assert ctc._first_frame_s == pytest.approx((ctc._min_samples / SAMPLE_RATE_HZ - 0.02) / 2)  # type: ignore[attr-defined]
 
 
 def frames(*symbols: str) -> np.ndarray:
@@ -77,7 +84,7 @@ def frames(*symbols: str) -> np.ndarray:
     return logprobs_TV
 
 
-def read_words(logprobs_TV: np.ndarray) -> list[HeardWord]:
+def read_words(logprobs_TV: np.ndarray) -> list[TimedWord]:
     """Words of frames of 20 ms, the first at 10 s."""
     return locate_words(logprobs_TV, greedy(logprobs_TV, BLANK), 10.0, 0.02)
 
@@ -99,9 +106,9 @@ def test_blanks_and_word_breaks_alone_are_no_words() -> None:
 
 def test_a_word_lasts_until_its_sound_has_faded_but_not_into_the_next() -> None:
     words = [
-        HeardWord("a", 1.0, 1.2, 0.9, -0.1),
-        HeardWord("b", 1.23, 1.5, 0.9, -0.1),
-        HeardWord("c", 2.0, 2.3, 0.9, 0),
+        TimedWord("a", 1.0, 1.2, 0.9, -0.1),
+        TimedWord("b", 1.23, 1.5, 0.9, -0.1),
+        TimedWord("c", 2.0, 2.3, 0.9, 0),
     ]
     assert [word.end_s for word in with_tails(words)] == pytest.approx([1.23, 1.5 + TAIL_S, 2.3 + TAIL_S])
     assert [word.start_s for word in with_tails(words)] == [1.0, 1.23, 2.0]

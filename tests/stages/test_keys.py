@@ -10,8 +10,11 @@ import pytest
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import STAGES, Profile, load_profile
-from mmer_ray.stages import fingerprints as module
-from mmer_ray.stages.fingerprints import fingerprints
+from mmer_ray.stages import diarize, emotion, join, keys, link, transcribe
+from mmer_ray.stages.keys import Keys, keys_of, model_digests
+
+CHAIN = {stage: set(STAGES[index:]) for index, stage in enumerate(STAGES)}
+"""A stage's key and all that cover it."""
 
 
 @pytest.fixture
@@ -19,6 +22,7 @@ def models(tmp_path: Path) -> Path:
     for part in ("speaker", "ctc", "mmer"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "model.safetensors").write_bytes(part.encode())
+    (tmp_path / "mmer" / "config.json").write_text('{"family": "mmer"}')
     return tmp_path
 
 
@@ -28,65 +32,103 @@ def profile(models: Path, *settings: str) -> Profile:
     return load_profile("embedded", [*chosen, *settings])
 
 
-def changed(models: Path, *settings: str) -> set[str]:
-    before, after = fingerprints(profile(models)), fingerprints(profile(models, *settings))
-    return {stage for stage in before if before[stage] != after[stage]}
+def changed(before: Keys, after: Keys) -> set[str]:
+    return {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
 
 
-def test_every_stage_has_its_own_fingerprint(models: Path) -> None:
-    prints = fingerprints(profile(models))
-    assert tuple(prints) == STAGES
-    assert len(set(prints.values())) == len(STAGES)
-    assert prints == fingerprints(profile(models))
+def test_every_stage_has_its_own_key(models: Path) -> None:
+    made = keys_of(profile(models))
+    found = [getattr(made, stage) for stage in STAGES]
+    assert len(set(found)) == len(STAGES)
+    assert all(len(key) == 16 and int(key, 16) >= 0 for key in found)
+    assert made == keys_of(profile(models))
+    assert made.heard == made.join
 
 
 @pytest.mark.parametrize(
-    ("setting", "stage"),
+    ("setting", "names"),
     [
-        ("decode.window_s=60", "decode"),
-        ("diarize.vad_threshold=0.4", "diarize"),
-        ("diarize.distance_threshold=0.3", "diarize"),
-        ('link.channel_roles=["agent"]', "link"),
+        ("decode.window_s=60", CHAIN["decode"]),
+        ("vad.threshold=0.4", CHAIN["diarize"]),
+        ("vad.min_silence_s=0.5", CHAIN["diarize"]),
+        ("diarize.distance_threshold=0.3", CHAIN["diarize"]),
+        ("diarize.max_speakers=3", CHAIN["diarize"]),
+        ("transcribe.beam_width=1", CHAIN["transcribe"]),
+        ("join.distance_threshold=0.3", CHAIN["join"]),
+        ('link.channel_roles=["agent"]', {"channel_roles"}),
+        ("decode.max_duration_s=60", {"limits"}),
+        ("decode.max_file_bytes=1000", {"limits"}),
+        ("decode.max_decoded_bytes=1000", {"limits"}),
+        ("decode.max_memory_mb=1000", {"limits"}),
+        ("decode.stall_s=90", {"limits"}),
+        ("transcribe.batch_s=7", set()),
+        ("emotion.batch_s=7", set()),
+        ("run.batch_s=60", set()),
+        ("run.max_actors=4", set()),
     ],
 )
-def test_an_option_that_changes_answers_changes_its_stage_alone(models: Path, setting: str, stage: str) -> None:
-    assert changed(models, setting) == {stage}
+def test_an_option_changes_the_keys_of_what_hangs_on_it_and_no_other(
+    models: Path, setting: str, names: set[str]
+) -> None:
+    assert changed(keys_of(profile(models)), keys_of(profile(models, setting))) == names
 
 
 @pytest.mark.parametrize(
-    "setting", ["transcribe.batch_s=7", "emotion.batch_s=7", "run.batch_s=60", "run.actors=4", "decode.stall_s=90"]
+    ("part", "names"),
+    [
+        ("speaker", CHAIN["diarize"]),
+        ("ctc", CHAIN["transcribe"]),
+        ("mmer", CHAIN["emotion"] | {"scorer"}),
+    ],
 )
-def test_an_option_that_only_costs_time_changes_nothing(models: Path, setting: str) -> None:
-    assert changed(models, setting) == set()
+def test_new_weights_change_the_keys_of_what_hangs_on_them(models: Path, part: str, names: set[str]) -> None:
+    before = keys_of(profile(models))
+    (models / part / "model.safetensors").write_bytes(b"better")
+    assert changed(before, keys_of(profile(models))) == names
 
 
-def test_new_weights_change_the_stage_that_reads_them_and_a_copy_elsewhere_does_not(models: Path) -> None:
-    before = fingerprints(profile(models))
+def test_a_copy_of_a_model_elsewhere_is_the_same_model(models: Path) -> None:
     (models / "copy").mkdir()
-    (models / "copy" / "model.safetensors").write_bytes(b"mmer")
-    assert changed(models, f"emotion.model={models / 'copy'}") == set()
-    (models / "mmer" / "model.safetensors").write_bytes(b"better")
-    after = fingerprints(profile(models))
-    assert {stage for stage in before if before[stage] != after[stage]} == {"emotion"}
+    for file in (models / "mmer").iterdir():
+        (models / "copy" / file.name).write_bytes(file.read_bytes())
+    assert keys_of(profile(models)) == keys_of(profile(models, f"emotion.model={models / 'copy'}"))
 
 
-def test_a_new_version_of_a_stage_changes_its_fingerprint(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fingerprints(profile(models))
-    monkeypatch.setattr(module, "VERSIONS", {**module.VERSIONS, "link": "another"})
-    after = fingerprints(profile(models))
-    assert {stage for stage in before if before[stage] != after[stage]} == {"link"}
+@pytest.mark.parametrize(
+    ("module", "stage"),
+    [(diarize, "diarize"), (transcribe, "transcribe"), (join, "join"), (emotion, "emotion"), (link, "link")],
+)
+def test_a_new_version_of_a_stage_changes_its_key_and_those_behind_it(
+    models: Path, monkeypatch: pytest.MonkeyPatch, module: object, stage: str
+) -> None:
+    before = keys_of(profile(models))
+    monkeypatch.setattr(module, "VERSION", "another")
+    assert changed(before, keys_of(profile(models))) == CHAIN[stage]
 
 
-def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_new_version_of_the_decoder_changes_every_key(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys_of(profile(models))
+    monkeypatch.setattr(keys, "DECODE_VERSION", "another")
+    assert changed(before, keys_of(profile(models))) == CHAIN["decode"]
+
+
+def test_the_scorer_is_named_by_family_and_digest(models: Path) -> None:
+    scorer = keys_of(profile(models)).scorer
+    assert scorer == f"mmer-{model_digests(profile(models))['emotion'][:8]}"
+    (models / "mmer" / "config.json").write_text('{"architectures": ["HubertForSequenceClassification"]}')
+    assert keys_of(profile(models)).scorer.startswith("audio_classification-")
+
+
+def test_the_member_of_a_stage_may_be_named_before_its_model(models: Path) -> None:
+    named = profile(models, f"transcribe.model=ctc:{models / 'ctc'}")
+    assert keys_of(named) == keys_of(profile(models))
+
+
+def test_a_model_that_is_not_there_is_named(models: Path) -> None:
     with pytest.raises(PreflightError, match=r"no ctc model in .*nowhere"):
-        fingerprints(load_profile("embedded", [f"diarize.model={speaker(tmp_path)}", "transcribe.model=/nowhere"]))
+        keys_of(profile(models, "transcribe.model=/nowhere"))
 
 
-def speaker(folder: Path) -> Path:
-    (folder / "model.safetensors").write_bytes(b"speaker")
-    return folder
-
-
-def test_fingerprints_load_no_torch() -> None:
-    code = "import sys, mmer_ray.stages.fingerprints; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+def test_keys_load_no_torch() -> None:
+    code = "import sys, mmer_ray.stages.keys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
