@@ -7,25 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from mmer_ray.records import Recording
+from mmer_ray.tables import LISTED
 
-_FIELDS: list[pa.Field[Any]] = [
-    pa.field("corpus", pa.string(), nullable=False),
-    pa.field("uri", pa.string(), nullable=False),
-    pa.field("root", pa.string(), nullable=False),
-    pa.field("size_bytes", pa.int64(), nullable=False),
-    pa.field("modified", pa.string(), nullable=False),
-    pa.field("day", pa.date32(), nullable=False),
-    pa.field("expected_ms", pa.int32()),
-    pa.field("metadata", pa.map_(pa.string(), pa.string()), nullable=False),
-]
-LISTED = pa.schema(_FIELDS)
-"""The fields of `records.Recording`, in milliseconds where it has seconds. `expected_ms` is null: nothing is opened."""
 MAX_BATCH_ROWS = 65_536
 
 
@@ -103,12 +91,14 @@ def listed_batch(
     return pa.RecordBatch.from_arrays(columns, schema=LISTED)
 
 
-def recordings_of(batch: pa.RecordBatch) -> Iterator[Recording]:
-    """The rows of a batch of schema `LISTED`, in its order."""
-    for corpus, uri, root, size_bytes, modified, day, expected_ms, metadata in zip(
-        *(batch.column(name).to_pylist() for name in LISTED.names), strict=True
+def recordings_of(listed: pa.RecordBatch | pa.Table) -> Iterator[Recording]:
+    """The rows of a batch or table with the columns of `LISTED`, and `attempt` where it has one, in its order."""
+    columns = (listed.column(name).to_pylist() for name in LISTED.names)
+    has_attempts = "attempt" in listed.schema.names
+    attempts = listed.column("attempt").to_pylist() if has_attempts else [1] * listed.num_rows
+    for (corpus, uri, root, size_bytes, modified, day, expected_ms, metadata), attempt in zip(
+        zip(*columns, strict=True), attempts, strict=True
     ):
-        assert isinstance(day, date)
         yield Recording(
             uri=uri,
             corpus=corpus,
@@ -117,5 +107,6 @@ def recordings_of(batch: pa.RecordBatch) -> Iterator[Recording]:
             modified=modified,
             day=day.isoformat(),
             expected_s=None if expected_ms is None else expected_ms / 1000,
-            metadata=dict(metadata),
+            metadata=dict(metadata or ()),
+            attempt=attempt,
         )

@@ -157,13 +157,13 @@ def _window(recording: Recording, header: dict[str, Any], samples: Samples) -> W
         start_s=header["start_s"],
         end_s=header["end_s"],
         samples=samples,
-        apart=header["apart"],
+        one_speaker=header["apart"],
     )
 
 
 def _facts(header: dict[str, Any]) -> AudioFacts:
     return AudioFacts(
-        recording_id=header["content_digest"],
+        content_digest=header["content_digest"],
         duration_s=header["duration_s"],
         channels=header["channels"],
         sample_rate_hz=header["sample_rate_hz"],

@@ -14,9 +14,10 @@ import typer
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import report_document, show_report
-from mmer_ray.cli.options import Json, NoProgress, Quiet, Runner, RunnerName
+from mmer_ray.cli.options import Json, NoProgress, Quiet, RunnerName, runner_setting
 from mmer_ray.cli.output import note, print_json
 from mmer_ray.cli.streams import reserved_stdout
+from mmer_ray.runner import Runner
 
 if TYPE_CHECKING:
     from mmer_ray.demo.corpus import TrueCall
@@ -82,8 +83,8 @@ def _score(sources: Sequence[str], lake: str, runner: Runner, has_progress: bool
     from mmer_ray.profiles import load_profile
     from mmer_ray.runners import job
 
-    profile = load_profile("embedded", [CHANNEL_ROLES])
-    options = job.JobOptions(tuple(sources), lake, corpus=CORPUS, profile=profile, runner=runner.value)
+    profile = load_profile("embedded", [CHANNEL_ROLES, *runner_setting(runner)])
+    options = job.JobOptions(tuple(sources), lake, corpus=CORPUS, profile=profile)
     with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         return job.run(options, on_progress=on_progress, stop=stop)
 

@@ -11,7 +11,8 @@ from mmer_ray.cli.output import count, say, span
 
 if TYPE_CHECKING:
     from mmer_ray.lake.ledger import Ledger
-    from mmer_ray.runners.job import JobPlan, JobReport, Untried
+    from mmer_ray.runners.job import JobPlan, JobReport
+    from mmer_ray.runners.tally import Untried
 
 TOP_CODES = 5
 
@@ -23,12 +24,13 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "lake": lake,
         "runner": plan.runner,
         "reason": plan.reason,
-        "num_todo": len(plan.todo),
+        "num_todo": plan.num_todo,
         "todo_s": plan.todo_s,
+        "restarts": dict(plan.restarts),
         "num_done": plan.num_done,
         "done_s": plan.done_s,
         "num_known_failures": plan.num_known_failures,
-        "num_aliases": plan.num_aliases,
+        "num_copies": plan.num_copies,
         **untried_document(plan.untried),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
@@ -36,14 +38,14 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
 
 def show_plan(plan: JobPlan) -> None:
     """Files, hours, what is already done, the time it will take and where it will run."""
-    say(f"to score      {count(len(plan.todo), 'recording')}, {span(plan.todo_s)} of audio")
+    say(f"to score      {count(plan.num_todo, 'recording')}, {span(plan.todo_s)} of audio")
     say(f"already done  {count(plan.num_done, 'recording')}, {span(plan.done_s)}")
-    if plan.num_aliases:
-        say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
+    if plan.num_copies:
+        say(f"copies        {count(plan.num_copies, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
     show_untried(plan.untried)
-    if plan.estimate_s is not None and plan.todo:
+    if plan.estimate_s is not None:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
@@ -80,11 +82,11 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "interrupted": report.interrupted,
         "num_scored": report.num_scored,
         "num_failed": report.num_failed,
-        "num_copied": report.ledger.num_copied,
+        "num_copies": report.ledger.num_copies,
         "num_skipped": report.num_skipped,
         "num_known_failures": report.num_known_failures,
         "audio_s": report.audio_s,
-        "copied_s": _copied_s(report),
+        "computed_s": report.computed_s,
         "wall_s": report.wall_s,
         "first_result_s": report.first_result_s,
         "speed_x": _speed_x(report),
@@ -103,21 +105,21 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
         "difference_s": ledger.difference_s,
         **{
             f"num_{name}": getattr(ledger, f"num_{name}")
-            for name in ("planned", "scored", "copied", "failed", "unreached")
+            for name in ("planned", "received", "scored", "copies", "failed", "unreached")
         },
     }
 
 
 def show_report(report: JobReport, lake: str) -> None:
     """Counts, hours, speed, the most frequent error codes, and what to type next."""
-    num_done = report.num_skipped - report.num_known_failures
+    num_done = report.num_skipped
     say(f"{report.num_scored} scored, {report.num_failed} failed, {num_done} already done", style="bold")
     if report.num_scored or report.num_failed:
         speed_x = _speed_x(report)
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
-    if num := report.ledger.num_copied:
-        say(f"of these, {count(num, 'file')} with the bytes of another: {span(_copied_s(report))} not counted above")
+    if num := report.ledger.num_copies:
+        say(f"of these, {count(num, 'file')} with the bytes of another: models worked on {span(report.computed_s)}")
     show_codes(report.failures_by_code)
     show_untried(report.untried)
     if report.num_known_failures:
@@ -152,10 +154,5 @@ def failures_command(lake: str) -> str:
     return f'mmer query --lake {shlex.quote(lake)} "{sql}"'
 
 
-def _copied_s(report: JobReport) -> float:
-    """Seconds of the copies: the ledger counts them as scored, the models did not see them."""
-    return max(report.ledger.scored_ms / 1000 - report.audio_s, 0.0) if report.ledger.num_copied else 0.0
-
-
 def _speed_x(report: JobReport) -> float | None:
-    return report.audio_s / report.wall_s if report.wall_s > 0 and report.audio_s > 0 else None
+    return report.computed_s / report.wall_s if report.wall_s > 0 and report.computed_s > 0 else None

@@ -30,9 +30,9 @@ def fetch(
     profile: ProfileName = "embedded", settings: Settings = None, text: TextEncoder = None, json: Json = False
 ) -> None:
     """Bring the models that a profile needs: those of the hub are downloaded at their commit, once."""
-    from mmer_ray.models.preflight import model_refs
     from mmer_ray.models.refs import parse_ref
     from mmer_ray.profiles import load_profile
+    from mmer_ray.stages.preflight import model_refs
 
     if text is not None:
         refs = {"text encoder": parse_ref("text_encoder", text)}

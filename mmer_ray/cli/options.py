@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmer_ray.runner import Runner
+
 if TYPE_CHECKING:
     from mmer_ray.runners.job import JobOptions
-
-
-class Runner(StrEnum):
-    """Where the stages run."""
-
-    AUTO = "auto"
-    INPROCESS = "inprocess"
-    RAY = "ray"
 
 
 Lake = Annotated[str, typer.Option("--lake", metavar="DIR", help="The lake: the folder that holds the tables.")]
@@ -59,6 +52,11 @@ Output = Annotated[
 ]
 
 
+def runner_setting(runner: Runner) -> list[str]:
+    """`--runner` as a setting of the profile; `auto` leaves the profile's own choice."""
+    return [] if runner == Runner.AUTO else [f"run.runner={runner}"]
+
+
 def job_options(
     sources: list[str],
     lake: str,
@@ -77,8 +75,7 @@ def job_options(
         sources=tuple(sources),
         lake=lake,
         corpus=corpus,
-        profile=load_profile(profile, settings or ()),
-        runner=runner.value,
+        profile=load_profile(profile, [*(settings or ()), *runner_setting(runner)]),
         limit=limit,
         roots=tuple(roots or ()),
     )

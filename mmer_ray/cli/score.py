@@ -17,7 +17,6 @@ from mmer_ray.cli.options import (
     ProfileName,
     Quiet,
     Roots,
-    Runner,
     RunnerName,
     Settings,
     Sources,
@@ -25,6 +24,7 @@ from mmer_ray.cli.options import (
 )
 from mmer_ray.cli.output import print_json
 from mmer_ray.cli.streams import reserved_stdout
+from mmer_ray.runner import Runner
 
 
 def score(

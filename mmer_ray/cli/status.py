@@ -81,7 +81,7 @@ def status_document(found: LakeStatus, lake: str) -> dict[str, Any]:
 
 def _show_ledger(found: LakeStatus) -> None:
     ledger = found.ledger
-    copies = f" ({ledger.num_copied} of them copies)" if ledger.num_copied else ""
+    copies = f" ({ledger.num_copies} of them copies)" if ledger.num_copies else ""
     say(
         f"{ledger.num_planned} recordings: {ledger.num_scored} scored{copies}, {ledger.num_failed} failed", style="bold"
     )

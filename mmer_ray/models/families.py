@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from mmer_ray.errors import UsageError
+from mmer_ray.models.emotion_checkpoints import family_in
 from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
 from mmer_ray.models.library import PreTrainedTokenizerBase
-from mmer_ray.models.preflight import family_in
 
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 

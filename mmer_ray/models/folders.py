@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models.emotion_checkpoints import read_json_config
 from mmer_ray.models.encoders import load_tokenizer
 from mmer_ray.models.interface import EmotionModel, LoadedModel
 from mmer_ray.models.layout import CONFIG_NAME, WEIGHTS_NAME
-from mmer_ray.models.preflight import read_json_config
 
 if TYPE_CHECKING:
     from mmer_ray.models.library import PreTrainedTokenizerBase

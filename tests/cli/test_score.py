@@ -197,7 +197,7 @@ def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs
 def planned(**changes: Any) -> JobPlan:
     values = {
         "runner": "ray", "reason": "about 20 s on 2 actors", "todo": (Recording("a"), Recording("b")), "num_done": 1,
-        "num_known_failures": 3, "num_aliases": 0, "todo_s": 5_400.0, "done_s": 30.0,
+        "num_known_failures": 3, "num_copies": 0, "todo_s": 5_400.0, "done_s": 30.0,
         "estimate_s": (10.0, 40.0), "untried": UNTRIED,
     }  # fmt: skip
     return JobPlan(**{**values, **changes})

@@ -137,7 +137,7 @@ def test_the_first_remedy_is_the_one_that_the_name_asks_for(tmp_path: Path, monk
 
 
 def test_resolving_loads_no_torch() -> None:
-    code = "import sys, mmer_ray.models.fetch, mmer_ray.models.preflight; sys.exit('torch' in sys.modules)"
+    code = "import sys, mmer_ray.models.fetch, mmer_ray.stages.preflight; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
