@@ -165,7 +165,7 @@ class BoundedBytes:
 class HashedView(io.RawIOBase):
     """What the demuxer reads: a stretch of the source, hashed as it is read where that is in order.
 
-    The digest covers the whole source, however the demuxer jumped about.
+    The digest covers the whole source, in whatever order the demuxer reads.
     """
 
     def __init__(self, source: ByteSource, pulse: Pulse) -> None:

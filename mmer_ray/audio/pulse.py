@@ -61,7 +61,7 @@ class Pulse:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def resume(self) -> None:
-        self._last_beat = time.monotonic()
+        """Set the alarm again. The next heartbeat stays due: it tells the parent what was decoded meanwhile."""
         self._move_limits()
 
     def _move_limits(self) -> None:
