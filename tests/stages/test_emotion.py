@@ -135,7 +135,7 @@ def test_scoring_twice_keeps_one_answer_per_scorer(stage: ScoreEmotion) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreflightError, match="no mmer model"):
+    with pytest.raises(PreflightError, match="no emotion model"):
         ScoreEmotion(EmotionOptions(model=str(tmp_path)))
 
 
