@@ -93,7 +93,8 @@ def train(
         average.update_parameters(model)
     if recipe.modality_masking:
         _mask(model, None)
-    averaged: EmotionModel = average.module
+    averaged = average.module
+    assert isinstance(averaged, EmotionModel)
     return averaged.eval()
 
 
