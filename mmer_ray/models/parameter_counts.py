@@ -11,6 +11,7 @@ import torch
 
 from mmer_ray.models import families
 from mmer_ray.models.facts import SOURCES, ModelFacts
+from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.interface import EmotionModel
 
 
@@ -23,7 +24,7 @@ def count_size(family: str, size: str) -> ModelFacts:
 
 def count_all() -> list[ModelFacts]:
     """Count every family at every size: what `facts.json` holds."""
-    return [count_size(family, size) for family in families.FAMILIES for size in families.sizes(family)]
+    return [count_size(family, size) for family in FAMILIES for size in families.sizes(family)]
 
 
 def facts_of(model: EmotionModel, size: str) -> ModelFacts:
