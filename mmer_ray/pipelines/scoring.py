@@ -181,8 +181,11 @@ class Scoring:
 
     def _join(self, position: int, one: InWork, facts: AudioFacts) -> None:
         if isinstance(one.assembler, KnownUtterances):
-            assert one.task.known is not None
-            one.joined, questions = replace(one.task.known, audio=facts), one.assembler.close()
+            known = one.task.known
+            assert known is not None
+            # What was flagged when it was heard stays.
+            audio = facts if known.audio is None else replace(known.audio, content_digest=facts.content_digest)
+            one.joined, questions = replace(known, audio=audio), one.assembler.close()
         else:
             with one.clock.stage("join"):
                 one.joined, questions = one.assembler.close(facts)
