@@ -111,13 +111,14 @@ class Scoring:
 
     def _on_decoded(self, decoded: Decoded) -> Iterator[ScoredRecording]:
         position, item = decoded.position, decoded.item
-        one = self._in_work.setdefault(position, InWork(decoded.task, self._assembler(decoded.task)))
+        if position not in self._in_work:
+            self._in_work[position] = InWork(decoded.task, self._assembler(decoded.task))
+        one = self._in_work[position]
         if item is not None:
             one.clock.wall_s["decode"] += decoded.wall_s
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
             self._hear(position, one, item, decoded.cost_s)
             return
-        given_s = decoded.cost_s
         if isinstance(item, Window):
             assert isinstance(one.assembler, KnownUtterances)
             self._ask(position, one, one.assembler.add(item))
@@ -129,7 +130,7 @@ class Scoring:
             one.facts = item
             if item is None:
                 one.joined = decoded.task.known
-        self._room.exchange(given_s, 0.0)
+        self._room.exchange(decoded.cost_s, 0.0)
         yield from self._finished(position)
 
     def _hear(self, position: int, one: InWork, window: Window, cost_s: float) -> None:
@@ -180,8 +181,11 @@ class Scoring:
 
     def _join(self, position: int, one: InWork, facts: AudioFacts) -> None:
         if isinstance(one.assembler, KnownUtterances):
-            assert one.task.known is not None
-            one.joined, questions = replace(one.task.known, audio=facts), one.assembler.close()
+            known = one.task.known
+            assert known is not None
+            # What was flagged when it was heard stays.
+            audio = facts if known.audio is None else replace(known.audio, content_digest=facts.content_digest)
+            one.joined, questions = replace(known, audio=audio), one.assembler.close()
         else:
             with one.clock.stage("join"):
                 one.joined, questions = one.assembler.close(facts)

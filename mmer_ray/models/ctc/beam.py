@@ -1,4 +1,4 @@
-"""Reading a CTC model's answer with a sense of which words there are.
+"""Reading a CTC model's answer by a beam search with a word model.
 
 Prefix beam search after Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using
 bi-directional recurrent DNNs", algorithm 1: a prefix's probability is the sum over all its paths, kept apart by whether
