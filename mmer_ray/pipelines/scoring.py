@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -15,10 +15,11 @@ from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Emotion, Failure, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Emotion, Failure, Recording, ScoredRecording, Task, Window
 from mmer_ray.stages.link import link
 
 Answer = TypeVar("Answer")
+OnHeard = Callable[[Recording, float], None]
 Heard = tuple[Window, Clock]
 """A window with its share of the stages' seconds."""
 Felt = tuple[list[Emotion], Clock]
@@ -78,8 +79,8 @@ class InWork:
 class Scoring:
     """The state of one call; `results` is its generator."""
 
-    def __init__(self, shared: Shared, tasks: Iterable[Task]) -> None:
-        self._shared = shared
+    def __init__(self, shared: Shared, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> None:
+        self._shared, self._on_window = shared, on_heard
         self._events: SimpleQueue[Decoded | InputEnded | WindowHeard | ClipsFelt] = SimpleQueue()
         self._in_work: dict[int, InWork] = {}
         self._input_ended = False
@@ -155,6 +156,8 @@ class Scoring:
             one.clock.add(clock)
             assert isinstance(one.assembler, RecordingAssembler)
             self._ask(event.position, one, one.assembler.add(window))
+            if self._on_window is not None:
+                self._on_window(one.task.recording, window.end_s)
         self._room.exchange(event.cost_s, 0.0)
         yield from self._finished(event.position)
 
