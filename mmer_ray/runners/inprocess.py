@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator
 from itertools import takewhile
-from typing import Protocol
 
 from mmer_ray.lake.answers import Answers
-from mmer_ray.records import Recording, ScoredRecording, Task
-from mmer_ray.runners.todo import Todo, tasks_of
+from mmer_ray.runners.todo import OnHeard, Scores, Todo, tasks_of
 from mmer_ray.stages.keys import Keys
-
-OnHeard = Callable[[Recording, float], None]
-
-
-class Scores(Protocol):
-    """What is needed of `pipelines.corpus.Pipeline`."""
-
-    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]: ...
 
 
 def score(

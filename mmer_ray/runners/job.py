@@ -29,11 +29,10 @@ from mmer_ray.runners.cluster import StoppedError
 from mmer_ray.runners.driver import Driven, Driver
 from mmer_ray.runners.durations import probe_headers, with_durations
 from mmer_ray.runners.estimate import SHARE, Estimate, estimate
-from mmer_ray.runners.inprocess import OnHeard
 from mmer_ray.runners.listing import batches_of
 from mmer_ray.runners.preflight import require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally
-from mmer_ray.runners.todo import todo_of
+from mmer_ray.runners.todo import OnHeard, todo_of
 from mmer_ray.stages.keys import keys_of, model_digests
 from mmer_ray.storage import list_sources
 
