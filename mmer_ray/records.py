@@ -190,7 +190,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CallMeasures:
-    """How a conversation went. Definitions are in `stages/link.py`."""
+    """How a conversation went. Definitions are in `stages/measures.py`."""
 
     num_utterances: int
     talk_s: Mapping[str, float]

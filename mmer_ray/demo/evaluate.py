@@ -42,7 +42,7 @@ class Call:
     """Empty when the call failed: all its words are deleted, all its turns missed."""
 
     @property
-    def apart(self) -> bool:
+    def one_speaker_per_channel(self) -> bool:
         """True when each channel holds one party (stereo)."""
         return self.truth.channels > 1
 
@@ -61,13 +61,13 @@ class Evaluation:
 
 
 def evaluate(calls: Sequence[Call]) -> Evaluation:
-    """Measure all calls together. Calls with `apart` go to the speaker confusion, the others to the DER."""
+    """Measure all calls together. Calls with `one_speaker_per_channel` go to the speaker confusion, the others to the DER."""
     recalls = recall_by_label(calls)
     return Evaluation(
         wer=word_error_rate(calls),
         num_reference_words=sum(len(words) for call in calls for words in _reference_streams(call).values()),
-        der=diarization_error_rate([call for call in calls if not call.apart]),
-        speaker_confusion=speaker_confusion([call for call in calls if call.apart]),
+        der=diarization_error_rate([call for call in calls if not call.one_speaker_per_channel]),
+        speaker_confusion=speaker_confusion([call for call in calls if call.one_speaker_per_channel]),
         emotion_ua=sum(recalls.values()) / len(recalls) if recalls else None,
         recall_by_label=recalls,
         num_turns=sum(len(call.truth.turns) for call in calls),
@@ -133,7 +133,7 @@ def label_during(call: Call, turn: TrueTurn) -> str | None:
     for one in call.utterances:
         label = next((emotion.label for emotion in one.emotions if emotion.label), None)
         seconds = min(one.end_s, turn.end_s) - max(one.start_s, turn.start_s)
-        if label and seconds > 0 and (one.channel == turn.channel or not call.apart):
+        if label and seconds > 0 and (one.channel == turn.channel or not call.one_speaker_per_channel):
             overlap_s[label] += seconds
     return max(overlap_s, key=lambda label: overlap_s[label]) if overlap_s else None
 
@@ -142,14 +142,14 @@ def _reference_streams(call: Call) -> dict[int, list[str]]:
     """Channel (0 for a call on one channel) -> words said, in order of time."""
     streams: dict[int, list[str]] = defaultdict(list)
     for turn in sorted(call.truth.turns, key=lambda turn: turn.start_s):
-        streams[turn.channel if call.apart else 0].extend(normalise(turn.text, LANGUAGE).split())
+        streams[turn.channel if call.one_speaker_per_channel else 0].extend(normalise(turn.text, LANGUAGE).split())
     return streams
 
 
 def _hypothesis_streams(call: Call) -> dict[int, list[str]]:
     streams: dict[int, list[str]] = defaultdict(list)
     for one in sorted(call.utterances, key=lambda utterance: utterance.start_s):
-        streams[one.channel if call.apart else 0].extend(normalise(one.text, LANGUAGE).split())
+        streams[one.channel if call.one_speaker_per_channel else 0].extend(normalise(one.text, LANGUAGE).split())
     return streams
 
 

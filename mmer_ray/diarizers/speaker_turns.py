@@ -21,10 +21,10 @@ SEGMENT_S = 1.5
 HOP_S = 0.5
 FRAME_S = 0.1
 MIN_SEGMENTS = 4
-"""A voice heard in fewer segments is a mixture at a border, or a noise."""
+"""A speaker heard in fewer segments is a mixture at a border, or a noise."""
 SWITCH_PENALTY = 1.0
 """What a change of speaker costs, in units of cosine distance summed over frames: a stretch of half a second must be
-nearer to the other voice by 0.4 at each of its ends."""
+nearer to the other speaker by 0.4 at each of its ends."""
 SNAP_S = 0.3
 """A border moves at most this far to the quietest moment: people seldom change in the middle of a syllable."""
 SNAP_WIDTH_S = 0.1

@@ -81,6 +81,14 @@ class Room:
             self._changed.notify_all()
 
 
+def needs_audio(task: Task) -> bool:
+    """Whether a task asks a model anything: measures do not, nor do emotions where nobody said a word."""
+    if task.restart == "decode":
+        return True
+    assert task.known is not None, "work that does not begin at decode needs what is known"
+    return task.restart == "emotion" and bool(task.known.utterances)
+
+
 class DecodeAhead:
     """Passes what a decoder says of tasks to `tell`, in order, while there is room, and at the end an `InputEnded`.
 
@@ -120,7 +128,7 @@ class DecodeAhead:
 
     def _handle(self, position: int, task: Task) -> bool:
         """Tell all that there is to say of one task; False when told to stop."""
-        if task.restart == "link":
+        if not needs_audio(task):
             return self._pass_on(Decoded(position, task, None, 0.0))
         begun = perf_counter()
         items = self._decoder.decode(task.recording)

@@ -14,7 +14,7 @@ from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory
-from mmer_ray.pipelines.scoring import Felt, Heard, Scoring, Shared
+from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Clip, ScoredRecording, Task, Window
 
@@ -69,7 +69,7 @@ class Pipeline:
         """Name and digest of the emotion model."""
         return self._engine.scorer
 
-    def score(self, tasks: Iterable[Task]) -> Iterator[ScoredRecording]:
+    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
         """Score recordings; each comes out as soon as it is finished, failed ones among them, also while the input
         stays open.
 
@@ -77,8 +77,11 @@ class Pipeline:
         scored together; an answer does not depend on its company. At most twice `run.batch_s` seconds and one more
         window are in memory, besides what waits at window borders (`assembler.py`). A bug in a stage is raised and
         ends the call. Closing the iterator drops its work. `tasks` is iterated in the decoding thread.
+
+        `on_heard(recording, end_s)` is told of each window that was heard, up to what second it goes: a recording of
+        hours comes out at its end alone.
         """
-        return Scoring(self._shared, tasks).results()
+        return Scoring(self._shared, tasks, on_heard).results()
 
     def _share(self, profile: Profile, slots: int) -> Shared:
         run = profile.run

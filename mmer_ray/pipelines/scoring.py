@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -15,10 +15,11 @@ from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Emotion, Failure, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Emotion, Failure, Recording, ScoredRecording, Task, Window
 from mmer_ray.stages.link import link
 
 Answer = TypeVar("Answer")
+OnHeard = Callable[[Recording, float], None]
 Heard = tuple[Window, Clock]
 """A window with its share of the stages' seconds."""
 Felt = tuple[list[Emotion], Clock]
@@ -78,8 +79,8 @@ class InWork:
 class Scoring:
     """The state of one call; `results` is its generator."""
 
-    def __init__(self, shared: Shared, tasks: Iterable[Task]) -> None:
-        self._shared = shared
+    def __init__(self, shared: Shared, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> None:
+        self._shared, self._on_window = shared, on_heard
         self._events: SimpleQueue[Decoded | InputEnded | WindowHeard | ClipsFelt] = SimpleQueue()
         self._in_work: dict[int, InWork] = {}
         self._input_ended = False
@@ -111,13 +112,14 @@ class Scoring:
 
     def _on_decoded(self, decoded: Decoded) -> Iterator[ScoredRecording]:
         position, item = decoded.position, decoded.item
-        one = self._in_work.setdefault(position, InWork(decoded.task, self._assembler(decoded.task)))
+        if position not in self._in_work:
+            self._in_work[position] = InWork(decoded.task, self._assembler(decoded.task))
+        one = self._in_work[position]
         if item is not None:
             one.clock.wall_s["decode"] += decoded.wall_s
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
             self._hear(position, one, item, decoded.cost_s)
             return
-        given_s = decoded.cost_s
         if isinstance(item, Window):
             assert isinstance(one.assembler, KnownUtterances)
             self._ask(position, one, one.assembler.add(item))
@@ -129,7 +131,7 @@ class Scoring:
             one.facts = item
             if item is None:
                 one.joined = decoded.task.known
-        self._room.exchange(given_s, 0.0)
+        self._room.exchange(decoded.cost_s, 0.0)
         yield from self._finished(position)
 
     def _hear(self, position: int, one: InWork, window: Window, cost_s: float) -> None:
@@ -154,6 +156,8 @@ class Scoring:
             one.clock.add(clock)
             assert isinstance(one.assembler, RecordingAssembler)
             self._ask(event.position, one, one.assembler.add(window))
+            if self._on_window is not None:
+                self._on_window(one.task.recording, window.end_s)
         self._room.exchange(event.cost_s, 0.0)
         yield from self._finished(event.position)
 
@@ -180,8 +184,11 @@ class Scoring:
 
     def _join(self, position: int, one: InWork, facts: AudioFacts) -> None:
         if isinstance(one.assembler, KnownUtterances):
-            assert one.task.known is not None
-            one.joined, questions = replace(one.task.known, audio=facts), one.assembler.close()
+            known = one.task.known
+            assert known is not None
+            # What was flagged when it was heard stays.
+            audio = facts if known.audio is None else replace(known.audio, content_digest=facts.content_digest)
+            one.joined, questions = replace(known, audio=audio), one.assembler.close()
         else:
             with one.clock.stage("join"):
                 one.joined, questions = one.assembler.close(facts)

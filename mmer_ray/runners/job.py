@@ -32,7 +32,7 @@ from mmer_ray.runners.durations import probe_headers, with_durations
 from mmer_ray.runners.estimate import SHARE, Estimate, estimate
 from mmer_ray.runners.preflight import require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
-from mmer_ray.runners.todo import todo_of
+from mmer_ray.runners.todo import OnHeard, todo_of
 from mmer_ray.stages.keys import keys_of, model_digests
 from mmer_ray.stages.preflight import preflight_models
 from mmer_ray.storage import list_sources
@@ -136,7 +136,7 @@ class Job:
             this_run = begin_run(self._profile, self._keys, model_digests(self._profile))
             try:
                 with (
-                    self._answers(planned, stop) as answers,
+                    self._answers(planned, stop, tally.hear) as answers,
                     Writer(self._lake, this_run, planned.plan, self._profile.run) as writer,
                 ):
                     driven = Driver(writer, on_answers=tally.add, stop=stop).run(answers)
@@ -159,7 +159,9 @@ class Job:
         return _Planned(plan, estimate(profile, plan.todo.num_rows, _work_s(plan.todo)))
 
     @contextmanager
-    def _answers(self, planned: _Planned, stop: threading.Event) -> Iterator[Iterator[Answers]]:
+    def _answers(
+        self, planned: _Planned, stop: threading.Event, on_heard: OnHeard
+    ) -> Iterator[Generator[Answers, None, None]]:
         """The answers to all that is to do. Entering starts what the runner needs."""
         plan, lake, keys, profile = planned.plan, self._lake, self._keys, self._profile
         is_linking = pa.array([restart == "link" for restart in _restarts(plan.todo)], pa.bool_())
@@ -180,7 +182,7 @@ class Job:
             from mmer_ray.runners import inprocess
 
             with Pipeline(profile) as pipeline:
-                yield _both(linked, inprocess.score(pipeline, rest, keys, stop))
+                yield _both(linked, inprocess.score(pipeline, rest, keys, stop, on_heard))
 
     def _report(self, planned: _Planned, tally: Tally, run_id: str | None, driven: Driven | None) -> JobReport:
         plan, ledger = planned.plan, driven.ledger if driven else Ledger()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ import pyarrow as pa
 
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import planned_ms
+from mmer_ray.records import Recording
 from mmer_ray.runner import Runner
+
+COUNTED = ["corpus", "uri", "status", "error_code", "message", "duration_ms"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ class Tally:
         self._num_total = todo.num_rows
         self._total_s = _total_s(todo)
         self._status: Counter[str] = Counter()
-        self._done_s = self._heard_s = 0.0
+        self._done_s = 0.0
+        self._heard_s: dict[tuple[str, str], float] = {}
+        # What was heard is told by the runner's thread, answers by the writer's.
+        self._lock = threading.Lock()
         self.computed_s = 0.0
         self.first_result_s: float | None = None
         self._tell(None)
@@ -90,20 +97,34 @@ class Tally:
 
     def add(self, answered: pa.Table) -> None:
         """Count answers, schema `lake.answers.SUMMARY`."""
-        if self.first_result_s is None and answered.num_rows:
-            self.first_result_s = self.wall_s
-        self._done_s += _total_s(answered)
-        for row in answered.select(["uri", "status", "error_code", "message", "duration_ms"]).to_pylist():
-            self._status[row["status"]] += 1
-            self.computed_s += (row["duration_ms"] or 0) / 1000
-            if row["status"] == "failed":
-                self._tell(f"{row['uri']}: {row['error_code']}: {row['message']}")
-        self._tell(None)
+        with self._lock:
+            if self.first_result_s is None and answered.num_rows:
+                self.first_result_s = self.wall_s
+            self._done_s += _total_s(answered)
+            for row in answered.select(COUNTED).to_pylist():
+                self._heard_s.pop((row["corpus"], row["uri"]), None)
+                self._status[row["status"]] += 1
+                self.computed_s += (row["duration_ms"] or 0) / 1000
+                if row["status"] == "failed":
+                    self._tell(f"{row['uri']}: {row['error_code']}: {row['message']}")
+            self._tell(None)
+
+    def hear(self, recording: Recording, end_s: float) -> None:
+        """Take note that a recording which is not finished was heard up to a second."""
+        with self._lock:
+            source = (recording.corpus, recording.uri)
+            self._heard_s[source] = max(self._heard_s.get(source, 0.0), min(end_s, recording.planned_s))
+            self._tell(None)
 
     def _tell(self, message: str | None) -> None:
         self._on_progress(
             Progress(
-                self._done_s, self._total_s, self._status.total(), self._num_total, self._status["failed"], message
+                done_s=self._done_s + sum(self._heard_s.values()),
+                total_s=self._total_s,
+                num_done=self._status.total(),
+                num_total=self._num_total,
+                num_failed=self._status["failed"],
+                message=message,
             )
         )
 

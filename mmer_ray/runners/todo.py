@@ -10,7 +10,10 @@ import pyarrow as pa
 
 from mmer_ray.lake.plan import Plan, planned_ms
 from mmer_ray.lake.store import Lake
-from mmer_ray.records import ScoredRecording, Task
+from mmer_ray.records import Recording, ScoredRecording, Task
+
+OnHeard = Callable[[Recording, float], None]
+"""Told of an unfinished recording up to what second it was heard."""
 
 TASKS_AT_A_TIME = 64
 """Tasks made together: each slice asks the lake once for what it knows."""
@@ -29,7 +32,7 @@ class Todo:
 class Scores(Protocol):
     """What a runner needs of `pipelines.corpus.Pipeline`."""
 
-    def score(self, tasks: Iterable[Task]) -> Iterator[ScoredRecording]: ...
+    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]: ...
 
 
 def todo_of(plan: Plan, lake: Lake, rows: pa.Table) -> Todo:

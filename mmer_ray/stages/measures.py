@@ -82,8 +82,8 @@ def _longest_monologue_s(utterances: Sequence[Utterance]) -> float:
 
 def _valences(utterances: Sequence[Utterance]) -> list[tuple[float, float]]:
     """Start and valence of the utterances that have one, by the first model that gives it."""
-    judged = ((one.start_s, [e.valence for e in one.emotions if e.valence is not None]) for one in utterances)
-    return [(start_s, valences[0]) for start_s, valences in judged if valences]
+    scored = ((one.start_s, [e.valence for e in one.emotions if e.valence is not None]) for one in utterances)
+    return [(start_s, valences[0]) for start_s, valences in scored if valences]
 
 
 def _valence_by_quarter(utterances: Sequence[Utterance], duration_s: float) -> tuple[float | None, ...]:

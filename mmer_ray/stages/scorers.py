@@ -41,7 +41,7 @@ class ModelScorer:
         self.scorer = scorer_name(folder)
 
     def predict(self, clips: Sequence[Clip]) -> list[Emotion]:
-        """Score clips: one answer each, in order; one that is too short to judge is skipped with the reason."""
+        """Score clips: one answer each, in order; one that is too short is skipped with the reason."""
         answers = [Emotion(self.scorer, label=None, skip_reason=TOO_SHORT)] * len(clips)
         long_enough = [index for index, clip in enumerate(clips) if len(clip.samples) >= self._min_samples]
         for batch in self._batches(clips, long_enough):

@@ -1,4 +1,4 @@
-"""How many voices, and which vector is whose."""
+"""How many speakers, and which embedding is whose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def voices(*counts: int, spread: float = 0.15) -> NDArray[np.float32]:
     return normalised(np.concatenate(around))
 
 
-def test_the_number_of_voices_is_found() -> None:
+def test_the_number_of_speakers_is_found() -> None:
     for counts in ((12,), (5, 9), (4, 4, 4, 30)):
         labels = cluster(voices(*counts), 0.5, 20)
         assert labels.tolist() == [group for group, count in enumerate(counts) for _ in range(count)]

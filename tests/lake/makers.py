@@ -131,7 +131,8 @@ def scored(recording: Recording, digest: str | None = None, keys: Keys = KEYS) -
         digest = content_digest(Path(recording.uri).read_bytes())
     chance = random.Random(f"{digest} {keys.transcribe}")
     scorer = keys.scorer
-    utterances = tuple(_utterance(chance, index, scorer) for index in range(chance.randint(1, 4)))
+    num_utterances = random.Random(digest).randint(1, 4)
+    utterances = tuple(_utterance(chance, index, scorer) for index in range(num_utterances))
     duration_s = utterances[-1].end_s + chance.randint(1, 16_000) / 16_000
     speech_s = sum(utterance.end_s - utterance.start_s for utterance in utterances)
     return ScoredRecording(

@@ -13,7 +13,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from mmer_ray.errors import AudioError, ErrorCode
+from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine
@@ -155,6 +155,20 @@ def test_link_alone_asks_no_decoder_and_no_model() -> None:
     assert (decoder.asked, engine.heard_s) == (0, [])
     assert replace(again, stage_seconds={}) == replace(whole, restart="link", stage_seconds={})
     assert set(again.stage_seconds) == {"link"}
+
+
+def test_emotion_alone_keeps_what_was_flagged_and_decodes_nothing_where_nobody_spoke() -> None:
+    (whole,) = score("25s")
+    assert whole.audio is not None
+    flagged = replace(whole, audio=replace(whole.audio, flags=(Flag.CLIPPED,)))
+    silent = replace(flagged, recording=Recording(uri="30s"), utterances=())
+    decoder = PlainDecoder()
+    with Pipeline(profile(), decoder=decoder, engine=plain_engine()) as pipeline:
+        scored = list(pipeline.score([Task(one.recording, "emotion", one) for one in (flagged, silent)]))
+    assert [one.audio.flags for one in scored if one.audio] == [(Flag.CLIPPED,)] * 2
+    assert {one.recording.uri: len(one.utterances) for one in scored} == {"25s": 9, "30s": 0}
+    assert {one.scorer for one in scored} == {LoudnessScorer.scorer}
+    assert decoder.asked == 1
 
 
 @pytest.mark.parametrize("restart", ["decode", "emotion"])

@@ -69,19 +69,23 @@ def test_a_chunk_shorter_than_a_frame_has_no_words(random_model: Path) -> None:
     assert recognizer(random_model).transcribe([]) == []
 
 
-def test_a_letters_time_is_the_middle_of_what_its_frame_sees(random_model: Path) -> None:
-    """The embedded model hears a click where it is: a word's times count from the chunk's first sample."""
-    ctc = recognizer(random_model)
-    # 400 samples make one frame, which stands for its middle 20 ms.
-    assert ctc._first_frame_s == pytest.approx((ctc._min_samples / SAMPLE_RATE_HZ - 0.02) / 2)  # type: ignore[attr-defined]
-
-
 def frames(*symbols: str) -> np.ndarray:
     """Log probabilities in which each frame clearly shows one symbol; `-` is the blank."""
     logprobs_TV = np.full((len(symbols), len(SYMBOLS)), np.log(0.001), dtype=np.float32)
     for frame, symbol in enumerate(symbols):
         logprobs_TV[frame, 0 if symbol == "-" else to_symbols(symbol)[0] if symbol != "|" else 4] = np.log(0.9)
     return logprobs_TV
+
+
+def test_a_words_times_count_from_the_chunks_start_by_the_middle_of_what_a_frame_sees(
+    random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctc = recognizer(random_model)
+    monkeypatch.setattr(ctc, "_predict", lambda chunks: [frames("-", "a", "-", "-", "-", "-") for _ in chunks])
+    (answer,) = ctc.transcribe([noise(0, 1)])
+    (word,) = answer.words
+    # A frame sees 928 samples (58 ms) and stands for the 20 ms in their middle, which begin after 19 ms.
+    assert (word.start_s, word.end_s) == (pytest.approx(0.039), pytest.approx(0.059 + TAIL_S))
 
 
 def read_words(logprobs_TV: np.ndarray) -> list[TimedWord]:

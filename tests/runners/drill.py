@@ -11,13 +11,13 @@ from mmer_ray.errors import ErrorCode, PreflightError
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Failure, Recording, ScoredRecording, Task
 from mmer_ray.runners.batch import ScoreShard
-from mmer_ray.runners.todo import Scores
+from mmer_ray.runners.todo import OnHeard, Scores
 
 
 class DrillPipeline:
     """Scores nothing. `always-kills` takes its worker down each time, `kills-once` the first time only."""
 
-    def score(self, tasks: Iterable[Task]) -> Iterator[ScoredRecording]:
+    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
         for task in tasks:
             uri = task.recording.uri
             if "always-kills" in uri or ("kills-once" in uri and not _died_before(task.recording)):

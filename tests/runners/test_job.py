@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 
@@ -147,8 +146,7 @@ def test_bad_files_of_equal_bytes_are_a_failure_each_everywhere(tmp_path: Path) 
     for index in range(5):
         (folder / f"bad-{index}.wav").write_bytes(b"RIFF no sound at all")
     report = score(folder, lake)
-    assert (report.num_failed, report.failures_by_code.values(), report.ledger.num_failed) == (5, ANY, 5)
-    assert sum(report.failures_by_code.values()) == 5
+    assert (report.num_failed, report.ledger.num_failed, sum(report.failures_by_code.values())) == (5, 5, 5)
     again = score(folder, lake)
     assert (again.num_failed, again.num_known_failures, again.num_skipped) == (0, 5, 0)
 

@@ -86,7 +86,7 @@ def test_an_answer_is_the_same_alone_and_in_company(scorer: EmotionScorer, model
     assert max(differences) < 1e-5
 
 
-def test_a_clip_too_short_to_judge_is_skipped_with_the_reason(scorer: EmotionScorer) -> None:
+def test_a_clip_that_is_too_short_is_skipped_with_the_reason(scorer: EmotionScorer) -> None:
     skipped, scored, nothing = scorer.predict([clip(1, 0.2), clip(1, 0.3), clip(1, 0.0)])
     assert (skipped.label, skipped.skip_reason, dict(skipped.probabilities)) == (None, "too_short", {})
     assert scored.skip_reason is None
@@ -139,10 +139,10 @@ def test_within_a_dialogue_a_neighbour_matters_and_a_clip_without_a_dialogue_sta
     first, last = clip(1, 2, dialogue=7), clip(2, 0.6, dialogue=7)
     together = chances(dialogue_scorer, [first, last])[1]
     beside_another = chances(dialogue_scorer, [first, clip(3, 1, dialogue=7), last])[2]
-    apart = chances(dialogue_scorer, [first._replace(dialogue=None), last._replace(dialogue=None)])[1]
+    alone = chances(dialogue_scorer, [first._replace(dialogue=None), last._replace(dialogue=None)])[1]
     assert np.abs(together - beside_another).max() > 1e-6
-    assert np.abs(together - apart).max() > 1e-6
-    np.testing.assert_allclose(apart, chances(dialogue_scorer, [last])[0], atol=1e-5)
+    assert np.abs(together - alone).max() > 1e-6
+    np.testing.assert_allclose(alone, chances(dialogue_scorer, [last])[0], atol=1e-5)
 
 
 def test_a_model_that_wants_features_is_refused_with_the_remedy(tmp_path: Path) -> None:
