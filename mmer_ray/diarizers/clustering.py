@@ -13,8 +13,8 @@ from mmer_ray.diarizers.agglomerative import BETWEEN_WINDOWS_THRESHOLD, WITHIN_W
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.diarizers.speaker_turns import Segment, Span, assign, cut_segments, find_speakers
 from mmer_ray.models.resolver import ResolvedModel
-from mmer_ray.models.speaker import embed as embed_clips
-from mmer_ray.models.speaker import load
+from mmer_ray.models.speaker.checkpoint import load
+from mmer_ray.models.speaker.model import embed as embed_clips
 from mmer_ray.profiles import DiarizeOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Embedding, Samples, Turn, Window
 
