@@ -29,7 +29,7 @@ class Decoder:
                 ...  # windows, at the end one AudioFacts
     """
 
-    def __init__(self, options: DecodeOptions, key: bytes = b"mmer content digest") -> None:
+    def __init__(self, options: DecodeOptions, key: bytes = b"") -> None:
         """`key`: of the lake, at most 64 bytes; recording ids are hashes under it."""
         self._options = options
         self._key = key
