@@ -123,7 +123,7 @@ def _show_runs(found: LakeStatus) -> None:
 
 
 def _run_row(run: dict[str, Any]) -> list[Any]:
-    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copied", "failed")]
+    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copies", "failed")]
     scored_s = None if run["scored_ms"] is None else run["scored_ms"] / 1000
     speed_x = None if not scored_s or not run["wall_s"] else round(scored_s / run["wall_s"], 1)
     started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 
-from mmer_ray.errors import ErrorCode, MmerError
+from mmer_ray.errors import ErrorCode, MmerError, PreflightError
 from mmer_ray.lake.answers import Answers
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Failure, Recording, ScoredRecording, Task
@@ -33,8 +33,11 @@ PORTION_BYTES = 32 << 20
 """Packed tasks in Ray's store at a time: an eighth of it. Each portion starts its actors anew, which load their models
 once more; of addresses alone it holds some 100,000, days of work."""
 
-SHARDS = pa.schema([pa.field("shard", pa.string())]).append(pa.field("tasks", pa.binary()))
-ANSWERS = pa.schema([pa.field("shard", pa.string())]).append(pa.field("answers", pa.large_binary()))
+_NAMES = pa.schema([pa.field("shard", pa.string())])
+SHARDS = _NAMES.append(pa.field("tasks", pa.binary()))
+ANSWERS = _NAMES.append(pa.field("answers", pa.large_binary()))
+REFUSED = ""
+"""The name of no shard: an actor that cannot load its models answers with this name and the reason."""
 
 
 def score(
@@ -42,8 +45,8 @@ def score(
 ) -> Generator[Answers, None, None]:
     """Score recordings on the connected Ray cluster (`runners.cluster`); `actor` replaces `ScoreShard` in drills.
 
-    Yields the answers of each shard as it ends, in no promised order; each recording is answered at least once. What
-    an actor raises on purpose, as when a model is missing, comes out as it is.
+    Yields the answers of each shard as it ends, in no promised order; each recording is answered at least once.
+    Raises `PreflightError` where an actor cannot load its models.
     """
     now: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     largest = largest_resources()
@@ -57,7 +60,7 @@ def score(
             for shard, answers in _answers(map_shards(dataset_of(portion), actor or ScoreShard, arguments, pool)):
                 answered.add(shard)
                 yield answers
-            portion = portion.filter(pc.invert(pc.is_in(portion["shard"], pa.array(answered, pa.string()))))
+            portion = portion.filter(pc.invert(pc.is_in(portion["shard"], pa.array(sorted(answered), pa.string()))))
             if portion.num_rows == 0:
                 break
         # Nothing is lost: what never arrived in any round is a row too.
@@ -86,29 +89,17 @@ def _answers(dataset: ray.data.Dataset) -> Iterator[tuple[str, Answers]]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     dataset.set_name("mmer_score")
-    try:
-        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for shard, answers in _rows(cast(pa.Table, batch)):
-                yield shard, Answers.from_bytes(answers)
-    except Exception as error:
-        if (ours := _own_error(error)) is not None:
-            raise ours from error
-        raise
+    for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for shard, answers in _rows(cast(pa.Table, batch)):
+            if shard == REFUSED:
+                raise PreflightError(answers.decode())
+            yield shard, Answers.from_bytes(answers)
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[str, bytes]]:
     """The rows of a table with two columns: a shard's name, and its tasks or answers."""
     names, values = table.columns
     yield from zip(cast(list[str], names.to_pylist()), cast(list[bytes], values.to_pylist()), strict=True)
-
-
-def _own_error(error: BaseException | None) -> MmerError | None:
-    """The error that an actor of ours raised on purpose, out of what Ray wraps around it."""
-    while error is not None:
-        if isinstance(error, MmerError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None
 
 
 class Attempts:
@@ -132,12 +123,12 @@ class ScoreShard:
     def __init__(self, profile: Profile, keys: Keys, attempts: Any) -> None:
         self._keys, self._attempts = keys, attempts
         self._max_attempts = profile.run.max_attempts
-        self._load_error: MmerError | None = None
+        self._refusal: str | None = None
         try:
             self._pipeline = self.load(profile)
         except MmerError as error:
-            # Raised by the first call: of a constructor's error Ray passes on the text alone.
-            self._load_error = error
+            # Told by the first call: of an actor's exceptions Ray passes on the text alone, with its own around it.
+            self._refusal = str(error)
 
     def load(self, profile: Profile) -> Scores:
         """The pipeline that this actor runs."""
@@ -147,8 +138,8 @@ class ScoreShard:
         return Pipeline(profile)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        if self._load_error is not None:
-            raise self._load_error
+        if self._refusal is not None:
+            return pa.table([[REFUSED], [self._refusal.encode()]], schema=ANSWERS)
         answers = [Answers.of(self._score(shard, unpack(tasks)), self._keys) for shard, tasks in _rows(batch)]
         return pa.table([batch["shard"], [one.to_bytes() for one in answers]], schema=ANSWERS)
 

@@ -55,7 +55,7 @@ class Keys:
     """Name of the emotion model, `family-digest`, as in `Emotion.scorer`."""
     limits: str
     """Digest of the limits alone: a failure at a limit is tried again when it changes."""
-    channel_roles: tuple[str, ...]
+    channel_roles: tuple[str, ...] = ()
     """Compared as they are: new names need no stage but `link`."""
 
     @property

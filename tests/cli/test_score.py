@@ -14,9 +14,10 @@ import pytest
 
 from mmer_ray.cli.caution import CAUTION
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.records import Recording
+from mmer_ray.runner import Runner
 from mmer_ray.runners import job
-from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress, Untried
+from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress
+from mmer_ray.runners.tally import Untried
 from tests.cli.makers import Ended, on_terminal, process
 
 LEDGER = Ledger(
@@ -25,11 +26,12 @@ LEDGER = Ledger(
 )  # fmt: skip
 REPORT = JobReport(
     run_id="20261121T000000-abc",
-    runner="inprocess",
+    runner=Runner.INPROCESS,
     num_scored=2,
     num_failed=0,
     num_skipped=4,
     audio_s=7_200.0,
+    computed_s=7_200.0,
     wall_s=60.0,
     first_result_s=2.5,
     ledger=LEDGER,
@@ -42,6 +44,7 @@ UNTRIED = Untried(
 )
 PATCH = """
 import sys, threading
+from mmer_ray.runner import Runner
 from mmer_ray.runners import job
 def run(options, *, on_progress=None, stop=None):
     on_progress(job.Progress(0.0, 100.0, 0, 10, 0))
@@ -85,14 +88,14 @@ def test_all_arguments_reach_the_job(mmer: Mmer, jobs: Jobs) -> None:
     asked = jobs(REPORT)
 
     mmer(
-        "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.actors=3", "--set",
+        "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.max_actors=3", "--set",
         "diarize.max_speakers=2", "--runner", "ray", "--limit", "5", "--root", "/data", "--root", "s3://b",
     )  # fmt: skip
 
     (options,) = asked
     assert (options.sources, options.lake, options.corpus) == (("a", "s3://b/c"), "l", "calls")
-    assert (options.runner, options.limit, options.roots) == ("ray", 5, ("/data", "s3://b"))
-    assert (options.profile.run.actors, options.profile.diarize.max_speakers) == (3, 2)
+    assert (options.profile.run.runner, options.limit, options.roots) == ("ray", 5, ("/data", "s3://b"))
+    assert (options.profile.run.max_actors, options.profile.diarize.max_speakers) == (3, 2)
 
 
 def test_the_summary_tells_counts_hours_and_speed(mmer: Mmer, jobs: Jobs) -> None:
@@ -127,6 +130,16 @@ def test_the_summary_names_what_was_not_tried(mmer: Mmer, jobs: Jobs) -> None:
     assert "1 x (unreadable folder), such as /calls/lost+found/" in out
     assert "2 named again, such as /calls/a.wav" in out
     assert (document["left_out"], document["num_repeated"]) == (dict(UNTRIED.left_out), 2)
+
+
+def test_recordings_that_failed_in_an_earlier_run_end_with_3_too(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(JobReport(run_id=None, runner=Runner.INPROCESS, num_known_failures=2, num_skipped=8))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 3
+    assert "2 recordings of these sources failed earlier" in ended.out
+    assert "WHERE status = 'failed'" in ended.out
 
 
 def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer, jobs: Jobs) -> None:
@@ -186,7 +199,7 @@ def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs)
 
 
 def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs) -> None:
-    jobs(JobReport(run_id=None, runner="inprocess", num_skipped=12, wall_s=0.5))
+    jobs(JobReport(run_id=None, runner=Runner.INPROCESS, num_skipped=12, wall_s=0.5))
 
     ended = mmer("score", "a", "--lake", "l")
 
@@ -196,7 +209,7 @@ def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs
 
 def planned(**changes: Any) -> JobPlan:
     values = {
-        "runner": "ray", "reason": "about 20 s on 2 actors", "todo": (Recording("a"), Recording("b")), "num_done": 1,
+        "runner": "ray", "reason": "about 20 s on 2 actors", "num_todo": 2, "restarts": {"decode": 2}, "num_done": 1,
         "num_known_failures": 3, "num_copies": 0, "todo_s": 5_400.0, "done_s": 30.0,
         "estimate_s": (10.0, 40.0), "untried": UNTRIED,
     }  # fmt: skip
@@ -218,7 +231,7 @@ def test_the_plan_tells_files_hours_time_and_runner(mmer: Mmer, monkeypatch: pyt
 
 
 def test_the_plan_as_json_has_counts_not_files(mmer: Mmer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "prepare", lambda _: planned(todo=(), estimate_s=None))
+    monkeypatch.setattr(job, "prepare", lambda _: planned(num_todo=0, estimate_s=None))
 
     document = json.loads(mmer("plan", "a", "--lake", "l", "--json").out)
 
