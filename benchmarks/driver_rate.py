@@ -128,7 +128,9 @@ def shard_bytes(templates: list[ScoredRecording], numbers: range) -> bytes:
     for number in numbers:
         one = templates[number % len(templates)]
         assert one.audio is not None
-        scored.append(replace(one, recording=recording(number), audio=replace(one.audio, content_digest=f"{number:032x}")))
+        scored.append(
+            replace(one, recording=recording(number), audio=replace(one.audio, content_digest=f"{number:032x}"))
+        )
     return Answers.of(scored, KEYS).to_bytes()
 
 
@@ -189,7 +191,11 @@ def measure(folder: Path, num_recordings: int, shard: int, report: int) -> None:
         ledger = writer.finish()
     assert ledger.num_scored == num_recordings
     every_minute = round(num_recordings / busy_s * 60)
-    print(json.dumps({"recordings": num_recordings, "per_minute": every_minute, "end_s": round(time.perf_counter() - start_s, 1)}))
+    print(
+        json.dumps(
+            {"recordings": num_recordings, "per_minute": every_minute, "end_s": round(time.perf_counter() - start_s, 1)}
+        )
+    )
 
 
 def main() -> None:

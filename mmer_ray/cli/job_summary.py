@@ -79,7 +79,7 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
         "difference_s": ledger.difference_s,
         **{
             f"num_{name}": getattr(ledger, f"num_{name}")
-            for name in ("planned", "scored", "copied", "failed", "unreached")
+            for name in ("planned", "received", "scored", "copies", "failed", "unreached")
         },
     }
 

@@ -57,7 +57,7 @@ def status_document(found: LakeStatus, lake: str) -> dict[str, Any]:
 
 def _show_ledger(found: LakeStatus) -> None:
     ledger = found.ledger
-    copies = f" ({ledger.num_copied} of them copies)" if ledger.num_copied else ""
+    copies = f" ({ledger.num_copies} of them copies)" if ledger.num_copies else ""
     say(
         f"{ledger.num_planned} recordings: {ledger.num_scored} scored{copies}, {ledger.num_failed} failed", style="bold"
     )
@@ -97,7 +97,7 @@ def _show_runs(found: LakeStatus) -> None:
 
 
 def _run_row(run: dict[str, Any]) -> list[Any]:
-    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copied", "failed")]
+    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copies", "failed")]
     scored_s = None if run["scored_ms"] is None else run["scored_ms"] / 1000
     speed_x = None if not scored_s or not run["wall_s"] else round(scored_s / run["wall_s"], 1)
     started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"
