@@ -153,6 +153,18 @@ FELT_TABLES = ("emotions", "calls")
 """What it holds once per (recording_id, heard_key, scorer)."""
 
 
+SORT_KEYS = {
+    "recordings": ("day", "recording_id", "uri"),
+    "results": ("day", "recording_id"),
+    "utterances": ("day", "recording_id", "utterance_idx"),
+    "words": ("day", "recording_id", "utterance_idx", "word_idx"),
+    "turns": ("day", "recording_id", "turn_idx"),
+    "emotions": ("day", "recording_id", "utterance_idx"),
+    "calls": ("day", "recording_id"),
+}
+"""How the rows of one commit lie in their files; utterances and turns are numbered by their start."""
+
+
 def partition_columns(table: str) -> list[str]:
     """The columns that a table's folders are named by: corpus and month where it has both."""
     names = ["corpus", "month"]

@@ -13,7 +13,7 @@ a key that is wanted. Their active scorer is the one that answered last, as it w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -218,7 +218,7 @@ def committed(files: Iterable[DataFile], commit_ids: Collection[str]) -> list[Da
     return [file for file in files if file.first_commit != file.last_commit or file.first_commit in commit_ids]
 
 
-def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> str:
+def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
     """The statement that makes `internal.<name>`: a table's rows of finished commits, those of version 1 in the form
     of today."""
     rows = _rows(connection, name, paths)
@@ -243,12 +243,12 @@ def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list
     return f"CREATE VIEW internal.{name} AS {query}"
 
 
-def commits_table(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> str:
+def commits_table(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> str:
     """The statement that makes `commits`."""
     return f"CREATE TABLE commits AS {_rows(connection, 'commits', paths)}"
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> str:
+def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
     """A table's rows in these files, typed and whole: columns that no file has are null."""
     fields = [*SCHEMAS[name], *V1_COLUMNS.get(name, ())]
     if not paths:
