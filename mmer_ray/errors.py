@@ -7,7 +7,7 @@
     ├── PreflightError             models, lake or space missing; nothing spent exit code 4
     ├── LakeError                  a lake that is locked, damaged or of another key
     ├── StoreError                 the lake's store failed during the run       exit code 5
-    ├── SystematicFailure          the recordings fail for one and the same reason exit code 1
+    ├── SystematicFailureError          the recordings fail for one and the same reason exit code 1
     ├── LedgerError                a run whose seconds do not add up            exit code 1
     └── AudioError                 one recording is bad: a row in `recordings`, never an end of the job
 
@@ -121,7 +121,7 @@ class StoreError(MmerError):
     """The lake's store failed during a run and kept failing. What was committed is intact; the same command goes on."""
 
 
-class SystematicFailure(MmerError):
+class SystematicFailureError(MmerError):
     """A run was ended because its recordings fail for a reason that lies outside them; the message names it."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from mmer_ray.errors import ErrorCode, SystematicFailure
+from mmer_ray.errors import ErrorCode, SystematicFailureError
 
 NUM_FIRST = 20
 """A run whose first recordings, this many, all fail for such a reason has a broken environment."""
@@ -29,7 +29,7 @@ class CircuitBreaker:
         self._first_message: dict[ErrorCode, str] = {}
 
     def count(self, code: ErrorCode | None, message: str | None) -> None:
-        """Count one answer; `code` is None where the recording was scored. Raises `SystematicFailure`."""
+        """Count one answer; `code` is None where the recording was scored. Raises `SystematicFailureError`."""
         self._num_answers += 1
         if code is not None:
             self._first_message.setdefault(code, message or "")
@@ -50,9 +50,9 @@ class CircuitBreaker:
         if code is not None:
             self._in_window[code] += 1
 
-    def _failure(self, codes: Counter[ErrorCode], among: str) -> SystematicFailure:
+    def _failure(self, codes: Counter[ErrorCode], among: str) -> SystematicFailureError:
         code, num = codes.most_common(1)[0]
-        return SystematicFailure(
+        return SystematicFailureError(
             f"the run was ended: {codes.total()} of {among} failed for reasons that lie outside them, "
             f"{num} of them as {code}: {self._first_message[code]}. What was finished is committed; "
             "mend the cause and run the same command again"

@@ -123,7 +123,7 @@ class Job:
         """Score what is not yet scored. Setting `stop` commits what is finished and ends.
 
         Raises `LakeError` when another process writes the lake, `PreflightError` when the runner cannot start,
-        `StoreError` when the lake's store keeps failing, `SystematicFailure` when all recordings fail for one reason,
+        `StoreError` when the lake's store keeps failing, `SystematicFailureError` when all recordings fail for one reason,
         and `LedgerError` when the ledger does not sum. What was committed stays.
         """
         begun, stop = perf_counter(), stop or threading.Event()

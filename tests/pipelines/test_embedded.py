@@ -119,10 +119,7 @@ def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) 
     engine = Engine.load(load_profile("embedded", ["emotion.batch_s=2"]))
     with Decoder(DecodeOptions()) as decoder:
         windows = [
-            found
-            for call in truth[:2]
-            for found in decoder.decode(recording(call.file))
-            if isinstance(found, Window)
+            found for call in truth[:2] for found in decoder.decode(recording(call.file)) if isinstance(found, Window)
         ]
     heard = engine.hear(windows)
     clips = [

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pytest
 
-from mmer_ray.errors import LakeError, StoreError, SystematicFailure
+from mmer_ray.errors import LakeError, StoreError, SystematicFailureError
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.runners.driver import Driver
 from mmer_ray.runners.store_retry import StoreRetry
@@ -157,7 +157,7 @@ def test_an_error_of_the_runner_comes_out_and_what_came_before_it_is_committed()
 
 def test_recordings_that_fail_for_one_reason_end_the_run_and_keep_their_rows() -> None:
     writer = Writes()
-    with pytest.raises(SystematicFailure, match="internal: why"):
+    with pytest.raises(SystematicFailureError, match="internal: why"):
         run(writer, some(1_000, "internal"))
     assert 20 <= len(writer.committed) < 1_000
     assert writer.end == "interrupted"
