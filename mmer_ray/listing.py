@@ -95,7 +95,7 @@ def recordings_of(listed: pa.RecordBatch | pa.Table) -> Iterator[Recording]:
     """The rows of a batch or table with the columns of `LISTED`, and `attempt` where it has one, in its order."""
     columns = (listed.column(name).to_pylist() for name in LISTED.names)
     has_attempts = "attempt" in listed.schema.names
-    attempts = listed.column("attempt").to_pylist() if has_attempts else [1] * listed.num_rows
+    attempts: list[Any] = listed.column("attempt").to_pylist() if has_attempts else [1] * listed.num_rows
     for (corpus, uri, root, size_bytes, modified, day, expected_ms, metadata), attempt in zip(
         zip(*columns, strict=True), attempts, strict=True
     ):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmer_ray.audio.opening import open_source
+from mmer_ray.audio.opening import LocalBytes
 from mmer_ray.errors import RETRYABLE, AudioError, ErrorCode, SourceError
 from mmer_ray.folders import HIDDEN, LAKE, LINKED_FOLDER, UNREADABLE_FOLDER
 from mmer_ray.listing import LISTED, MAX_BATCH_ROWS, SourceListing, recordings_of
@@ -49,7 +49,7 @@ def names(some: list[Recording], folder: Path) -> list[str]:
 def code_of(recording: Recording) -> ErrorCode | None:
     """How opening the recording fails, as the decoder would."""
     try:
-        open_source(recording.uri, recording.root, 1_000).close()
+        LocalBytes(recording.uri, recording.root).close()
     except AudioError as error:
         return error.code
     return None
@@ -343,7 +343,7 @@ def test_a_recording_outside_its_roots_is_tried_again_once_a_root_is_named(tmp_p
     manifest = touched(tmp_path / "m" / "m.csv", f"uri\n{touched(tmp_path / 'a.wav')}\n".encode())
     (recording,) = listed(manifest)
     with pytest.raises(AudioError, match="--root"):
-        open_source(recording.uri, recording.root, 1_000)
+        LocalBytes(recording.uri, recording.root)
     assert ErrorCode.OUTSIDE_ROOT in RETRYABLE
 
 

@@ -43,7 +43,10 @@ CANDIDATES = """
 """Local files of unknown bytes whose size another file has that is to be heard, or audio that was heard already."""
 
 BATCH_ROWS = 4_096
-COPY_COLUMNS = pa.schema([field for field in SCHEMAS["recordings"] if field.name not in ("run_id", "commit_id")])
+_NOT_COPIED = ("run_id", "commit_id")
+COPY_COLUMNS: pa.Schema = pa.schema(
+    [SCHEMAS["recordings"].field(name) for name in SCHEMAS["recordings"].names if name not in _NOT_COPIED]
+)
 _FLAGS = pa.list_(pa.string())
 _CHANGED = "the file with the same bytes changed before it was read; the next run tries this one again"
 _HASHED = pa.schema([pa.field("position", pa.int64()), pa.field("recording_id", pa.string())])

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from mmer_ray.cli.status import _balance, settled
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.plan import plan
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from tests.cli.makers import Ended
-from tests.lake.makers import FINGERPRINTS, a_run, audio_file, recording_at
+from tests.lake.makers import a_run, audio_file, plan_of, recording_at
 
 Mmer = Callable[..., Ended]
 
@@ -67,7 +66,7 @@ def test_a_run_that_nobody_can_be_working_on_is_interrupted() -> None:
 def test_a_killed_run_is_shown_as_interrupted_and_a_running_one_as_started(mmer: Mmer, tmp_path: Path) -> None:
     recording = recording_at(audio_file(tmp_path, "a.wav"), tmp_path)
     lake = Lake(tmp_path / "lake")
-    with lake.lock(), Writer(lake, a_run(), plan([recording], lake, FINGERPRINTS)) as writer:
+    with lake.lock(), Writer(lake, a_run(), plan_of([recording], lake)) as writer:
         assert json.loads(mmer("status", "--lake", lake.address, "--json").out)["runs"][0]["status"] == "started"
         # The state of the tables is what a kill here would leave behind.
         shutil.copytree(lake.address, tmp_path / "killed")
