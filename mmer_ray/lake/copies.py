@@ -49,7 +49,8 @@ COPY_COLUMNS: pa.Schema = pa.schema(
 )
 _FLAGS = pa.list_(pa.string())
 _CHANGED = "the file with the same bytes changed before it was read; the next run tries this one again"
-_HASHED = pa.schema([pa.field("position", pa.int64()), pa.field("recording_id", pa.string())])
+_HASHED_COLUMNS: list[tuple[str, pa.DataType]] = [("position", pa.int64()), ("recording_id", pa.string())]
+_HASHED = pa.schema(_HASHED_COLUMNS)
 
 
 def hash_candidates(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:

@@ -39,7 +39,9 @@ def answers(count: int, lost_s: float = 0.0) -> list[ScoredRecording]:
         gaps_s = [duration_s * share for share in (0.125, 0.3, 0.1)]
         facts = AudioFacts(f"{number:032x}", duration_s, 1, 16_000, "flac", "flac")
         speech_s = duration_s - sum(gaps_s)
-        made.append(ScoredRecording(recording, "scored", facts, speech_s=speech_s, non_speech_s=sum(gaps_s) - lost_s))
+        made.append(
+            ScoredRecording(recording, "scored", audio=facts, speech_s=speech_s, non_speech_s=sum(gaps_s) - lost_s)
+        )
     return made
 
 
@@ -84,7 +86,7 @@ def test_an_answer_that_came_and_is_not_in_the_lake_unbalances(tmp_path: Path, m
         audio_file(tmp_path / "audio", f"{name}.wav")
     lake, recordings = Lake(tmp_path / "lake"), listing(tmp_path / "audio")
     writer = Writer(lake, a_run(), plan_of(recordings, lake))
-    with pytest.raises(LedgerError, match="2 recordings planned, 2 answers received, 1 rows in the lake"), writer:
+    with pytest.raises(LedgerError, match="2 recordings planned, 2 answers received, 1 rows in the lake"), writer:  # noqa: PT012
         writer.add(taken(*map(scored, recordings)))
         (answers, positions), *_ = writer._open
         writer._open = [(answers.only(np.array([True, False])), positions[:1])]
@@ -96,7 +98,7 @@ def test_lengths_that_the_lake_does_not_hold_as_they_came_unbalance(
 ) -> None:
     audio_file(tmp_path / "audio", "a.wav")
     lake, recordings = Lake(tmp_path / "lake"), listing(tmp_path / "audio")
-    with (
+    with (  # noqa: PT012
         pytest.raises(LedgerError, match="the ledger does not sum"),
         Writer(lake, a_run(), plan_of(recordings, lake)) as writer,
     ):

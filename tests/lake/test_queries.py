@@ -253,7 +253,7 @@ def test_a_scorer_without_answers_cannot_be_activated(
     scorer: str, corpus: str | None, folder: Path, tmp_path: Path
 ) -> None:
     lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
-    with pytest.raises(UsageError, match="these have: mmer-1|it has: calls"):
+    with pytest.raises(UsageError, match=r"these have: mmer-1|it has: calls"):
         activate(lake, scorer, corpus)
     with open_lake(lake.address) as reader:
         assert reader.sql("FROM active_scorers").num_rows == 1
@@ -272,7 +272,7 @@ def tear(lake: Lake, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     recording = recording_at(path, folder)
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "append", cut_off)
-        with pytest.raises(KeyboardInterrupt), Writer(lake, a_run(), plan_of([recording], lake)) as writer:
+        with pytest.raises(KeyboardInterrupt), Writer(lake, a_run(), plan_of([recording], lake)) as writer:  # noqa: PT012
             writer.add(taken(scored(recording)))
             writer.commit()
     return audio_id(path.read_bytes())
@@ -363,9 +363,8 @@ def test_the_newest_answer_counts_where_audio_was_scored_twice(tmp_path: Path) -
             keys_seen = {row["heard_key"] for row in reader.sql("FROM utterances").to_pylist()}
             assert keys_seen == {keys.heard}
             found = reader.conversation("a.wav").utterances
-            assert [one.start_s for one in found] == [
-                one.start_s for one in scored(recording_at(path, path.parent), keys=keys).utterances
-            ]
+            expected = scored(recording_at(path, path.parent), keys=keys).utterances
+            assert [one.start_s for one in found] == pytest.approx([one.start_s for one in expected])
 
 
 def test_a_file_beside_the_log_is_not_part_of_a_table(folder: Path, tmp_path: Path) -> None:
