@@ -10,11 +10,12 @@ from typing import Any
 
 from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.headers import Claims, plausible, read_claims
+from mmer_ray.audio.limits import Limits
 from mmer_ray.audio.opening import HashedView, open_source
 from mmer_ray.audio.pulse import Pulse
 from mmer_ray.audio.quality import Quality
 from mmer_ray.audio.sniff import Sniffed, mislabelled, sniff
-from mmer_ray.audio.stream import AudioStream, Limits, opened_stream
+from mmer_ray.audio.stream import AudioStream, opened_stream
 from mmer_ray.audio.windows import Cutter, Piece
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
@@ -75,7 +76,7 @@ def claimed_duration(request: Request, pulse: Pulse) -> Answer:
     """The seconds that the header claims, or None where it is silent or cannot be right."""
     with _opened(request, pulse) as file:
         claimed_s = file.claims.duration_s
-        if claimed_s is None and not file.claims.is_impossible:
+        if claimed_s is None and not file.claims.is_fixed:
             unlimited = Limits(float("inf"), sys.maxsize)
             with opened_stream(file.view, file.sniffed, file.claims, unlimited) as stream:
                 claimed_s = stream.claimed_s

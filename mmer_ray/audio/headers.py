@@ -9,15 +9,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmer_ray.audio.limits import check_limits
 from mmer_ray.audio.mpeg import mpeg_frame
 from mmer_ray.audio.ogg import chain_starts, is_cut_off
 from mmer_ray.audio.sniff import ReadAt, Sniffed
 from mmer_ray.audio.wav import read_wav
 from mmer_ray.errors import AudioError, ErrorCode
-
-MIN_RATE_HZ = 4_000
-MAX_RATE_HZ = 384_000
-MAX_CHANNELS = 32
 
 MIN_FLAC_FRAME_BYTES = 10
 """Sync, header, one constant subframe, CRCs: no FLAC frame is smaller."""
@@ -35,21 +32,16 @@ class Claims:
     """False for an estimate from a bitrate."""
     is_truncated: bool = False
     """The file ends before the length that is claimed."""
-    is_impossible: bool = False
-    """The length that is claimed cannot be in a file of this size, or is missing where it must be given."""
+    is_fixed: bool = False
+    """The length that is claimed cannot be right, or is missing where it must be given."""
+    repair: tuple[bytes, int, int] | None = None
+    """A header to be read in place of the file's, and from where to where the samples lie behind it."""
     md5: bytes | None = None
     """Of the decoded samples, FLAC only."""
     bits: int = 0
     """Bits per sample, FLAC only."""
     chain: tuple[int, ...] = ()
     """Offsets of the streams that follow each other in the file, Ogg only."""
-
-
-def check_limits(rate_hz: int, channels: int) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise AudioError(ErrorCode.BAD_SAMPLE_RATE, f"{rate_hz} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError(ErrorCode.BAD_CHANNELS, f"{channels} channels; 1 to {MAX_CHANNELS} are read")
 
 
 def read_claims(read_at: ReadAt, size_bytes: int, sniffed: Sniffed) -> Claims:
@@ -76,7 +68,7 @@ def _wav(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
         duration_s=duration_s,
         is_exact=wav.is_pcm,
         is_truncated=wav.is_truncated,
-        is_impossible=wav.lacks_length,
+        is_fixed=wav.lacks_length,
     )
 
 
@@ -94,7 +86,7 @@ def _flac(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     md5 = info[22:38]
     return Claims(
         duration_s=num_samples / rate_hz if num_samples and not is_impossible else None,
-        is_impossible=is_impossible,
+        is_fixed=is_impossible,
         md5=md5 if any(md5) else None,
         bits=bits,
     )
