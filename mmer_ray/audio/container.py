@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import av
 
@@ -18,17 +18,11 @@ MAX_READ_ERRORS = 100
 """The demuxer is asked again so often after an error without a packet in between."""
 
 
-class ReadAt(Protocol):
-    """Random access to the bytes of a file."""
-
-    def read_at(self, offset: int, num_bytes: int) -> bytes: ...
-
-
 class Repaired(io.RawIOBase):
     """A stretch of a file behind a header of our own, for a file whose header lies."""
 
-    def __init__(self, source: ReadAt, header: bytes, start: int, end: int) -> None:
-        self._source, self._header, self._start = source, header, start
+    def __init__(self, view: HashedView, header: bytes, start: int, end: int) -> None:
+        self._view, self._header, self._start = view, header, start
         self._size = len(header) + end - start
         self._position = 0
 
@@ -54,7 +48,7 @@ class Repaired(io.RawIOBase):
         data = self._header[self._position : self._position + wanted]
         if len(data) < wanted:
             offset = self._start + self._position + len(data) - len(self._header)
-            data += self._source.read_at(offset, wanted - len(data))
+            data += self._view.read_at(offset, wanted - len(data))
         self._position += len(data)
         return data
 

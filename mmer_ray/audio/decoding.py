@@ -66,7 +66,7 @@ def answers(request: Request, pulse: Pulse) -> Iterator[Answer]:
         recording_id = file.view.digest()
         if file.view.changed():
             raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file was changed or replaced while it was read")
-        flags = stream.flags | scored.flags()
+        flags = stream.flags | scored.flags() | file.sniffed.flags
         if mislabelled(request.uri.rpartition("/")[2], file.sniffed.container):
             flags.add(Flag.MISLABELLED)
         yield _facts(recording_id, scored.num_samples, stream, file.sniffed, flags), None

@@ -9,13 +9,17 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mmer_ray.audio.aiff import read_aiff
 from mmer_ray.audio.limits import check_limits
-from mmer_ray.audio.mpeg import mpeg_frame
+from mmer_ray.audio.mpeg import ReadAt, mpeg_frame
 from mmer_ray.audio.ogg import chain_starts, is_cut_off
-from mmer_ray.audio.sniff import ReadAt, Sniffed
+from mmer_ray.audio.sniff import Sniffed
+from mmer_ray.audio.samples_length import samples_length
 from mmer_ray.audio.wav import read_wav
 from mmer_ray.errors import AudioError, ErrorCode
 
+AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+"""By the encoding's number: mu-law, 8 to 32 bits, floats, A-law."""
 MIN_FLAC_FRAME_BYTES = 10
 """Sync, header, one constant subframe, CRCs: no FLAC frame is smaller."""
 MIN_BYTES_PER_S = 0.5
@@ -63,12 +67,13 @@ def _wav(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     wav = read_wav(read_at, size_bytes, start)
     check_limits(wav.rate_hz, wav.channels)
     # A broken average (bytes per second) of a compressed format must not become a length.
-    duration_s = wav.data_bytes / wav.bytes_per_s if wav.bytes_per_s else None
+    duration_s = wav.length.num_bytes / wav.bytes_per_s if wav.bytes_per_s else None
     return Claims(
         duration_s=duration_s,
         is_exact=wav.is_pcm,
-        is_truncated=wav.is_truncated,
-        is_fixed=wav.lacks_length,
+        is_truncated=wav.length.is_truncated,
+        is_fixed=wav.length.is_fixed or wav.repair is not None,
+        repair=wav.repair,
     )
 
 
@@ -81,7 +86,9 @@ def _flac(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     rate_hz, channels = packed >> 44, (packed >> 41 & 7) + 1
     bits, num_samples = (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
     check_limits(rate_hz, channels)
-    needed_bytes = num_samples / max(max_block_samples, 16) * MIN_FLAC_FRAME_BYTES
+    needed_bytes = num_samples / max(max_block_samples, 16) * AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+"""By the encoding's number: mu-law, 8 to 32 bits, floats, A-law."""
+MIN_FLAC_FRAME_BYTES
     is_impossible = needed_bytes > size_bytes
     md5 = info[22:38]
     return Claims(
@@ -93,26 +100,26 @@ def _flac(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
 
 
 def _aiff(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
-    offset, duration_s, is_truncated = start + 12, None, False
-    while len(head := read_at(offset, 8)) == 8:
-        name, num_bytes = head[:4], struct.unpack(">I", head[4:])[0]
-        if name == b"COMM":
-            channels, num_frames, _bits, exponent, mantissa = struct.unpack(">hIhHQ", read_at(offset + 8, 18))
-            check_limits(int(_extended(exponent, mantissa)), channels)
-            duration_s = num_frames / _extended(exponent, mantissa)
-        if name == b"SSND":
-            is_truncated = offset + 8 + num_bytes > size_bytes
-            break
-        offset += 8 + num_bytes + num_bytes % 2
-    if duration_s is None:
-        raise AudioError(ErrorCode.CORRUPT_HEADER, "the AIFF header has no COMM chunk before its samples")
-    return Claims(duration_s=duration_s, is_truncated=is_truncated)
+    aiff = read_aiff(read_at, size_bytes, start)
+    check_limits(int(aiff.rate_hz), aiff.channels)
+    return Claims(
+        duration_s=aiff.num_frames / aiff.rate_hz,
+        is_truncated=aiff.length.is_truncated,
+        is_fixed=aiff.repair is not None,
+        repair=aiff.repair,
+    )
 
 
-def _extended(exponent: int, mantissa: int) -> float:
-    """An 80-bit float, as AIFF stores its rate; 0 for the values that are no rate."""
-    shift = (exponent & 0x7FFF) - 16383 - 63
-    return mantissa * 2.0**shift if -63 <= shift <= 0 and exponent < 0x8000 else 0.0
+def _au(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    offset, claimed_bytes, encoding, rate_hz, channels = struct.unpack(">5I", read_at(start + 4, 20))
+    check_limits(rate_hz, channels)
+    sample_bytes = AU_SAMPLE_BYTES.get(encoding)
+    if sample_bytes is None:
+        return Claims()
+    # FFmpeg reads to the end of the file whatever is claimed.
+    length = samples_length(read_at, start + offset, claimed_bytes or size_bytes - start - offset, size_bytes, ">")
+    duration_s = max(0, size_bytes - start - offset) / (rate_hz * channels * sample_bytes)
+    return Claims(duration_s=duration_s, is_truncated=length.is_truncated, is_fixed=length.is_fixed)
 
 
 def _mp3(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
@@ -139,6 +146,7 @@ _READERS: dict[str, Callable[[ReadAt, int, int], Claims]] = {
     "wav": _wav,
     "flac": _flac,
     "aiff": _aiff,
+    "au": _au,
     "mp3": _mp3,
     "ogg": _ogg,
 }

@@ -6,7 +6,7 @@ one has other channels, so each is opened by itself. Source: RFC 3533.
 
 from __future__ import annotations
 
-from mmer_ray.audio.sniff import ReadAt
+from mmer_ray.audio.mpeg import ReadAt
 
 PAGE_HEADER_BYTES = 27
 FIRST_PAGE, LAST_PAGE = 2, 4

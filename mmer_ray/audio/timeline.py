@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TOLERANCE_S = 0.15
-"""Smaller differences are left alone: rounding, jitter, encoder priming (HE-AAC: 5,058 samples at 44.1 kHz, 0.115 s)."""
+"""Smaller differences are left alone: rounding, jitter, encoder priming (5,058 samples of HE-AAC last 0.115 s)."""
 MAX_REPEAT_S = 10.0
 """A step back by so much repeats sound (segments that overlap); a longer one is a clock that was set anew."""
 RESTART_S = 1.0
