@@ -13,8 +13,8 @@ from mmer_ray.audio.aiff import read_aiff
 from mmer_ray.audio.limits import check_limits
 from mmer_ray.audio.mpeg import ReadAt, mpeg_frame
 from mmer_ray.audio.ogg import chain_starts, is_cut_off
-from mmer_ray.audio.sniff import Sniffed
 from mmer_ray.audio.samples_length import samples_length
+from mmer_ray.audio.sniff import Sniffed
 from mmer_ray.audio.wav import read_wav
 from mmer_ray.errors import AudioError, ErrorCode
 
@@ -86,9 +86,7 @@ def _flac(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     rate_hz, channels = packed >> 44, (packed >> 41 & 7) + 1
     bits, num_samples = (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
     check_limits(rate_hz, channels)
-    needed_bytes = num_samples / max(max_block_samples, 16) * AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
-"""By the encoding's number: mu-law, 8 to 32 bits, floats, A-law."""
-MIN_FLAC_FRAME_BYTES
+    needed_bytes = num_samples / max(max_block_samples, 16) * MIN_FLAC_FRAME_BYTES
     is_impossible = needed_bytes > size_bytes
     md5 = info[22:38]
     return Claims(
