@@ -131,7 +131,7 @@ class _Scored:
                 "channel": track.channel,
                 "start_s": piece.start_sample / SAMPLE_RATE_HZ,
                 "end_s": self.num_samples / SAMPLE_RATE_HZ,
-                "apart": track.apart,
+                "apart": track.one_speaker,
             }
             self._num_windows += 1
             yield header, track.samples
