@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmer_ray.audio.envelope import CHUNK_FRAMES, FRAME_SAMPLES
-from mmer_ray.audio.parties import behind_db
 from mmer_ray.records import Samples
 
+SMOOTHED_FRAMES = 9
+"""180 ms: about a syllable."""
 MIN_OWN_FRAMES = 6
 """Shorter stretches between leaks, up to 120 ms, are no words: the tail of a room, a click."""
 KEPT_FRAMES = 2
@@ -22,15 +23,23 @@ KEPT_FRAMES = 2
 RAMP_SAMPLES = 160
 
 
-def leak_frames(own: NDArray[np.float32], other: NDArray[np.float32], leak_db: float) -> NDArray[np.bool_]:
+def leak_frames(own_db: NDArray[np.float32], other_db: NDArray[np.float32], leak_db: float) -> NDArray[np.bool_]:
     """Which frames of a channel hold the other's party only.
 
-    Takes the levels in dB of the channel and of the other one, float32, shape (num_frames,), and how far below the
-    other one its party is heard here, at least.
+    Takes the levels of the channel and of the other one, float32, shape (num_frames,), and how far below the other one
+    its party is heard here, at least.
     """
-    is_own = ~_without_short_runs(behind_db(other, own) >= leak_db, MIN_OWN_FRAMES)
+    is_leak = _smoothed_db(other_db) - _smoothed_db(own_db) >= leak_db
+    is_own = ~_without_short_runs(is_leak, MIN_OWN_FRAMES)
     is_kept: NDArray[np.bool_] = np.convolve(is_own, np.ones(2 * KEPT_FRAMES + 1), mode="same") > 0
     return ~is_kept
+
+
+def _smoothed_db(levels_db: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The level of the mean power of `SMOOTHED_FRAMES`: a delay between the channels hardly matters to it."""
+    kernel = np.ones(min(SMOOTHED_FRAMES, len(levels_db)), dtype=np.float32)
+    smoothed: NDArray[np.float32] = 10 * np.log10(np.convolve(10 ** (levels_db / 10), kernel, mode="same"))
+    return smoothed
 
 
 def silenced(samples: Samples, is_leak: NDArray[np.bool_]) -> Samples:

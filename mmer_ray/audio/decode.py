@@ -14,7 +14,7 @@ from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
 
 NAME = "decode"
-VERSION = "1"
+VERSION = "2"
 """Goes up whenever the same bytes give other windows, facts or flags."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.headers import Claims, plausible, read_claims
+from mmer_ray.audio.level import levelled
 from mmer_ray.audio.limits import Limits
 from mmer_ray.audio.opening import HashedView, open_source
 from mmer_ray.audio.pulse import Pulse
@@ -117,6 +118,7 @@ class _Scored:
         self._plan: ChannelPlan | None = None
         self._quality: Quality | None = None
         self._num_windows = 0
+        self._has_low_speech = False
         self.num_samples = 0
 
     def windows(self, piece: Piece) -> Iterator[Answer]:
@@ -125,6 +127,8 @@ class _Scored:
         self._quality.update(piece.samples)
         self.num_samples = piece.start_sample + piece.samples.shape[1]
         for track in self._plan.tracks(piece.samples):
+            ready = levelled(track.samples)
+            self._has_low_speech |= ready.was_low
             header = {
                 "kind": "window",
                 "index": self._num_windows,
@@ -134,12 +138,14 @@ class _Scored:
                 "apart": track.one_speaker,
             }
             self._num_windows += 1
-            yield header, track.samples
+            yield header, ready.samples
 
     def flags(self) -> set[Flag]:
         assert self._plan is not None
         assert self._quality is not None
         flags = self._plan.flags | self._quality.flags()
+        if self._has_low_speech:
+            flags.add(Flag.LOW_LEVEL)
         if self._stream.rate_hz < NARROW_RATE_HZ:
             flags.add(Flag.NARROWBAND)
         # Samples beyond full scale were clipped by us; the other flag says why.

@@ -19,8 +19,6 @@ WIDEST_DB = 120
 """Bound of differences, either way."""
 SPREAD_FRAMES = 3
 """A channel is compared with the other's loudest frame within 60 ms: no delay between channels is a difference."""
-ECHO_FRAMES = 8
-"""And a leak with what the other channel held up to 160 ms before: lines and rooms answer late."""
 LOUD_S = 1.0
 """A channel's loud level is reached for so long in all; less where less was heard."""
 LOUD_SHARE = 0.1
@@ -33,7 +31,7 @@ MIN_OWN_S = 0.4
 """Of each party, before it is believed."""
 MIN_OWN_SHARE = 0.01
 """Of the loud frames of the channel: chance makes a few."""
-LEAK_ABOVE_FLOOR_DB = 6
+LEAK_ABOVE_FLOOR_DB = 3
 """In the median of the other party's frames: less is the channel's own noise."""
 FLOOR_SHARE = 0.1
 """Of all frames: so many hold no speech of either party."""
@@ -71,7 +69,7 @@ class Parties:
     def leak_db(self, channel: int) -> float | None:
         """How far below its own channel this channel's party is heard on the other, at least.
 
-        A frame of the other channel that is so far below this one or further holds nothing else. None where the party
+        A stretch of the other channel that is so far below this one or further holds nothing else. None where the party
         is not heard there.
         """
         offset_db = next((offset for offset in self._offsets_db if self._are_two(offset)), None)
@@ -111,11 +109,6 @@ class Parties:
         least_db = DOMINANT_DB + (offset_db if channel == 0 else -offset_db)
         own[:, : int(np.clip(round(least_db) + WIDEST_DB, 0, 2 * WIDEST_DB))] = 0
         return own
-
-
-def behind_db(own: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far the other channel is below what this one held around: float32, shape (num_frames,), in and out."""
-    return loudest_over(own, ECHO_FRAMES, SPREAD_FRAMES) - other
 
 
 def _percentile(counts: NDArray[np.int64], share: float) -> float:
