@@ -88,12 +88,13 @@ class ChannelPlan:
 
     def _relation(self, samples: Samples, envelope: Envelope) -> Relation:
         peaks = channel_peaks(samples)
-        if peaks.max() > SILENT_PEAK:
+        is_heard = peaks.max() > SILENT_PEAK and envelope.levels_db.shape[1] > 0
+        if is_heard:
             self._parties.update(envelope)
             self._has_two_parties |= self._parties.are_two
         if self._has_two_parties:
             return Relation.TWO_PARTIES
-        if peaks.max() <= SILENT_PEAK:
+        if not is_heard:
             return Relation.UNKNOWN
         if peaks.min() <= DEAD_PEAK and peaks.max() >= LOUD_FRAME_PEAK:
             return Relation.FIRST_DEAD if peaks[0] < peaks[1] else Relation.SECOND_DEAD
@@ -107,7 +108,7 @@ class ChannelPlan:
         for channel in (0, 1):
             own = samples[channel]
             leak_db = self._parties.leak_db(1 - channel)
-            if leak_db is not None:
+            if leak_db is not None and envelope.levels_db.shape[1]:
                 levels_db = envelope.levels_db
                 own = silenced(own, leak_frames(levels_db[channel], levels_db[1 - channel], leak_db))
             yield Track(channel, own, one_speaker=True)
@@ -116,7 +117,7 @@ class ChannelPlan:
 def _live_channel(relation: Relation, envelope: Envelope) -> int:
     if relation in (Relation.FIRST_DEAD, Relation.SECOND_DEAD):
         return int(relation is Relation.FIRST_DEAD)
-    if relation is Relation.UNKNOWN or not envelope.levels_db.shape[1]:
+    if relation is Relation.UNKNOWN:
         return 0
     loud_db = np.percentile(envelope.levels_db, 95, axis=1)
     return int(loud_db[1] > loud_db[0] + LOUDER_DB)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mmer_ray.audio.leading import after_tags, after_wrappers, after_zeros, find_sound
-from mmer_ray.audio.mpeg import ReadAt, adts_frame_bytes, audio_frames_at, mpeg_frame_bytes
+from mmer_ray.audio.mpeg import ReadAt, audio_frames_at
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 
 HEAD_BYTES = 4096
-MIN_CUT_BYTES = 16
-"""More bytes than this in front of the first frame, and fewer than a frame has, are the rest of one that was cut."""
+MIN_CUT_BYTES, MAX_CUT_BYTES = 16, 2048
+"""So many bytes in front of the first frame are the rest of one that was cut: the largest MPEG frame has 1,440."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,8 @@ def _sniffed_behind_junk(read_at: ReadAt, start: int) -> Sniffed | None:
     if found is None:
         return None
     container, offset = found
-    header = read_at(offset, 7)
-    frame_bytes = (mpeg_frame_bytes(header) if container == "mp3" else adts_frame_bytes(header)) or 0
-    is_cut = container in ("mp3", "aac") and MIN_CUT_BYTES <= offset - start < frame_bytes
+    junk = read_at(start, min(offset - start, MAX_CUT_BYTES))
+    is_cut = container in ("mp3", "aac") and MIN_CUT_BYTES <= len(junk) < MAX_CUT_BYTES and b"ID3" not in junk
     return replace(_sniffed(container, offset), flags=frozenset({Flag.TRUNCATED} if is_cut else ()))
 
 

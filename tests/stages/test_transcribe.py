@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmer_ray.models import wav2vec2
 from mmer_ray.models.ctc import checkpoint
 from mmer_ray.models.ctc.config import SIZES
 from mmer_ray.models.ctc.model import CtcModel
@@ -90,6 +91,24 @@ def test_words_are_read_with_the_times_of_their_frames() -> None:
         pytest.approx((10.12, 10.2)),
     ]
     assert all(word.p == pytest.approx(0.9) for word in words)
+
+
+def test_the_first_frame_lies_in_the_middle_of_what_it_sees(
+    random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcribe = Transcribe(TranscribeOptions(model=str(random_model), beam_width=1))
+    spelled = np.full((50, len(SYMBOLS)), -20.0, dtype=np.float32)
+    spelled[:, BLANK] = 0.0
+    spelled[10, BLANK], spelled[10, to_symbols("a")[0]] = -20.0, 0.0
+    monkeypatch.setattr(transcribe, "_listen", lambda windows, chunks: [spelled for _ in chunks])
+    (answer,) = transcribe([noise(5, 100, ((2, 4),))])
+    # Frame 0 sees the first samples of the chunk; its middle is theirs.
+    config = transcribe._model.backbone.config
+    first_middle_s = wav2vec2.min_samples(config) / SAMPLE_RATE_HZ / 2
+    stride_s = wav2vec2.frame_stride_s(config)
+    assert first_middle_s - stride_s / 2 > 0.002
+    expected_s = 102 + first_middle_s + 10 * stride_s - stride_s / 2
+    assert answer.utterances[0].words[0].start_s == pytest.approx(expected_s, abs=1e-4)
 
 
 def test_blanks_and_word_breaks_alone_are_no_words() -> None:
