@@ -20,7 +20,7 @@ STRETCH_SAMPLES = 4096
 """About a second, at 4 kHz."""
 MAX_STRETCHES = 40
 """Of a window, the loudest: enough to tell a copy from chance, at a bounded cost."""
-MAX_LAG_S = 0.05
+MAX_LAG_S = 0.1
 
 
 class Envelope:

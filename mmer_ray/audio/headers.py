@@ -16,6 +16,7 @@ from mmer_ray.audio.ogg import chain_starts, is_cut_off
 from mmer_ray.audio.samples_length import samples_length
 from mmer_ray.audio.sniff import Sniffed
 from mmer_ray.audio.wav import read_wav
+from mmer_ray.audio.wide_headers import CAF, W64, repaired
 from mmer_ray.errors import AudioError, ErrorCode
 
 AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
@@ -120,6 +121,18 @@ def _au(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     return Claims(duration_s=duration_s, is_truncated=length.is_truncated, is_fixed=length.is_fixed)
 
 
+def _w64(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    repair = repaired(read_at, size_bytes, start, W64)
+    return Claims(is_fixed=repair is not None, repair=repair)
+
+
+def _caf(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    # Compressed sound is found by a table of packets, not by a length.
+    is_plain = read_at(start + 8, 4) == b"desc" and read_at(start + 28, 4) == b"lpcm"
+    repair = repaired(read_at, size_bytes, start, CAF) if is_plain else None
+    return Claims(is_fixed=repair is not None, repair=repair)
+
+
 def _mp3(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     head = read_at(start, 256)
     frame = mpeg_frame(head)
@@ -145,6 +158,8 @@ _READERS: dict[str, Callable[[ReadAt, int, int], Claims]] = {
     "flac": _flac,
     "aiff": _aiff,
     "au": _au,
+    "w64": _w64,
+    "caf": _caf,
     "mp3": _mp3,
     "ogg": _ogg,
 }

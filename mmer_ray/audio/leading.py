@@ -28,7 +28,8 @@ MAX_JUNK_BEFORE_SIGNATURE_BYTES = 4096
 MIN_TEXT_CHARS = 32
 TS_PACKET_BYTES, TS_SYNC, NUM_TS_PACKETS = 188, 0x47, 8
 
-_MESSAGE = re.compile(rb"(HTTP/\d|ICY \d|--[^\s]{1,70}\r?\n|Content-[A-Za-z-]+:|MIME-Version:)", re.IGNORECASE)
+_MESSAGE = re.compile(rb"HTTP/\d|ICY \d|(GET|POST|PUT|SOURCE) /|--[^\s]{1,70}\r?\n|[A-Za-z][A-Za-z-]{0,39}:[ \t]")
+"""The first line of an answer, a request, a part of an upload, or a bare header."""
 _SIGNATURES = (
     (re.compile(rb"(RIFF|RIFX|RF64|BW64)....WAVE", re.DOTALL), "wav"),
     (re.compile(rb"fLaC\x00\x00\x00\x22"), "flac"),
@@ -41,6 +42,8 @@ _SIGNATURES = (
     (re.compile(rb"\.snd\x00\x00.."), "au"),
 )
 _APE_TAG, _APE_HEADER_BYTES = b"APETAGEX", 32
+_ID3V1_TAG, _ID3V1_BYTES = b"TAG", 128
+"""Belongs at the end; stands in front where files were joined and cut."""
 _ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 _DOCUMENTS = (b"%PDF", b"\xd0\xcf\x11\xe0", b"SQLite format 3", b"<", b"{", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _OTHER_FORMATS = (*_ARCHIVES, *_DOCUMENTS, b"\x7fELF", b"MZ", b"FWS", b"CWS", b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
@@ -71,9 +74,10 @@ def after_zeros(read_at: ReadAt, start: int) -> int:
 
 
 def after_wrappers(read_at: ReadAt, size_bytes: int, start: int) -> int:
-    """Where the bytes go on behind APE tags and message headers, and ID3 tags among them."""
+    """Where the bytes go on behind APE and ID3 tags and message headers."""
     for _ in range(MAX_WRAPPERS):
-        behind = after_tags(read_at, size_bytes, _after_message(read_at, _after_ape_tag(read_at, start)))
+        behind = start + _ID3V1_BYTES if read_at(start, 3) == _ID3V1_TAG else start
+        behind = after_tags(read_at, size_bytes, _after_message(read_at, _after_ape_tag(read_at, behind)))
         if behind == start or behind >= size_bytes:
             return start
         start = behind

@@ -17,8 +17,8 @@ LOWEST_DB, HIGHEST_DB = -30, 110
 """Bounds of levels, above one int16 step."""
 WIDEST_DB = 120
 """Bound of differences, either way."""
-SPREAD_FRAMES = 3
-"""A channel is compared with the other's loudest frame within 60 ms: no delay between channels is a difference."""
+SPREAD_FRAMES = 5
+"""A channel is compared with the other's loudest frame within 100 ms: no delay between channels is a difference."""
 LOUD_S = 1.0
 """A channel's loud level is reached for so long in all; less where less was heard."""
 LOUD_SHARE = 0.1

@@ -17,6 +17,8 @@ HEADER_SLACK_BYTES = 64
 PLACEHOLDER_LOWEST, PLACEHOLDER_HIGHEST = 0x7FFF_0000, 0x8000_0040
 UNKNOWN_LOWEST = 0xFFFF_0000
 """Writers to a pipe claim about 2 GiB (sox, espeak, arecord) or 4 GiB (FFmpeg), with or without the header."""
+LARGEST_64 = 1 << 62
+"""The same in 64 bits."""
 MIN_REST_BYTES = 3_200
 """Less behind the claimed samples (0.1 s at 16 kHz) is not worth a click."""
 TRIED_BYTES = 1 << 16
@@ -49,7 +51,7 @@ def samples_length(read_at: ReadAt, start: int, claimed_bytes: int, size_bytes: 
         is_placeholder = (
             PLACEHOLDER_LOWEST <= claimed_bytes <= PLACEHOLDER_HIGHEST
             or UNKNOWN_LOWEST <= claimed_bytes <= 0xFFFF_FFFF
-            or claimed_bytes >= 1 << 63
+            or claimed_bytes >= LARGEST_64
         )
         counts_header = held_bytes > 0 and claimed_bytes - held_bytes <= HEADER_SLACK_BYTES
         return SamplesLength(held_bytes, not is_placeholder and not counts_header, not is_placeholder and counts_header)

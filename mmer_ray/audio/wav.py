@@ -39,8 +39,12 @@ class _Walk:
     offset: int
     fmt: bytes | None = None
     data_bytes_64: int | None = None
+    data: tuple[int, int] | None = None
+    """Where the samples begin, and the length that is claimed."""
     lacks_padding: bool = False
     """A chunk of odd length without the pad byte that must follow it."""
+    is_backwards: bool = False
+    """The samples come before their format."""
 
     def skip(self, read_at: ReadAt, num_bytes: int) -> None:
         """Go on behind a chunk of so many bytes."""
@@ -62,35 +66,45 @@ def read_wav(read_at: ReadAt, size_bytes: int, start: int) -> WavHeader:
             break
         name, num_bytes = head[:4], struct.unpack(order + "I", head[4:])[0]
         if name == b"data":
-            return _with_data(read_at, walk, order, num_bytes, size_bytes)
+            walk.data, walk.is_backwards = (walk.offset + 8, num_bytes), walk.fmt is None
+            if walk.fmt is not None:
+                return _with_data(read_at, walk, walk.fmt, walk.data, order, size_bytes)
         if walk.offset + 8 + num_bytes > size_bytes:
             label = name.decode("ascii", "replace")
             raise AudioError(ErrorCode.CORRUPT_HEADER, f"chunk {label!r} of {num_bytes} bytes runs past the end")
         if name == b"fmt ":
             walk.fmt = read_at(walk.offset + 8, min(num_bytes, 40))
+            if walk.data is not None:
+                return _with_data(read_at, walk, walk.fmt, walk.data, order, size_bytes)
         elif name == b"ds64":
             walk.data_bytes_64 = struct.unpack("<Q", read_at(walk.offset + 16, 8))[0]
         walk.skip(read_at, num_bytes)
-    raise AudioError(ErrorCode.CORRUPT_HEADER, "the file ends before a data chunk")
+    missing = "a data chunk" if walk.data is None else "a fmt chunk"
+    raise AudioError(ErrorCode.CORRUPT_HEADER, f"the file ends before {missing}")
 
 
-def _with_data(read_at: ReadAt, walk: _Walk, order: str, claimed_bytes: int, size_bytes: int) -> WavHeader:
-    if walk.fmt is None:
-        raise AudioError(ErrorCode.CORRUPT_HEADER, "the samples come before the fmt chunk")
+def _with_data(
+    read_at: ReadAt, walk: _Walk, fmt: bytes, data: tuple[int, int], order: str, size_bytes: int
+) -> WavHeader:
+    start, claimed_bytes = data
     if walk.data_bytes_64 and claimed_bytes == STREAMED:
         claimed_bytes = walk.data_bytes_64
-    tag, channels, rate_hz, bytes_per_s, _align, bits = struct.unpack(order + "HHIIHH", walk.fmt[:16])
-    if tag == EXTENSIBLE and len(walk.fmt) >= 26:
-        tag = struct.unpack(order + "H", walk.fmt[24:26])[0]
+    tag, channels, rate_hz, bytes_per_s, _align, bits = struct.unpack(order + "HHIIHH", fmt[:16])
+    if tag == EXTENSIBLE and len(fmt) >= 26:
+        tag = struct.unpack(order + "H", fmt[24:26])[0]
     if tag in _BITS and bits not in _BITS[tag]:
         raise AudioError(ErrorCode.CORRUPT_HEADER, f"{bits} bits a sample; known are {_BITS[tag]}")
     if tag in _BITS:
         bytes_per_s = rate_hz * channels * ((bits + 7) // 8)
-    start = walk.offset + 8
-    length = samples_length(read_at, start, claimed_bytes, size_bytes, order)
-    is_misread = walk.lacks_padding or length.num_bytes > claimed_bytes
+    # Chunks behind the samples were found by their length, so it holds.
+    length = (
+        SamplesLength(claimed_bytes)
+        if walk.is_backwards
+        else samples_length(read_at, start, claimed_bytes, size_bytes, order)
+    )
+    is_misread = walk.lacks_padding or walk.is_backwards or length.num_bytes > claimed_bytes
     is_misread |= walk.data_bytes_64 is not None and walk.data_bytes_64 != length.num_bytes
-    repair = (_header(order, walk.fmt, length.num_bytes), start, start + length.num_bytes) if is_misread else None
+    repair = (_header(order, fmt, length.num_bytes), start, start + length.num_bytes) if is_misread else None
     return WavHeader(rate_hz, channels, bytes_per_s, tag in _BITS, length, repair)
 
 

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
 
-from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import AudioError, ErrorCode, Flag
-from mmer_ray.profiles import DecodeOptions
-from mmer_ray.records import SAMPLE_RATE_HZ, AudioFacts, Recording, Samples, Window
+from mmer_ray.records import SAMPLE_RATE_HZ, Samples
+from tests.bad_audio.case import Decode
 from tests.bad_audio.containers import encoded, wav, wav16
 from tests.bad_audio.signals import int16, noise, tone, voice
 from tests.bad_audio.timed import timed
 
-Decode = Callable[[bytes], tuple[Samples, AudioFacts]]
 PCM = int16(voice(4.0)).tobytes()
 BAD_START = {Flag.HEADER_FIXED}
-
-
-@pytest.fixture(scope="module")
-def decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decode]:
-    folder = tmp_path_factory.mktemp("archives")
-
-    def decoded(data: bytes) -> tuple[Samples, AudioFacts]:
-        path = folder / "file"
-        path.write_bytes(data)
-        (window, facts) = decoder.decode(Recording(uri=str(path), root=str(folder)))
-        assert isinstance(window, Window)
-        assert isinstance(facts, AudioFacts)
-        return window.samples, facts
-
-    with Decoder(DecodeOptions(), b"key") as decoder:
-        yield decoded
 
 
 def sounding(samples: Samples) -> list[tuple[int, int]]:
@@ -156,6 +138,8 @@ WRAPPED: dict[str, Callable[[], bytes]] = {
     "a stray sync byte": lambda: b"\xff" + adts(),
     "an APE tag": lambda: ape_tag() + mp3(),
     "a host's header": lambda: HTTP + mp3(),
+    "a tag of another file's end": lambda: b"TAG" + b"title and artist".ljust(125) + mp3(),
+    "a request": lambda: b"SOURCE /live ICE/1.0\r\nContent-Type: audio/mpeg\r\n\r\n" + mp3(),
     "an upload's header": lambda: MIME + mp3(),
     "a header and a tag": lambda: HTTP + ape_tag() + mp3(),
     "a picture that a short tag left over": lambda: NOISE + mp3(),
@@ -177,9 +161,7 @@ def test_sound_behind_what_does_not_belong_there_is_found(data: Callable[[], byt
 
 
 @pytest.mark.parametrize("stream", [mp3, adts], ids=["mp3", "aac"])
-def test_a_stream_cut_inside_a_frame_is_scored_and_called_truncated(
-    stream: Callable[[], bytes], decode: Decode
-) -> None:
+def test_a_stream_cut_inside_a_frame_is_scored_as_truncated(stream: Callable[[], bytes], decode: Decode) -> None:
     _, facts = decode(stream()[len(stream()) // 2 + 61 :])
     assert facts.duration_s == pytest.approx(2, abs=0.2)
     assert Flag.TRUNCATED in facts.flags
@@ -208,91 +190,6 @@ def test_sound_inside_an_archive_or_a_page_is_not_looked_for(decode: Decode) -> 
         with pytest.raises(AudioError) as caught:
             decode(front + mp3())
         assert caught.value.code is ErrorCode.UNRECOGNISED
-
-
-def patched(data: bytes, mark: bytes, offset: int, value: bytes) -> bytes:
-    at = data.index(mark) + offset
-    return data[:at] + value + data[at + len(value) :]
-
-
-def rf64(num_bytes: int) -> bytes:
-    data = encoded(voice(4.0), "wav", "pcm_s16le", muxer_options={"rf64": "always"})
-    return patched(data, b"ds64", 16, struct.pack("<Q", num_bytes))
-
-
-def aiff(num_bytes: int) -> bytes:
-    return patched(encoded(voice(4.0), "aiff", "pcm_s16be"), b"SSND", 4, struct.pack(">I", num_bytes))
-
-
-def aiff_backwards() -> bytes:
-    data = encoded(voice(4.0), "aiff", "pcm_s16be")
-    begin, end = data.index(b"COMM"), data.index(b"SSND")
-    return data[:begin] + data[end:] + data[begin:end]
-
-
-HALF = len(PCM) // 2
-WRONG_LENGTHS: dict[str, tuple[Callable[[], bytes], set[Flag]]] = {
-    "half, all behind it sound": (lambda: wav(PCM, data_size=HALF), BAD_START),
-    "half, and the file's length too": (
-        lambda: patched(wav(PCM, data_size=HALF), b"RIFF", 4, struct.pack("<I", 36 + HALF)),
-        BAD_START,
-    ),
-    "half of mu-law": (
-        lambda: patched(encoded(voice(4.0, 8_000), "wav", "pcm_mulaw", 8_000), b"data", 4, struct.pack("<I", 16_000)),
-        BAD_START,
-    ),
-    "0": (lambda: wav(PCM, data_size=0), BAD_START),
-    "44 too many": (lambda: wav(PCM, data_size=len(PCM) + 44), BAD_START),
-    "7fffffff": (lambda: wav(PCM, data_size=0x7FFF_FFFF), set()),
-    "80000000": (lambda: wav(PCM, data_size=0x8000_0000), set()),
-    "7ffff000": (lambda: wav(PCM, data_size=0x7FFF_F000), set()),
-    "ffffffff less its header": (lambda: wav(PCM, data_size=0xFFFF_FFFF - 36), set()),
-    "odd chunk without padding": (lambda: wav(PCM, before_data=b"note\x05\0\0\0hello"), BAD_START),
-    "odd chunk with padding": (lambda: wav(PCM, before_data=b"note\x05\0\0\0hello\0"), set()),
-    "RF64 of 0": (lambda: rf64(0), BAD_START),
-    "RF64 of half": (lambda: rf64(HALF), BAD_START),
-    "RF64 without end": (lambda: rf64((1 << 64) - 1), BAD_START),
-    "AIFF of 0": (lambda: aiff(0), BAD_START),
-    "AIFF of half": (lambda: aiff(HALF + 8), BAD_START),
-    "AIFF without end": (lambda: aiff(0x7FFF_FFFF), set()),
-    "AIFF with its chunks in the other order": (aiff_backwards, set()),
-    "AU without end": (lambda: patched(encoded(voice(4.0), "au", "pcm_s16be"), b".snd", 8, b"\x7f\xff\xff\xff"), set()),
-}
-
-
-@pytest.mark.parametrize(("data", "flags"), WRONG_LENGTHS.values(), ids=WRONG_LENGTHS)
-def test_a_wrong_length_costs_no_sound(data: Callable[[], bytes], flags: set[Flag], decode: Decode) -> None:
-    samples, facts = decode(data())
-    assert facts.duration_s == pytest.approx(4, abs=0.01)
-    assert set(facts.flags) == flags
-    if facts.codec == "pcm_s16le":
-        assert np.array_equal(samples, int16(voice(4.0)))
-
-
-def test_a_length_far_beyond_the_file_is_called_truncated(decode: Decode) -> None:
-    _, facts = decode(wav(PCM, data_size=2 * len(PCM)))
-    assert (facts.duration_s, facts.flags) == (4.0, (Flag.TRUNCATED,))
-
-
-@pytest.mark.parametrize(
-    "behind",
-    [
-        b"LIST\x14\0\0\0INFO" + bytes(16),
-        b"LIST" + struct.pack("<I", 9_000) + b"INFO" + bytes(8_996),
-        bytes(9_000),
-        NOISE,
-        b"some text that a tool has left behind\n" * 1_000,
-    ],
-    ids=["chunk", "large chunk", "padding", "noise", "text"],
-)
-def test_what_stands_behind_the_samples_is_not_taken_for_sound(behind: bytes, decode: Decode) -> None:
-    _, facts = decode(wav(PCM) + behind)
-    assert facts.duration_s == 4.0
-
-
-def test_two_recordings_in_one_file_are_both_scored(decode: Decode) -> None:
-    _, facts = decode(wav(PCM) + wav(PCM))
-    assert facts.duration_s == pytest.approx(8, abs=0.01)
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])

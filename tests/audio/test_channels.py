@@ -64,6 +64,7 @@ COPIES: dict[str, Callable[[Sound], tuple[Sound, Sound]]] = {
     "0.5 ms late": lambda said: (said, late(said, 0.0005)),
     "5 ms late": lambda said: (said, late(said, 0.005)),
     "20 ms late": lambda said: (said, late(said, 0.02)),
+    "80 ms late": lambda said: (said, late(said, 0.08)),
     "20 ms early": lambda said: (late(said, 0.02), said),
     "half as loud": lambda said: (said, 0.5 * said),
     "a tenth as loud": lambda said: (said, 0.1 * said),
