@@ -22,6 +22,9 @@ from mmer_ray.records import Samples
 COPY_CORRELATION = 0.4
 """Over a window's loudest stretches. Copies with noise 15 dB below, or of a room, reach 0.6 to 1; unrelated voices stay
 below 0.2."""
+LEAK_CORRELATION = 0.15
+"""Where two parties are heard in each other's channels. The demo's stereo calls have 0.01 as they are and at least 0.37
+with a leak 30 dB below; noise that rises and falls with neither party has none."""
 DEAD_PEAK = 8
 """-72 dBFS, where the other channel passes -40 dBFS: hum of an open input, not a quiet party."""
 LOUDER_DB = 6.0
@@ -61,6 +64,7 @@ class ChannelPlan:
         self._parties = Parties()
         self._seen = {Relation.SINGLE if num_channels == 1 else Relation.UNKNOWN}
         self._has_two_parties = False
+        self._is_leaking = False
 
     def tracks(self, samples: Samples) -> Iterator[Track]:
         """Split one window, int16, shape (num_channels, num_samples)."""
@@ -89,16 +93,18 @@ class ChannelPlan:
     def _relation(self, samples: Samples, envelope: Envelope) -> Relation:
         peaks = channel_peaks(samples)
         is_heard = peaks.max() > SILENT_PEAK and envelope.levels_db.shape[1] > 0
+        correlation = 0.0
         if is_heard:
             self._parties.update(envelope)
             self._has_two_parties |= self._parties.are_two
+            correlation = envelope.correlation()
+            self._is_leaking |= abs(correlation) >= LEAK_CORRELATION
         if self._has_two_parties:
             return Relation.TWO_PARTIES
         if not is_heard:
             return Relation.UNKNOWN
         if peaks.min() <= DEAD_PEAK and peaks.max() >= LOUD_FRAME_PEAK:
             return Relation.FIRST_DEAD if peaks[0] < peaks[1] else Relation.SECOND_DEAD
-        correlation = envelope.correlation()
         if abs(correlation) < COPY_CORRELATION:
             self._has_two_parties = True
             return Relation.TWO_PARTIES
@@ -107,7 +113,7 @@ class ChannelPlan:
     def _separated(self, samples: Samples, envelope: Envelope) -> Iterator[Track]:
         for channel in (0, 1):
             own = samples[channel]
-            leak_db = self._parties.leak_db(1 - channel)
+            leak_db = self._parties.leak_db(1 - channel) if self._is_leaking else None
             if leak_db is not None and envelope.levels_db.shape[1]:
                 levels_db = envelope.levels_db
                 own = silenced(own, leak_frames(levels_db[channel], levels_db[1 - channel], leak_db))

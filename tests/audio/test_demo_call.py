@@ -26,8 +26,12 @@ def vad() -> Vad:
 
 @pytest.fixture(scope="module")
 def call() -> np.ndarray:
+    return read(CALL)
+
+
+def read(name: str) -> np.ndarray:
     """Shape (2, num_samples), in int16 steps."""
-    with av.open(str(Path(CALLS) / CALL)) as container:
+    with av.open(str(Path(CALLS) / name)) as container:
         resampler = av.AudioResampler("s16p", rate=SAMPLE_RATE_HZ)
         frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     return np.concatenate([frame.to_ndarray() for frame in frames], axis=1).astype(np.float64)
@@ -72,3 +76,11 @@ def test_two_microphones_on_one_call_are_one_party(call: np.ndarray) -> None:
     both = np.stack([mono, 0.5 * mono + 0.3 * echo])
     (track,) = ChannelPlan(2).tracks(np.clip(both, -32768, 32767).astype(np.int16))
     assert not track.one_speaker
+
+
+@pytest.mark.parametrize("name", ["call_01_stereo.opus", "call_13_stereo.opus", CALL], ids=["clean", "noise", "line"])
+def test_a_call_whose_channels_do_not_leak_passes_bit_by_bit(name: str) -> None:
+    samples = read(name).astype(np.int16)
+    tracks = list(ChannelPlan(2).tracks(samples))
+    assert [track.one_speaker for track in tracks] == [True, True]
+    assert all(np.array_equal(track.samples, samples[track.channel]) for track in tracks)
