@@ -81,6 +81,7 @@ class Flag(StrEnum):
     CHECKSUM = "checksum"
     FORMAT_CHANGE = "format_change"
     MULTI_TRACK = "multi_track"
+    BAD_TIMESTAMPS = "bad_timestamps"
     OUT_OF_RANGE = "out_of_range"
     CLIPPED = "clipped"
     DC_OFFSET = "dc_offset"

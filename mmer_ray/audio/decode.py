@@ -15,7 +15,7 @@ from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
 from mmer_ray.uris import is_remote
 
-VERSION = "1"
+VERSION = "2"
 """Goes up whenever the same bytes give other windows, facts or flags."""
 
 
@@ -157,7 +157,7 @@ def _window(recording: Recording, header: dict[str, Any], samples: Samples) -> W
         start_s=header["start_s"],
         end_s=header["end_s"],
         samples=samples,
-        one_speaker=header["apart"],
+        one_speaker=header["one_speaker"],
     )
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.headers import Claims, plausible, read_claims
+from mmer_ray.audio.level import levelled
+from mmer_ray.audio.limits import Limits
 from mmer_ray.audio.ogg import claimed_length_s
 from mmer_ray.audio.opening import BoundedBytes, ByteSource, HashedView, check_size
 from mmer_ray.audio.pulse import Pulse
 from mmer_ray.audio.quality import Quality
 from mmer_ray.audio.sniff import Sniffed, mislabelled, sniff
-from mmer_ray.audio.stream import AudioStream, Limits, opened_stream
+from mmer_ray.audio.stream import AudioStream, opened_stream
 from mmer_ray.audio.windows import Cutter, Piece
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
@@ -61,7 +63,7 @@ def answers(request: Request, source: ByteSource, pulse: Pulse) -> Iterator[Answ
     content_digest = view.digest()
     if view.changed():
         raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file was changed or replaced while it was read")
-    flags = stream.flags | scored.flags()
+    flags = stream.flags | scored.flags() | sniffed.flags
     if mislabelled(request.uri.rpartition("/")[2], sniffed.container):
         flags.add(Flag.MISLABELLED)
     yield _facts(content_digest, scored.num_samples, stream, sniffed, flags), None
@@ -87,7 +89,7 @@ def _claimed_s(view: HashedView) -> float | None:
         claims = read_claims(view.read_at, view.size_bytes, sniffed)
     except OSError as exc:
         raise view.failure or exc from exc
-    if claims.duration_s is not None or claims.is_impossible:
+    if claims.duration_s is not None or claims.is_fixed:
         return claims.duration_s
     with opened_stream(view, sniffed, claims, Limits(float("inf"), sys.maxsize)) as stream:
         return stream.claimed_s
@@ -120,6 +122,7 @@ class _Scored:
         self._plan: ChannelPlan | None = None
         self._quality: Quality | None = None
         self._num_windows = 0
+        self._has_low_speech = False
         self.num_samples = 0
 
     def windows(self, piece: Piece) -> Iterator[Answer]:
@@ -128,21 +131,25 @@ class _Scored:
         self._quality.update(piece.samples)
         self.num_samples = piece.start_sample + piece.samples.shape[1]
         for track in self._plan.tracks(piece.samples):
+            ready = levelled(track.samples)
+            self._has_low_speech |= ready.was_low
             header = {
                 "kind": "window",
                 "index": self._num_windows,
                 "channel": track.channel,
                 "start_s": piece.start_sample / SAMPLE_RATE_HZ,
                 "end_s": self.num_samples / SAMPLE_RATE_HZ,
-                "apart": track.apart,
+                "one_speaker": track.one_speaker,
             }
             self._num_windows += 1
-            yield header, track.samples
+            yield header, ready.samples
 
     def flags(self) -> set[Flag]:
         assert self._plan is not None
         assert self._quality is not None
         flags = self._plan.flags | self._quality.flags()
+        if self._has_low_speech:
+            flags.add(Flag.LOW_LEVEL)
         if self._stream.rate_hz < NARROW_RATE_HZ:
             flags.add(Flag.NARROWBAND)
         # Samples beyond full scale were clipped by us; the other flag says why.

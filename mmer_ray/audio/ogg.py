@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmer_ray.audio.sniff import ReadAt
+from mmer_ray.audio.mpeg import ReadAt
 
 PAGE_HEADER_BYTES = 27
 FIRST_PAGE, LAST_PAGE = 2, 4

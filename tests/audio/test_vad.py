@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmer_ray.audio.vad import FRAME_S, SileroVad, above, load_vad, pad_and_join
+from mmer_ray.audio.level import levelled
+from mmer_ray.audio.vad import FRAME_S, PADDING_AFTER_S, SileroVad, above, load_vad, pad_and_join
 from mmer_ray.errors import ProfileError
 from mmer_ray.profiles import VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
@@ -43,6 +44,32 @@ def test_speech_between_silences_is_one_region_about_where_it_is(vad: SileroVad)
     ((start_s, end_s),) = vad.regions(samples)
     assert 1.5 <= start_s <= 2.3
     assert -0.4 <= end_s - (2 + len(sentence) / SAMPLE_RATE_HZ) <= 0.5
+
+
+def test_speech_60_db_down_or_on_an_offset_is_found_where_it_is_once_it_is_levelled(vad: SileroVad) -> None:
+    sentence = speak("the parcel did not arrive on monday").astype(np.float64)
+    spoken = np.concatenate([seconds_of_silence(2), sentence, seconds_of_silence(2)])
+    ((start_s, end_s),) = vad.regions(spoken.astype(np.int16))
+    for changed in (spoken / 1_000, 0.3 * spoken + 16_000, spoken / 300 + 5_000):
+        ((found_start_s, found_end_s),) = vad.regions(levelled(np.rint(changed).astype(np.int16)).samples)
+        assert found_start_s == pytest.approx(start_s, abs=0.3)
+        assert found_end_s == pytest.approx(end_s, abs=0.3)
+
+
+def test_quiet_noise_is_not_raised_into_speech(vad: SileroVad) -> None:
+    noise = np.random.default_rng(0).normal(0, 20, 5 * SAMPLE_RATE_HZ).astype(np.int16)
+    assert vad.regions(levelled(noise).samples) == []
+
+
+def test_speech_goes_on_down_to_a_fifth_of_the_threshold(vad: SileroVad, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end_s(fading: float) -> float:
+        answers = np.array([0.0] * 20 + [0.9] * 10 + [fading] * 20 + [0.0] * 40, dtype=np.float32)
+        monkeypatch.setattr(vad, "probabilities", lambda samples: answers)
+        ((_, found_s),) = vad.regions(seconds_of_silence(len(answers) * FRAME_S))
+        return found_s - PADDING_AFTER_S
+
+    assert end_s(0.12) == pytest.approx(50 * FRAME_S)
+    assert end_s(0.08) == pytest.approx(30 * FRAME_S)
 
 
 def test_silence_noise_and_nothing_hold_no_speech(vad: SileroVad) -> None:
