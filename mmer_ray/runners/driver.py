@@ -82,7 +82,7 @@ class Driver:
     def run(self, answers: Iterator[Answers]) -> Driven:
         """Write answers until there are no more, or until `stop` is set: then what has arrived is committed.
 
-        Raises `StoreError` when the store keeps failing, `SystematicFailureError` from the circuit breaker, and whatever
+        Raises `StoreError` when the store keeps failing, `SystematicFailureError` from the breaker, and whatever
         the runner or the writer raises. In each case what was committed stays; unless the store failed, what had
         arrived is committed too.
         """

@@ -123,8 +123,8 @@ class Job:
         """Score what is not yet scored. Setting `stop` commits what is finished and ends.
 
         Raises `LakeError` when another process writes the lake, `PreflightError` when the runner cannot start,
-        `StoreError` when the lake's store keeps failing, `SystematicFailureError` when all recordings fail for one reason,
-        and `LedgerError` when the ledger does not sum. What was committed stays.
+        `StoreError` when the lake's store keeps failing, `SystematicFailureError` when recordings fail for one reason
+        outside them, and `LedgerError` when the ledger does not sum. What was committed stays.
         """
         begun, stop = perf_counter(), stop or threading.Event()
         # A plan made while another job writes would score that job's recordings again.
