@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError, StoreError
+from mmer_ray.errors import LakeError
 from mmer_ray.lake.card import (
     DRAFT_NAME,
     KEY_VARIABLE,
@@ -32,6 +32,7 @@ from mmer_ray.lake.card import (
     write_card,
 )
 from mmer_ray.lake.lock import LOCK_NAME, only_writer
+from mmer_ray.lake.store_errors import damaged, reading, writing
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Lake:
         card = self._card or Card(SCHEMA_VERSION, fingerprint(self.key))
         if card.schema_version == SCHEMA_VERSION and set(card.tables) >= set(SCHEMAS):
             return
-        with _writing(self.address):
+        with writing(self.address):
             if self.is_local:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
             if self._card is None:
@@ -153,7 +154,7 @@ class Lake:
         from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
         table = self._at_newest(name)
-        with _writing(self.address):
+        with writing(self.address):
             if (table.transaction_version(APPLICATION) or 0) >= sequence:
                 self._require_own(table, name, sequence, run_id)
                 return False
@@ -184,12 +185,12 @@ class Lake:
         table = self._opened(name)
         if table is None:
             return []
-        with _reading(f"{self.address}/{name}"):
+        with reading(f"{self.address}/{name}"):
             actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
         # file_uris() percent-encodes the folder's own name, which is then no path.
         paths = [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
-            raise _damaged(self.address, f"its file {gone} is gone")
+            raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
         return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
 
@@ -200,7 +201,7 @@ class Lake:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
 
-        with _reading(f"{self.address}/{name}"):
+        with reading(f"{self.address}/{name}"):
             if name in self._tables:
                 self._tables[name].update_incremental()
             elif DeltaTable.is_deltatable(self._uri(name), self.storage_options):
@@ -208,7 +209,7 @@ class Lake:
                 refuse_newer(f"{self.address}/{name}", _version_of(table))
                 self._tables[name] = table
         if name not in self._tables and self._card is not None and name in self._card.tables:
-            raise _damaged(self.address, f"its table {name} is gone")
+            raise damaged(self.address, f"its table {name} is gone")
         return self._tables.get(name)
 
     def _at_newest(self, name: str) -> DeltaTable:
@@ -218,7 +219,7 @@ class Lake:
             known = self._opened(name)
             assert known is not None, f"{self.address}: append to {name} before create"
             return known
-        with _writing(self.address):
+        with writing(self.address):
             known.update_incremental()
         return known
 
@@ -268,34 +269,6 @@ class Lake:
                 remedy = f"it has the public key, so unset {KEY_VARIABLE}"
             raise LakeError(f"the lake {self.address} was made with another key: {remedy}, or name another folder")
         return card
-
-
-def _damaged(address: str, what: str) -> LakeError:
-    return LakeError(f"the lake {address} is damaged: {what}; restore it from a copy")
-
-
-@contextmanager
-def _reading(place: str) -> Iterator[None]:
-    from deltalake.exceptions import DeltaError
-
-    try:
-        yield
-    except (DeltaError, OSError) as exc:
-        raise _damaged(place, _first_line(exc)) from exc
-
-
-@contextmanager
-def _writing(address: str) -> Iterator[None]:
-    from deltalake.exceptions import DeltaError
-
-    try:
-        yield
-    except (DeltaError, OSError) as exc:
-        raise StoreError(f"the lake {address} cannot be written: {_first_line(exc)}") from exc
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:300]
 
 
 def _version_of(table: DeltaTable) -> int:

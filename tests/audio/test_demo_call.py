@@ -10,8 +10,9 @@ import pytest
 
 from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.level import levelled
-from mmer_ray.audio.vad import Vad
+from mmer_ray.audio.vad import SileroVad
 from mmer_ray.demo.corpus import CALLS, read_truth
+from mmer_ray.profiles import VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
 CALL = "call_19_stereo.opus"
@@ -20,8 +21,8 @@ EDGE_S = 0.4
 
 
 @pytest.fixture(scope="module")
-def vad() -> Vad:
-    return Vad()
+def vad() -> SileroVad:
+    return SileroVad(VadOptions())
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def marked(spans: list[tuple[float, float]], edge_s: float = 0.0) -> np.ndarray:
     return hundredths
 
 
-def heard(vad: Vad, channels: np.ndarray) -> list[np.ndarray]:
+def heard(vad: SileroVad, channels: np.ndarray) -> list[np.ndarray]:
     samples: Samples = np.clip(np.rint(channels), -32768, 32767).astype(np.int16)
     tracks = list(ChannelPlan(2).tracks(samples))
     assert [(track.channel, track.one_speaker) for track in tracks] == [(0, True), (1, True)]
@@ -57,7 +58,7 @@ def heard(vad: Vad, channels: np.ndarray) -> list[np.ndarray]:
     [(10, 1.0), (15, 1.0), (20, 1.0), (30, 1.0), (40, 1.0), (200, 1.0), (200, 0.01)],
     ids=["10 dB", "15 dB", "20 dB", "30 dB", "40 dB", "no leak", "one party 40 dB down"],
 )
-def test_each_partys_speech_is_found_once(vad: Vad, call: np.ndarray, leak_db: float, second_gain: float) -> None:
+def test_each_partys_speech_is_found_once(vad: SileroVad, call: np.ndarray, leak_db: float, second_gain: float) -> None:
     (truth,) = [one for one in read_truth() if one.file == CALL]
     gain = 10 ** (-leak_db / 20)
     first, second = call[0] + gain * call[1], second_gain * (call[1] + gain * call[0])

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from mmer_ray.errors import ErrorCode, Flag
-from mmer_ray.lake.answers import Answers, source_columns
+from mmer_ray.lake.answer_tables import source_columns
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.card import recording_id
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import Plan

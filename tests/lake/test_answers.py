@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmer_ray.errors import MAX_MESSAGE_CHARS, ErrorCode, Flag
-from mmer_ray.lake.answers import ANSWER_SCHEMAS, Answers
+from mmer_ray.lake.answer_tables import ANSWER_SCHEMAS
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.card import recording_id, uri_id
 from mmer_ray.lake.columns import MAX_MS, milliseconds, ms_column, split_ms
 from mmer_ray.lake.conversation import measures_of, turns_of, utterances_of

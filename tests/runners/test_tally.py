@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mmer_ray.lake.answers import SUMMARY
+from mmer_ray.lake.answer_tables import SUMMARY
 from mmer_ray.records import Recording
 from mmer_ray.runners.tally import Progress, Tally
 
