@@ -1,8 +1,8 @@
 """How many finished recordings a minute can the driver take, and does its memory stay flat?
 
 Answers of five-minute calls (80 utterances, 750 words), as bytes as they come from an actor, go through
-`Answers.from_bytes`, `Writer.add` and its commits into a lake in a temporary folder. Nothing is decoded or scored. Prints
-a JSON line per `--report` recordings: recordings a minute since the last one, resident memory of the process.
+`Answers.from_bytes`, `Writer.add` and its commits into a lake in a temporary folder. Nothing is decoded or scored.
+Prints a JSON line per `--report` recordings: recordings a minute since the last one, resident memory.
 
     python benchmarks/driver_rate.py [--recordings 50000] [--shard 6] [--report 10000] [--profile]
 """
@@ -88,9 +88,9 @@ def _utterance(chance: random.Random, start_s: float) -> Utterance:
     num_words = NUM_WORDS // NUM_UTTERANCES + (chance.random() < NUM_WORDS % NUM_UTTERANCES / NUM_UTTERANCES)
     texts = chance.choices(VOCABULARY, k=num_words)
     words = tuple(
-        Word(text, round(start_s + 0.3 * place, 3), round(start_s + 0.3 * place + chance.uniform(0.1, 0.3), 3), chance.random())
-        for place, text in enumerate(texts)
-    )  # fmt: skip
+        Word(text, round(at_s, 3), round(at_s + chance.uniform(0.1, 0.3), 3), chance.random())
+        for at_s, text in ((start_s + 0.3 * place, text) for place, text in enumerate(texts))
+    )
     chances = [chance.random() for _ in range(4)]
     channel = chance.randrange(2)
     emotion = Emotion(
@@ -128,7 +128,9 @@ def shard_bytes(templates: list[ScoredRecording], numbers: range) -> bytes:
     for number in numbers:
         one = templates[number % len(templates)]
         assert one.audio is not None
-        scored.append(replace(one, recording=recording(number), audio=replace(one.audio, content_digest=f"{number:032x}")))
+        scored.append(
+            replace(one, recording=recording(number), audio=replace(one.audio, content_digest=f"{number:032x}"))
+        )
     return Answers.of(scored, KEYS).to_bytes()
 
 
@@ -189,7 +191,11 @@ def measure(folder: Path, num_recordings: int, shard: int, report: int) -> None:
         ledger = writer.finish()
     assert ledger.num_scored == num_recordings
     every_minute = round(num_recordings / busy_s * 60)
-    print(json.dumps({"recordings": num_recordings, "per_minute": every_minute, "end_s": round(time.perf_counter() - start_s, 1)}))
+    print(
+        json.dumps(
+            {"recordings": num_recordings, "per_minute": every_minute, "end_s": round(time.perf_counter() - start_s, 1)}
+        )
+    )
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What does a nightly job cost that finds nothing to do, or little, in a large archive?
 
-Makes a lake of `--recordings` scored recordings directly through the store, then plans a Parquet manifest that lists them
-all and `--new` more, in a process of its own. Prints a JSON line: seconds, peak resident memory, what the plan says.
+Makes a lake of `--recordings` scored recordings directly through the store, then plans a Parquet manifest that lists
+them all and `--new` more, in a process of its own. Prints a JSON line: seconds, peak resident memory, the plan.
 
     python benchmarks/nightly_noop.py [--recordings 1000000] [--new 0]
     python benchmarks/nightly_noop.py --recordings 100000 --new 1000
@@ -58,7 +58,7 @@ def make_lake(address: Path, num_recordings: int) -> None:
     for sequence, start in enumerate(range(0, num_recordings, COMMIT_ROWS), start=1):
         numbers = np.arange(start, min(start + COMMIT_ROWS, num_recordings), dtype=np.int64)
         commit_id = f"20261120T000000-000000.{sequence:05d}"
-        source = {name: column for name, column in zip(LISTED.names, listed(numbers).columns, strict=True)}
+        source = dict(zip(LISTED.names, listed(numbers).columns, strict=True))
         known = source | {
             "recording_id": pa.array([f"{n * 2654435761 % 2**32:08x}{n:024x}" for n in numbers.tolist()]),
             "month": pa.repeat("2026-11", len(numbers)),

@@ -6,6 +6,8 @@ milliseconds from the start of the recording, scores float32 rounded to 1e-3 (ha
 microseconds UTC. No unsigned, 16-bit float or duration columns: Delta changes or refuses them.
 """
 
+# ruff: noqa: RUF005
+
 from __future__ import annotations
 
 from typing import Any
@@ -150,6 +152,18 @@ HEARD_TABLES = ("results", "utterances", "words", "turns")
 """What a recording's answer holds once per (recording_id, heard_key)."""
 FELT_TABLES = ("emotions", "calls")
 """What it holds once per (recording_id, heard_key, scorer)."""
+
+
+SORT_KEYS = {
+    "recordings": ("day", "recording_id", "uri"),
+    "results": ("day", "recording_id"),
+    "utterances": ("day", "recording_id", "utterance_idx"),
+    "words": ("day", "recording_id", "utterance_idx", "word_idx"),
+    "turns": ("day", "recording_id", "turn_idx"),
+    "emotions": ("day", "recording_id", "utterance_idx"),
+    "calls": ("day", "recording_id"),
+}
+"""How the rows of one commit lie in their files; utterances and turns are numbered by their start."""
 
 
 def partition_columns(table: str) -> list[str]:

@@ -30,7 +30,7 @@ def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = N
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        conversation = reader.conversation(reader.find_recording(recording)["recording_id"])
+        conversation = reader.conversation(recording)
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmer_ray.cli.options import Json
+from mmer_ray.cli.options import Json, Lake
 from mmer_ray.cli.output import print_json, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmer_ray.models.encoders import Source
     from mmer_ray.models.facts import ModelFacts
 
-models = typer.Typer(help="The emotion families: list, show, import, card.", no_args_is_help=True)
+models = typer.Typer(help="The emotion families: list, show, import, card, activate.", no_args_is_help=True)
 
 Size = Annotated[str | None, typer.Option(help="A named size; without it, all of them.", show_default=False)]
 Text = Annotated[
@@ -103,6 +103,24 @@ def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkp
             print_raw((folder / name).read_text(encoding="utf-8"))
             return
     raise UsageError(f"{folder} holds no checkpoint: no {CARD_NAME} and no {CONFIG_NAME}")
+
+
+@models.command()
+def activate(
+    scorer: Annotated[str, typer.Argument(metavar="SCORER", help="An emotion model that has answered in the lake.")],
+    lake: Lake,
+    corpus: Annotated[str | None, typer.Option(help="Only this corpus; without it, every one it answered in.")] = None,
+    json: Json = False,
+) -> None:
+    """Let a lake's corpora follow another emotion model; what the others answered stays readable."""
+    from mmer_ray.lake.activation import activate as activate_scorer
+    from mmer_ray.lake.store import Lake as LakeStore
+
+    corpora = activate_scorer(LakeStore(lake), scorer, corpus)
+    if json:
+        print_json({"schema": "mmer.activate/1", "lake": lake, "scorer": scorer, "corpora": corpora})
+        return
+    say(f"{', '.join(corpora)}: active_emotions follows {scorer}")
 
 
 def _source(text: str | None) -> Source | None:

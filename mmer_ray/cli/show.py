@@ -25,7 +25,7 @@ def show(recording: RecordingName, lake: Lake, begin: From = "0", end: To = None
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        conversation = reader.conversation(reader.find_recording(recording)["recording_id"])
+        conversation = reader.conversation(recording)
     talk = [one for one in conversation.utterances if one.end_s > from_s and one.start_s < to_s]
     if json:
         print_json(conversation_document(conversation) | {"utterances": _rows(talk)})

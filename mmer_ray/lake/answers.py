@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmer_ray.errors import MAX_MESSAGE_CHARS, ErrorCode, Flag
-from mmer_ray.lake.columns import clean, metadata_items, milliseconds, ms_column, score_column, split_ms, text_column
+from mmer_ray.lake.columns import (
+    clean,
+    metadata_items,
+    milliseconds,
+    ms_column,
+    score_column,
+    split_ms,
+    text_column,
+    values,
+)
 from mmer_ray.records import CallMeasures, Emotion, Recording, ScoredRecording, SpeakerTurn, Utterance, Word
 from mmer_ray.tables import CLASSES, DATA_TABLES, SCHEMAS
 
@@ -25,12 +34,15 @@ if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
 
 _PLACE = ("recording_id", "corpus", "month", "day", "heard_key", "run_id", "commit_id")
-_SECONDS = pa.map_(pa.string(), pa.float64())
-SUMMARY = pa.schema(
-    [("corpus", pa.string()), ("uri", pa.string()), ("status", pa.string()), ("error_code", pa.string())]
-    + [("message", pa.string()), ("duration_ms", pa.int32()), ("expected_ms", pa.int32()), ("restart", pa.string())]
-    + [("size_bytes", pa.int64()), ("attempts", pa.int32()), ("stage_s", _SECONDS), ("gpu_s", _SECONDS)]
-)
+_SECONDS: pa.DataType = pa.map_(pa.string(), pa.float64())
+_SUMMARY: list[tuple[str, pa.DataType]] = [
+    *((name, pa.string()) for name in ("corpus", "uri", "status", "error_code", "message")),
+    *((name, pa.int32()) for name in ("duration_ms", "expected_ms", "attempts")),
+    ("size_bytes", pa.int64()),
+    ("restart", pa.string()),
+    *((name, _SECONDS) for name in ("stage_s", "gpu_s")),
+]
+SUMMARY = pa.schema(_SUMMARY)
 """What a driver counts by, one row per recording. `duration_ms` is null where the recording failed."""
 
 
@@ -148,7 +160,7 @@ class Answers:
     def from_bytes(cls, data: bytes | pa.Buffer) -> Answers:
         """What `to_bytes` made; the columns stay in the memory of `data`."""
         packed = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
-        names = packed.column("table").to_pylist()
+        names: list[str] = values(packed, "table")
         streams = [scalar.as_buffer() for scalar in packed.column("stream").chunk(0)]
         return cls({name: pa.ipc.open_stream(stream).read_all() for name, stream in zip(names, streams, strict=True)})
 
@@ -176,7 +188,7 @@ class Answers:
         )
 
 
-def source_columns(recordings: Sequence[Recording]) -> dict[str, pa.Array]:
+def source_columns(recordings: Sequence[Recording]) -> dict[str, pa.Array[Any]]:
     """What the planner knew before a byte was decoded."""
     days = [date.fromisoformat(one.day) for one in recordings]
     return {
@@ -193,7 +205,7 @@ def source_columns(recordings: Sequence[Recording]) -> dict[str, pa.Array]:
     }
 
 
-def _table(name: str, columns: Mapping[str, object]) -> pa.Table:
+def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
     schema = ANSWER_SCHEMAS[name]
     arrays = []
     for field in schema:
@@ -368,7 +380,7 @@ def _calls(rows: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> pa.Table:
     )
 
 
-def _measure_columns(measures: Sequence[CallMeasures | None]) -> dict[str, object]:
+def _measure_columns(measures: Sequence[CallMeasures | None]) -> dict[str, Any]:
     known = [one or _NOTHING for one in measures]
     quarters = [(*one.valence_by_quarter, None, None, None, None)[:4] for one in known]
     return {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmer_ray.lake.answers import Answers
-from mmer_ray.tables import DATA_TABLES, SCHEMAS
+from mmer_ray.tables import DATA_TABLES, SCHEMAS, SORT_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def sealed(
     """The commit of these answers, of further rows of `recordings` (those of copies) and of `active_scorers`."""
     stamp = {"run_id": run_id, "commit_id": commit_id}
     recordings = placed.answers.tables["recordings"]
-    place: dict[str, pa.ChunkedArray | pa.Array] = {
+    place: dict[str, Any] = {
         "recording_id": pa.array(placed.recording_ids, pa.string()),
         **{name: recordings.column(name) for name in ("corpus", "month", "day", "heard_key")},
     }
@@ -62,18 +62,15 @@ def sealed(
     own = own.set_column(own.column_names.index("is_copy"), "is_copy", pa.array(placed.is_copy))
     own = own.filter(pa.array(placed.keep_row))
     rows = pa.concat_tables([_stamped("recordings", own, stamp), _stamped("recordings", more_recordings, stamp)])
-    order = [("day", "ascending"), ("recording_id", "ascending"), ("uri", "ascending")]
-    tables["recordings"] = rows.take(pc.sort_indices(rows, sort_keys=order))
+    tables["recordings"] = rows.sort_by([(name, "ascending") for name in SORT_KEYS["recordings"]])
     tables["active_scorers"] = _stamped("active_scorers", active, stamp)
     return Batch(sequence, commit_id, {name: tables[name] for name in DATA_TABLES})
 
 
-def _rank(days: pa.ChunkedArray, recording_ids: Any) -> npt.NDArray[np.int32]:
+def _rank(days: pa.ChunkedArray[Any], recording_ids: pa.Array[Any]) -> npt.NDArray[np.int32]:
     """The place of each recording in the lake's order, shape (num_recordings,)."""
-    order = pc.sort_indices(
-        pa.table({"day": days, "recording_id": recording_ids}),
-        sort_keys=[("day", "ascending"), ("recording_id", "ascending")],
-    ).to_numpy()
+    keys = pa.table({"day": days, "recording_id": recording_ids})
+    order = pc.sort_indices(keys, sort_keys=[("day", "ascending"), ("recording_id", "ascending")]).to_numpy()
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     return rank

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,12 @@ def split_ms(duration_s: float, speech_s: float, non_speech_s: float) -> tuple[i
     return milliseconds(duration_s), speech_ms, milliseconds(accounted_s) - speech_ms
 
 
-def text_column(values: Sequence[str | None]) -> pa.Array:
+def values(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python values."""
+    return table.column(name).to_pylist()
+
+
+def text_column(values: Sequence[str | None]) -> pa.Array[Any]:
     """Strings, cleaned where they have to be."""
     try:
         return pa.array(values, pa.string())
@@ -51,21 +57,23 @@ def text_column(values: Sequence[str | None]) -> pa.Array:
         return pa.array([None if value is None else clean(value) for value in values], pa.string())
 
 
-def ms_column(seconds: Sequence[float | None], default: int | None = None) -> pa.Array:
+def ms_column(seconds: Sequence[float | None], default: int | None = None) -> pa.Array[Any]:
     """Seconds as `milliseconds` rounds them, int32; what is no number becomes `default`."""
     values = np.array(seconds, dtype=np.float64)
     unknown = ~np.isfinite(values)
     rounded = np.clip(np.rint(np.where(unknown, 0.0, values) * 1000), 0, MAX_MS).astype(np.int32)
     if default is not None:
         rounded[unknown] = default
-        return pa.array(rounded)
-    return pa.array(rounded, mask=unknown)
+        unknown[:] = False
+    column: pa.Array[Any] = pa.array(rounded, mask=unknown)
+    return column
 
 
-def score_column(scores: Sequence[float | None]) -> pa.Array:
+def score_column(scores: Sequence[float | None]) -> pa.Array[Any]:
     """Rounded to 1e-3, float32. What is no number becomes null, so that one of them does not void every average."""
     values = np.array(scores, dtype=np.float64)
     unknown = ~np.isfinite(values)
     # -0.0 + 0.0 is 0.0: equal scores are equal bytes.
     rounded = np.round(np.where(unknown, 0.0, values), 3) + 0.0
-    return pa.array(rounded.astype(np.float32), mask=unknown)
+    column: pa.Array[Any] = pa.array(rounded.astype(np.float32), mask=unknown)
+    return column

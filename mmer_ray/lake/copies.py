@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -46,7 +46,8 @@ BATCH_ROWS = 4_096
 COPY_COLUMNS = pa.schema([field for field in SCHEMAS["recordings"] if field.name not in ("run_id", "commit_id")])
 _FLAGS = pa.list_(pa.string())
 _CHANGED = "the file with the same bytes changed before it was read; the next run tries this one again"
-_HASHED = pa.schema([("position", pa.int64()), ("recording_id", pa.string())])
+_HASHED_COLUMNS: list[tuple[str, pa.DataType]] = [("position", pa.int64()), ("recording_id", pa.string())]
+_HASHED = pa.schema(_HASHED_COLUMNS)
 
 
 def hash_candidates(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
@@ -78,7 +79,7 @@ def with_containers(connection: duckdb.DuckDBPyConnection, copies: pa.Table) -> 
     """Copies (schema `plan.COPIES`) with the container of their audio, null where the lake has not heard it."""
     connection.register("copies", copies)
     schema = pa.schema([*COPIES, pa.field("container", pa.string())])
-    found = connection.sql(WITH_CONTAINERS).to_arrow_table().select(schema.names).cast(schema)
+    found: pa.Table = connection.sql(WITH_CONTAINERS).to_arrow_table().select(schema.names).cast(schema)
     connection.unregister("copies")
     return found
 
@@ -86,7 +87,7 @@ def with_containers(connection: duckdb.DuckDBPyConnection, copies: pa.Table) -> 
 def copy_rows(copies: pa.Table, keys: Keys) -> pa.Table:
     """The rows of `recordings` of copies whose audio is in the lake, `copies` as `with_containers` gives them."""
     nothing = pa.nulls(copies.num_rows, pa.string())
-    columns = {
+    columns: dict[str, Any] = {
         **{name: copies.column(name) for name in (*LISTED.names, "recording_id")},
         "month": pc.strftime(copies.column("day"), "%Y-%m"),
         "flags": pa.array(
@@ -121,7 +122,7 @@ def follow(
     container = pc.coalesce(waiting.column("container"), found.column("container"))
     rows = copy_rows(waiting.set_column(waiting.column_names.index("container"), "container", container), keys)
     is_other = pc.not_equal(pa.array(recording_ids, pa.string()).take(at), waiting.column("recording_id"))
-    is_scored = pc.equal(found.column("status"), "scored")
+    is_scored = pc.equal(found.column("status"), pa.scalar("scored"))
     changed = pc.and_(is_scored, is_other)
     status = pc.if_else(changed, "failed", found.column("status"))
     failure = {
@@ -129,7 +130,7 @@ def follow(
         "error_code": pc.if_else(changed, str(ErrorCode.CHANGED_DURING_READ), found.column("error_code")),
         "error_stage": pc.if_else(changed, "decode", found.column("error_stage")),
         "error_message": pc.if_else(changed, _CHANGED, found.column("error_message")),
-        "heard_key": pc.if_else(pc.equal(status, "scored"), keys.heard, pa.scalar(None, pa.string())),
+        "heard_key": pc.if_else(pc.equal(status, pa.scalar("scored")), keys.heard, pa.scalar(None, pa.string())),
     }
     for name, column in failure.items():
         rows = rows.set_column(COPY_COLUMNS.names.index(name), COPY_COLUMNS.field(name), column)

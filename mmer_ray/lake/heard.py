@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Placed
+from mmer_ray.lake.columns import values
 
 KNOWN = """
     SELECT DISTINCT recording_id, missing FROM internal.current JOIN wanted USING (recording_id)
@@ -32,7 +33,7 @@ class HeardAudio:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, todo: pa.Table) -> None:
-        to_decode = todo.filter(pc.equal(todo.column("restart"), "decode")).select(["size_bytes"])
+        to_decode = todo.filter(pc.field("restart") == "decode").select(["size_bytes"])
         connection.register("to_decode", to_decode)
         self._missing: dict[str, str] = dict(connection.execute(KNOWN).fetchall())
         self._suspects = {size for (size,) in connection.execute(SUSPECTS).fetchall()}
@@ -41,9 +42,7 @@ class HeardAudio:
     def place(self, answers: Answers, recording_ids: Sequence[str], needs_row: Sequence[bool]) -> Placed:
         """Decide what of each answer is written; of equal audio the first one's results."""
         recordings = answers.tables["recordings"]
-        restarts = recordings.column("restart").to_pylist()
-        statuses = recordings.column("status").to_pylist()
-        sizes = recordings.column("size_bytes").to_pylist()
+        restarts, statuses, sizes = (values(recordings, name) for name in ("restart", "status", "size_bytes"))
         count = answers.num_recordings
         is_copy, keep_felt = np.zeros(count, dtype=bool), np.ones(count, dtype=bool)
         keep_row = np.array([needs or status == "failed" for needs, status in zip(needs_row, statuses, strict=True)])

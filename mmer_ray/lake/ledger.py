@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -45,7 +46,8 @@ OF_A_RUN = """
             FROM planned
             ANTI JOIN answered USING (corpus, uri)
             WHERE NOT needs_row AND recording_id IN (
-                SELECT recording_id FROM internal.calls WHERE run_id = $run_id AND heard_key = $heard AND scorer = $scorer)
+                SELECT recording_id FROM internal.calls
+                WHERE run_id = $run_id AND heard_key = $heard AND scorer = $scorer)
         ), found AS (FROM answered UNION ALL FROM measured)
         SELECT found.status, found.is_copy, coalesce(found.expected_ms, planned.expected_ms) AS expected_ms,
             results.duration_ms, results.speech_ms, results.non_speech_ms
@@ -108,11 +110,12 @@ class Received:
         self.num_utterances = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
-    def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray) -> None:
+    def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
         """Count the answers of some recordings, schema `answers.SUMMARY`, and what the plan expected them to last."""
         self.num_answers += int(summary.num_rows)
-        is_scored = pc.equal(summary.column("status"), "scored")
-        self.planned_ms += _sum(summary.column("duration_ms").filter(is_scored)) - _sum(expected_ms.filter(is_scored))
+        both = pa.table([summary.column(name) for name in ("status", "duration_ms")] + [expected_ms], list("sde"))
+        scored = both.filter(pc.field("s") == "scored")
+        self.planned_ms += _sum(scored.column("d")) - _sum(scored.column("e"))
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""
@@ -121,7 +124,7 @@ class Received:
     def add_followers(self, followers: pa.Table, summary: pa.Table, planned: Sequence[str | None]) -> None:
         """Count the rows of copies that came with the answers of `summary`; `planned` has those files' ids."""
         self.num_answers += int(followers.num_rows)
-        scored = followers.filter(pc.equal(followers.column("status"), "scored"))
+        scored = followers.filter(pc.field("status") == "scored")
         at = pc.index_in(scored.column("recording_id"), value_set=pa.array(planned, pa.string()))
         self.planned_ms += _sum(summary.column("duration_ms").take(at)) - _sum(scored.column("expected_ms"))
 
@@ -158,5 +161,5 @@ def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
     return Ledger(0, num_rows, num_scored, num_copies, num_failed, num_unreached, 0, *sums_ms)
 
 
-def _sum(column: pa.ChunkedArray) -> int:
+def _sum(column: pa.ChunkedArray[Any]) -> int:
     return int(pc.sum(column).as_py() or 0)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmer_ray.lake.columns import values
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.views import connect_internal
 from mmer_ray.records import GUESSED_BYTES_PER_S, Recording, Task
@@ -80,10 +81,10 @@ class Plan:
 
     def tasks(self, lake: Lake, todo: pa.Table) -> list[Task]:
         """The tasks of some rows of `todo`, in their order, with what the lake knows for those that need it."""
-        restarts = dict(zip(todo.column("recording_id").to_pylist(), todo.column("restart").to_pylist(), strict=True))
+        restarts = dict(zip(values(todo, "recording_id"), values(todo, "restart"), strict=True))
         wanted = {name: restart for name, restart in restarts.items() if restart != "decode"}
         known = known_answers(self._connection(lake), self.keys, wanted) if wanted else {}
-        columns = (todo.column(name).to_pylist() for name in ("restart", "recording_id"))
+        columns = (values(todo, name) for name in ("restart", "recording_id"))
         return [
             Task(recording)
             if restart == "decode"
@@ -98,7 +99,7 @@ class Plan:
         return self._opened[lake.address]
 
 
-def planned_ms(listed: pa.Table) -> pa.ChunkedArray:
+def planned_ms(listed: pa.Table) -> pa.ChunkedArray[Any]:
     """Milliseconds that planning counts: `expected_ms`, else a guess from the file's size."""
     guessed = pc.divide(pc.multiply(listed.column("size_bytes"), 1000), GUESSED_BYTES_PER_S)
     return pc.coalesce(listed.column("expected_ms").cast(pa.int64()), guessed)
@@ -107,14 +108,14 @@ def planned_ms(listed: pa.Table) -> pa.ChunkedArray:
 def longest_first(listed: pa.Table) -> pa.Table:
     """Sorted by `planned_ms`, then by corpus and uri."""
     keyed = listed.append_column("planned_ms", planned_ms(listed))
-    order = [("planned_ms", "descending"), ("corpus", "ascending"), ("uri", "ascending")]
-    return listed.take(pc.sort_indices(keyed, sort_keys=order))
+    ordered = keyed.sort_by([("planned_ms", "descending"), ("corpus", "ascending"), ("uri", "ascending")])
+    return ordered.drop_columns("planned_ms")
 
 
 def recordings_of(listed: pa.Table) -> Iterator[Recording]:
     """The rows of a table of schema `LISTED`, with or without `attempt`."""
-    attempts = listed.column("attempt").to_pylist() if "attempt" in listed.column_names else [1] * listed.num_rows
-    columns = (listed.column(name).to_pylist() for name in LISTED.names)
+    attempts = values(listed, "attempt") if "attempt" in listed.column_names else [1] * listed.num_rows
+    columns = (values(listed, name) for name in LISTED.names)
     for (corpus, uri, root, size_bytes, modified, day, expected_ms, metadata), attempt in zip(
         zip(*columns, strict=True), attempts, strict=True
     ):

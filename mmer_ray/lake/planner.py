@@ -49,7 +49,8 @@ DROP_REPEATED = """
 COMPARED = """
     CREATE TEMP TABLE compared AS
     SELECT position, known.recording_id, known.heard_key, CASE
-            WHEN known.uri IS NULL OR known.size_bytes <> listed.size_bytes OR known.modified <> listed.modified THEN 'new'
+            WHEN known.uri IS NULL OR known.size_bytes <> listed.size_bytes OR known.modified <> listed.modified
+                THEN 'new'
             WHEN known.status = 'scored' THEN 'scored'
             WHEN known.decode_key IS DISTINCT FROM $decode THEN 'again'
             WHEN list_contains($retryable::VARCHAR[], known.error_code) THEN CASE
@@ -159,8 +160,7 @@ def _take_listing(connection: duckdb.DuckDBPyConnection, batches: Iterable[pa.Re
     connection.execute("CREATE TEMP TABLE listed AS SELECT 0::BIGINT AS position, * FROM batch")
     num_listed = 0
     for batch in batches:
-        for corpus in batch.column("corpus").unique().to_pylist():
-            _require_folder_name(corpus, batch)
+        _require_folder_names(batch)
         positions = pa.array(range(num_listed, num_listed + batch.num_rows), pa.int64())
         columns = [positions, *(batch.column(name) for name in LISTED.names)]
         connection.register("batch", pa.Table.from_arrays(columns, names=["position", *LISTED.names]))
@@ -170,13 +170,15 @@ def _take_listing(connection: duckdb.DuckDBPyConnection, batches: Iterable[pa.Re
     return num_listed
 
 
-def _require_folder_name(corpus: str, batch: pa.RecordBatch) -> None:
-    if corpus == NULL_FOLDER or not 0 < len(corpus.encode()) <= MAX_CORPUS_BYTES:
-        example = batch.column("uri")[batch.column("corpus").to_pylist().index(corpus)]
-        raise UsageError(
-            f"corpus {corpus!r} of {example} cannot name a folder of the lake; "
-            f"give a name of 1 to {MAX_CORPUS_BYTES} bytes (--corpus NAME)"
-        )
+def _require_folder_names(batch: pa.RecordBatch) -> None:
+    for corpus in batch.column("corpus").unique():
+        name = str(corpus)
+        if name == NULL_FOLDER or not 0 < len(name.encode()) <= MAX_CORPUS_BYTES:
+            example = batch.column("uri")[batch.column("corpus").index(corpus).as_py()]
+            raise UsageError(
+                f"corpus {name!r} of {example} cannot name a folder of the lake; "
+                f"give a name of 1 to {MAX_CORPUS_BYTES} bytes (--corpus NAME)"
+            )
 
 
 def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> tuple[int, str | None]:

@@ -170,7 +170,8 @@ class LakeReader:
         if calls:
             return str(calls[0]["scorer"]) or None
         query = """
-            SELECT max_by(scorer, sequence) AS scorer FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
+            SELECT max_by(scorer, sequence) AS scorer
+            FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
             WHERE corpus = $corpus AND recording_id = $recording_id
         """
         (found,) = self._rows(query, place)

@@ -11,9 +11,12 @@ Rows of version 1 have no heard_key; there the results belong to a commit, whose
 a key that is wanted. Their active scorer is the one that answered last, as it was.
 """
 
+# The statements are put together from constants and from the paths in the commit log.
+# ruff: noqa: S608
+
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
 
 RESULTS_OF_VERSION_1 = """
-    SELECT recording_id, corpus, month, day, result_commit_id AS heard_key, duration_ms, channels, sample_rate_hz, codec,
-        container, list_filter(flags, lambda flag: flag <> 'mislabelled') AS flags, speech_ms, non_speech_ms, overlap_ms,
-        num_speakers, language, language_p, run_id, commit_id
+    SELECT recording_id, corpus, month, day, result_commit_id AS heard_key, duration_ms, channels, sample_rate_hz,
+        codec, container, list_filter(flags, lambda flag: flag <> 'mislabelled') AS flags, speech_ms, non_speech_ms,
+        overlap_ms, num_speakers, language, language_p, run_id, commit_id
     FROM internal.recordings WHERE status = 'scored' AND result_commit_id = commit_id AND NOT is_copy
 """
 
@@ -38,7 +41,8 @@ CURRENT = """
     SELECT corpus, uri, unnest(max_by(
         {commit_id: commit_id, recording_id: recording_id, status: status, heard_key: heard_key, day: day, month: month,
          size_bytes: size_bytes, modified: modified, attempts: attempts, error_code: error_code,
-         decode_key: decode_key, limits_key: limits_key, sequence: sequence, of_version_1: result_commit_id IS NOT NULL},
+         decode_key: decode_key, limits_key: limits_key, sequence: sequence,
+         of_version_1: result_commit_id IS NOT NULL},
         sequence))
     FROM internal.recordings JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
     GROUP BY corpus, uri
@@ -47,7 +51,8 @@ CURRENT = """
 
 HEARD = """
     CREATE TABLE internal.heard AS
-    SELECT recording_id, heard_key, max_by(commit_id, sequence) AS commit_id, max_by(duration_ms, sequence) AS duration_ms
+    SELECT recording_id, heard_key, max_by(commit_id, sequence) AS commit_id,
+        max_by(duration_ms, sequence) AS duration_ms
     FROM internal.results JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
     GROUP BY recording_id, heard_key
 """
@@ -85,7 +90,8 @@ SHOWN = """
         FROM internal.current WHERE status = 'scored'
         GROUP BY corpus, recording_id
     ), followed AS (
-        SELECT named.corpus, named.recording_id, named.heard_key, named.day, named.month, heard.commit_id AS heard_commit, CASE
+        SELECT named.corpus, named.recording_id, named.heard_key, named.day, named.month,
+            heard.commit_id AS heard_commit, CASE
             WHEN of_version_1 AND own.scorer IS NULL THEN (SELECT scorer FROM internal.active_of_version_1)
             ELSE active.scorer
         END AS active_scorer
@@ -139,7 +145,8 @@ VIEWS = {
     "utterances": f"""
         SELECT part.* REPLACE (
             {_OF_CORPUS},
-            coalesce(CASE WHEN part.speaker_is_channel THEN shown.channel_roles[part.channel + 1] END, part.role) AS role
+            coalesce(CASE WHEN part.speaker_is_channel THEN shown.channel_roles[part.channel + 1] END, part.role)
+                AS role
         ) FROM internal.utterances AS part {_OF_SHOWN} AND shown.heard_commit = part.commit_id
     """,
     "words": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.words AS part {_OF_SHOWN}"
@@ -177,7 +184,8 @@ WANTED = """
     CREATE TEMP TABLE wanted AS
     SELECT heard.recording_id, heard.duration_ms, CASE
             WHEN felt.emotion_key IS DISTINCT FROM $emotion THEN 'emotion'
-            WHEN felt.link_key IS DISTINCT FROM $link OR felt.channel_roles IS DISTINCT FROM $roles::VARCHAR[] THEN 'link'
+            WHEN felt.link_key IS DISTINCT FROM $link OR felt.channel_roles IS DISTINCT FROM $roles::VARCHAR[]
+                THEN 'link'
             ELSE 'nothing'
         END AS missing
     FROM internal.heard AS heard
@@ -218,7 +226,7 @@ def committed(files: Iterable[DataFile], commit_ids: Collection[str]) -> list[Da
     return [file for file in files if file.first_commit != file.last_commit or file.first_commit in commit_ids]
 
 
-def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> str:
+def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
     """The statement that makes `internal.<name>`: a table's rows of finished commits, those of version 1 in the form
     of today."""
     rows = _rows(connection, name, paths)
@@ -233,7 +241,8 @@ def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list
         case "calls":
             query = (
                 "SELECT part.* REPLACE (coalesce(part.heard_key, commit_id) AS heard_key, "
-                "coalesce(part.has_emotions, true) AS has_emotions, coalesce(part.scorer, commits.scorer, '') AS scorer) "
+                "coalesce(part.has_emotions, true) AS has_emotions, "
+                "coalesce(part.scorer, commits.scorer, '') AS scorer) "
                 f"FROM ({rows}) AS part JOIN commits USING (commit_id)"
             )
         case "active_scorers":
@@ -243,12 +252,12 @@ def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list
     return f"CREATE VIEW internal.{name} AS {query}"
 
 
-def commits_table(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> str:
+def commits_table(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> str:
     """The statement that makes `commits`."""
     return f"CREATE TABLE commits AS {_rows(connection, 'commits', paths)}"
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> str:
+def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
     """A table's rows in these files, typed and whole: columns that no file has are null."""
     fields = [*SCHEMAS[name], *V1_COLUMNS.get(name, ())]
     if not paths:
@@ -260,12 +269,12 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) ->
     # A view takes no bound parameters, so the paths, which come from the commit log, stand in it as literals.
     listed = ", ".join(map(quoted, paths))
     source = f"read_parquet([{listed}], union_by_name = true, {hive})"
-    present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608
+    present = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     columns = ", ".join(
         f"{field.name if field.name in present else f'NULL::{sql_type(field.type)}'} AS {field.name}"
         for field in fields
     )
-    return f"SELECT {columns} FROM {source}"  # noqa: S608
+    return f"SELECT {columns} FROM {source}"
 
 
 def sql_type(data_type: pa.DataType) -> str:

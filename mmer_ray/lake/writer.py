@@ -24,6 +24,7 @@ from mmer_ray.errors import ErrorCode, LedgerError, StoreError
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Batch, sealed
 from mmer_ray.lake.card import recording_id, uri_id
+from mmer_ray.lake.columns import values
 from mmer_ray.lake.copies import COPY_COLUMNS, copy_rows, follow, with_containers
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.heard import HeardAudio
@@ -108,7 +109,7 @@ class Writer:
         Returns what was taken, schema `answers.SUMMARY`: the first answer of each recording counts.
         """
         recordings = answers.tables["recordings"]
-        corpora, uris = (recordings.column(name).to_pylist() for name in ("corpus", "uri"))
+        corpora, uris = (values(recordings, name) for name in ("corpus", "uri"))
         positions = self._sources.positions(corpora, uris)
         is_first = np.zeros(len(positions), dtype=bool)
         is_first[np.unique(positions, return_index=True)[1]] = True
@@ -119,7 +120,7 @@ class Writer:
         summary = answers.summary
         self._received.add(summary, self._plan.todo.column("expected_ms").take(positions))
         for stages, seconds in ((self._stage_s, "stage_s"), (self._gpu_s, "gpu_s")):
-            for items in summary.column(seconds).to_pylist():
+            for items in values(summary, seconds):
                 stages.update(dict(items))
         if answers.num_recordings:
             self._open.append((answers, positions))
@@ -184,16 +185,13 @@ class Writer:
     def _without_changed(self, answers: Answers, positions: npt.NDArray[np.int64]) -> Answers:
         """What was felt in other bytes than were heard is no answer: the file changed, and the row says so."""
         recordings = answers.tables["recordings"]
-        if not pc.any(pc.equal(recordings.column("restart"), "emotion")).as_py():
+        if "emotion" not in recordings.column("restart").unique().to_pylist():
             return answers
-        planned = self._plan.todo.column("recording_id").take(positions).to_pylist()
+        planned = values(self._plan.todo.select(["recording_id"]).take(positions), "recording_id")
         changed = [
             digest is not None and restart == "emotion" and recording_id(digest, self._lake.key) != name
             for digest, restart, name in zip(
-                recordings.column("recording_id").to_pylist(),
-                recordings.column("restart").to_pylist(),
-                planned,
-                strict=True,
+                values(recordings, "recording_id"), values(recordings, "restart"), planned, strict=True
             )
         ]
         message = "the file changed since it was heard, with its size and its time as they were"
@@ -204,9 +202,9 @@ class Writer:
         answers = Answers.concat(one for one, _ in many)
         positions = np.concatenate([np.empty(0, dtype=np.int64), *(part for _, part in many)])
         todo = self._plan.todo.select(["recording_id", "needs_row"]).take(positions)
-        planned = todo.column("recording_id").to_pylist()
+        planned = values(todo, "recording_id")
         ids = self._recording_ids(answers, planned)
-        placed = self._heard.place(answers, ids, todo.column("needs_row").to_pylist())
+        placed = self._heard.place(answers, ids, values(todo, "needs_row"))
         followers = follow(self._copies, answers.with_containers(), ids, planned, self._plan.keys)
         self._received.add_followers(followers, answers.summary, planned)
         more = pa.concat_tables([self._known_copies, followers])
@@ -221,7 +219,7 @@ class Writer:
     def _recording_ids(self, answers: Answers, planned: list[str | None]) -> list[str]:
         """The lake's name of each answer's audio: of its digest, else as the planner knows it, else of its uri."""
         recordings, key = answers.tables["recordings"], self._lake.key
-        columns = (recordings.column(name).to_pylist() for name in ("recording_id", "status", "uri"))
+        columns = (values(recordings, name) for name in ("recording_id", "status", "uri"))
         ids = []
         for digest, status, uri, name in zip(*columns, planned, strict=True):
             if digest is not None:
@@ -236,8 +234,8 @@ class Writer:
     def _activations(self, answers: Answers, more: pa.Table) -> pa.Table:
         """A corpus follows the first model that answers in it."""
         rows = pa.concat_tables([table.select(["corpus", "status"]) for table in (answers.tables["recordings"], more)])
-        scored = rows.filter(pc.equal(rows.column("status"), "scored")).column("corpus").unique().to_pylist()
-        corpora = sorted(set(scored) - self._followed)
+        scored = set(values(rows.filter(pc.field("status") == "scored"), "corpus"))
+        corpora = sorted(scored - self._followed)
         self._followed.update(corpora)
         now = datetime.now(UTC)
         made = [{"corpus": corpus, "scorer": self._plan.keys.scorer, "activated_at": now} for corpus in corpora]

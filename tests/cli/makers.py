@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmer_ray.errors import Flag
+from mmer_ray.lake.plan import recordings_of
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.records import AudioFacts, CallMeasures, Emotion, Recording, ScoredRecording, Utterance, Word
 from tests.lake.makers import KEYS, a_run, content_digest, plan_of, taken
-
-ROLES = replace(KEYS, channel_roles=("agent", "customer"))
 
 HOSTILE = "red \x1b[31malert\x1b[0m \x9b2J --> <b>\u202eevil</b>"
 HOUR_S = 3_600.0
@@ -45,15 +44,7 @@ def said(
         skip_reason=None if label else "too_short",
     )
     return Utterance(
-        start_s,
-        end_s,
-        channel=channel,
-        speaker=speaker,
-        text=text,
-        words=words,
-        role=role,
-        speaker_is_channel=role is not None,
-        emotions=(emotion,),
+        start_s, end_s, channel, speaker, text, words, speaker_is_channel=role is not None, emotions=(emotion,)
     )
 
 
@@ -85,10 +76,11 @@ def scored_as(recording: Recording, utterances: Sequence[Utterance], duration_s:
 def write_lake(folder: Path, answers: Callable[[Recording], ScoredRecording], recordings: Sequence[Recording]) -> None:
     """A finished job over `recordings`, through the real planner and writer."""
     lake = Lake(folder)
-    plan = plan_of(recordings, lake, ROLES)
-    with Writer(lake, a_run(ROLES), plan) as writer:
-        for task in plan.tasks(lake, plan.todo):
-            writer.add(taken(answers(task.recording), keys=ROLES))
+    keys = replace(KEYS, channel_roles=("agent", "customer"))
+    plan = plan_of(recordings, lake, keys)
+    with Writer(lake, a_run(keys), plan) as writer:
+        for recording in recordings_of(plan.todo):
+            writer.add(taken(answers(recording), keys=keys))
 
 
 CALL = [

@@ -1,17 +1,21 @@
-"""One scored recording and the rows it becomes."""
+"""Scored recordings as columns: what is kept, what is cleaned, what is left to the writer."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmer_ray.errors import MAX_MESSAGE_CHARS, ErrorCode
-from mmer_ray.lake.conversation import conversation_of
-from mmer_ray.lake.rows import MAX_MS, Stamp, arrow_table, milliseconds, rows_of, split_ms, uri_id
+from mmer_ray.errors import MAX_MESSAGE_CHARS, ErrorCode, Flag
+from mmer_ray.lake.answers import ANSWER_SCHEMAS, Answers
+from mmer_ray.lake.card import recording_id, uri_id
+from mmer_ray.lake.columns import MAX_MS, milliseconds, ms_column, split_ms
+from mmer_ray.lake.conversation import measures_of, turns_of, utterances_of
 from mmer_ray.records import (
     AudioFacts,
     Emotion,
@@ -21,10 +25,9 @@ from mmer_ray.records import (
     Utterance,
     Word,
 )
-from mmer_ray.tables import CLASSES, DATA_TABLES, SCHEMAS
-from tests.lake.makers import FINGERPRINTS, digest, scored
+from mmer_ray.tables import CLASSES
+from tests.lake.makers import KEYS, content_digest, failed, scored, taken
 
-STAMP = Stamp("run", "run.00001", FINGERPRINTS)
 KEY = b"mmer_ray"
 CALL = Recording("/calls/a.wav", corpus="calls", size_bytes=9, modified="1", day="2026-11-20")
 
@@ -35,7 +38,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20)
 words = st.builds(Word, texts, st.none() | times_s, st.none() | times_s, chances)
 emotions = st.builds(
     Emotion,
-    scorer=st.just("mmer@1"),
+    scorer=st.just(KEYS.scorer),
     label=st.none() | st.sampled_from(CLASSES),
     probabilities=st.dictionaries(st.sampled_from((*CLASSES, "other")), chances),
     confidence=st.none() | chances,
@@ -57,74 +60,134 @@ utterances = st.builds(
     asr_logprob=st.none() | scores,
     overlap_s=times_s,
     snr_db=st.none() | scores,
-    role=st.none() | st.just("agent"),
+    speaker_is_channel=st.booleans(),
+    dialogue_idx=st.integers(0, 3),
+    fallback_reason=st.none() | st.just("repetition"),
     emotions=st.lists(emotions, max_size=1).map(tuple),
 )
 
 
-def answer(spoken: tuple[Utterance, ...], recording: Recording = CALL) -> ScoredRecording:
-    facts = AudioFacts("0" * 32, 60.0, 1, 16_000, "flac", "flac")
-    return ScoredRecording(recording, "scored", facts, utterances=spoken, speech_s=20.0, non_speech_s=40.0)
+def answer(*spoken: Utterance, recording: Recording = CALL) -> ScoredRecording:
+    facts = AudioFacts("0" * 32, 60.0, 1, 16_000, "flac", "flac", (Flag.MISLABELLED, Flag.CLIPPED))
+    return ScoredRecording(recording, "scored", audio=facts, utterances=spoken, speech_s=20.0, non_speech_s=40.0)
+
+
+def rows(answers: Answers, name: str) -> list[dict[str, Any]]:
+    return answers.tables[name].to_pylist(maps_as_pydicts="strict")
 
 
 @given(st.lists(utterances, max_size=4).map(tuple))
-def test_rows_give_back_what_was_said_when_and_how(spoken: tuple[Utterance, ...]) -> None:
-    rows = rows_of(answer(spoken), STAMP, KEY)
-    assert rows == rows_of(answer(spoken), STAMP, KEY)
-    read = {name: arrow_table(name, rows[name]).to_pylist() for name in DATA_TABLES}
-    for name in ("utterances", "words", "emotions"):
-        read[name].sort(key=lambda row: (row["utterance_idx"], row.get("word_idx", 0)))
-    found = conversation_of(
-        read["recordings"][0], "mmer@1", read["utterances"], read["words"], read["emotions"], read["calls"]
-    )
-    assert found.utterances == spoken
+def test_answers_give_back_what_was_said_when_and_how(spoken: tuple[Utterance, ...]) -> None:
+    answers = taken(answer(*spoken))
+    assert answers.tables == Answers.of([answer(*spoken)], KEYS).tables
+    # The role is not stored: the lake's view adds it.
+    said = [row | {"role": None} for row in rows(answers, "utterances")]
+    found = utterances_of(said, rows(answers, "words"), rows(answers, "emotions"))
+    assert found == spoken
 
 
-def test_every_value_has_a_column_and_every_column_a_value() -> None:
-    rows = rows_of(scored(CALL, "1" * 32), STAMP, KEY)
-    for name in DATA_TABLES:
-        for row in rows[name]:
-            assert set(row) == set(SCHEMAS[name].names), name
+def test_every_column_has_a_value_and_comes_back_from_its_bytes() -> None:
+    answers = taken(scored(CALL, "1" * 32), failed(CALL))
+    assert {name: table.schema for name, table in answers.tables.items()} == ANSWER_SCHEMAS
+    assert all(table.num_rows for table in answers.tables.values())
+    (measured,) = rows(answers, "calls")
+    assert measures_of(measured).words_per_minute == {"S1": 140.25}
+    assert turns_of(rows(answers, "turns"))[0].speaker == "S1"
+
+
+def test_answers_that_are_put_together_keep_their_rows() -> None:
+    many = [taken(scored(CALL, f"{number:032x}")) for number in range(3)]
+    both = Answers.concat([many[0], Answers.concat(many[1:])])
+    assert both.num_recordings == 3
+    for at, one in enumerate(many):
+        alone = both.only(np.arange(3) == at)
+        assert alone.tables == one.tables, at
+    assert both.num_bytes > many[0].num_bytes
 
 
 def test_scores_are_rounded_to_a_thousandth_and_zero_has_no_sign() -> None:
     emotion = Emotion("m", "sad", {"sad": 0.98765, "frustrated": 0.01, "excited": 0.0023}, 0.98765, valence=-0.0001)
-    (row,) = rows_of(answer((_saying(emotion),)), STAMP, KEY)["emotions"]
-    assert (row["p_sad"], row["confidence"]) == (0.988, 0.988)
-    assert row["p_other"] == 0.012  # both classes without a column
+    (row,) = rows(taken(answer(_saying(emotion))), "emotions")
+    assert (row["p_sad"], row["confidence"]) == pytest.approx((0.988, 0.988))
+    assert row["p_other"] == pytest.approx(0.012)  # both classes without a column
     assert row["p_angry"] is None
     assert math.copysign(1, row["valence"]) == 1
 
 
-def test_a_score_that_is_no_number_becomes_null() -> None:
-    emotion = Emotion("m", "sad", {"sad": math.nan}, confidence=math.inf)
-    (row,) = rows_of(answer((_saying(emotion),)), STAMP, KEY)["emotions"]
-    assert row["p_sad"] is None
-    assert row["confidence"] is None
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_becomes_null(value: float) -> None:
+    emotion = Emotion("m", "sad", {"sad": value, "bored": value}, confidence=value, valence=value)
+    (row,) = rows(taken(answer(replace(_saying(emotion), language_p=value, snr_db=value))), "emotions")
+    assert {row[name] for name in ("p_sad", "p_other", "confidence", "valence")} == {None}
 
 
-def test_a_failed_recording_has_one_row_and_an_id_from_its_uri() -> None:
+def test_a_language_that_nobody_knows_has_no_probability() -> None:
+    (row,) = rows(taken(replace(answer(_saying()), language=None, language_p=0.0)), "results")
+    assert (row["language"], row["language_p"]) == (None, None)
+
+
+def test_what_was_heard_before_the_restart_is_not_written_again() -> None:
+    whole = scored(CALL, "1" * 32)
+    filled = {
+        restart: {name for name, table in taken(replace(whole, restart=restart)).tables.items() if table.num_rows}
+        for restart in ("decode", "emotion", "link")
+    }
+    assert filled["decode"] == set(ANSWER_SCHEMAS)
+    assert filled["emotion"] == {"recordings", "emotions", "calls"}
+    assert filled["link"] == {"recordings", "calls"}
+
+
+def test_audio_without_an_utterance_has_its_call_all_the_same() -> None:
+    answers = taken(answer())
+    assert [row["scorer"] for row in rows(answers, "calls")] == [KEYS.scorer]
+    assert rows(answers, "results")[0]["num_utterances"] == 0
+
+
+def test_flags_of_the_name_lie_with_the_file_and_flags_of_the_bytes_with_the_audio() -> None:
+    answers = taken(answer())
+    assert rows(answers, "recordings")[0]["flags"] == ["mislabelled"]
+    assert rows(answers, "results")[0]["flags"] == ["clipped"]
+
+
+def test_a_failed_recording_has_one_row_and_no_digest_of_bytes_that_nobody_read() -> None:
     failure = Failure(ErrorCode.IO_ERROR, "decode", "x" * 400)
-    rows = rows_of(ScoredRecording(CALL, "failed", failure=failure, utterances=(_saying(),)), STAMP, KEY)
-    (row,) = rows["recordings"]
-    assert row["recording_id"] == uri_id(CALL.uri, KEY)
-    assert len(row["recording_id"]) == 32
-    assert row["recording_id"] != uri_id(CALL.uri, b"another key")
-    assert row["recording_id"] != digest(CALL.uri.encode())  # a file that holds just its own name
+    answers = taken(ScoredRecording(CALL, "failed", failure=failure, utterances=(_saying(),)))
+    (row,) = rows(answers, "recordings")
+    assert row["recording_id"] is None
     assert (row["status"], row["error_code"], len(row["error_message"])) == ("failed", "io_error", MAX_MESSAGE_CHARS)
-    assert row["duration_ms"] is None
-    assert row["result_commit_id"] is None
-    assert not rows["utterances"]
+    assert (row["duration_ms"], row["heard_key"]) == (None, None)
+    assert {name for name, table in answers.tables.items() if table.num_rows} == {"recordings"}
+    (told,) = answers.summary.to_pylist()
+    assert (told["uri"], told["status"], told["error_code"]) == (CALL.uri, "failed", "io_error")
 
 
-def test_names_that_are_no_text_are_written_all_the_same() -> None:
-    odd = replace(CALL, uri="/calls/\udcff.wav", metadata={"\udcfe": "\udcfd"})
+def test_the_lakes_names_of_audio_say_nothing_without_its_key() -> None:
+    digest = content_digest(b"some audio")
+    assert recording_id(digest, KEY) != recording_id(digest, b"another key") != digest
+    assert uri_id(CALL.uri, KEY) != uri_id(CALL.uri, b"another key")
+    assert uri_id(digest, KEY) != recording_id(digest, KEY)  # a file that is called like a digest
+    assert len(recording_id(digest, KEY)) == len(uri_id(CALL.uri, KEY)) == 32
+
+
+def test_text_that_is_none_is_shipped_and_written_all_the_same() -> None:
+    """Half a surrogate pair, as in manifests and in names that are not UTF-8."""
+    odd = replace(CALL, uri="/calls/\udcff.wav", metadata={"\udcfe": "\udcfd", "note": "\ud83d"})
     failure = Failure(ErrorCode.IO_ERROR, "decode", "cannot read \udcff.wav")
-    table = arrow_table(
-        "recordings", rows_of(ScoredRecording(odd, "failed", failure=failure), STAMP, KEY)["recordings"]
-    )
-    assert table.column("uri").to_pylist() == ["/calls/?.wav"]
-    assert table.column("metadata").to_pylist() == [[("?", "?")]]
+    (row,) = rows(taken(ScoredRecording(odd, "failed", failure=failure)), "recordings")
+    assert row["uri"] == "/calls/?.wav"
+    assert row["metadata"] == {"?": "?", "note": "?"}
+    assert row["error_message"] == "cannot read ?.wav"
+    spoken = replace(_saying(), text="half \ud83d", words=(Word("\ud83d", 0.0, 1.0, 0.5),))
+    answers = taken(answer(spoken))
+    assert [rows(answers, name)[0][column] for name, column in (("utterances", "text"), ("words", "word"))] == [
+        "half ?",
+        "?",
+    ]
+
+
+def test_times_that_are_no_number_are_unknown() -> None:
+    assert ms_column([math.nan, None, math.inf, 1.0]).to_pylist() == [None, None, None, 1000]
+    assert ms_column([math.nan, 1e12], default=0).to_pylist() == [0, MAX_MS]
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(1.0004, 1000), (1e12, MAX_MS), (-3.0, 0), (math.nan, 0)])
