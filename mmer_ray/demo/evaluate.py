@@ -60,7 +60,7 @@ class Evaluation:
 
 
 def evaluate(calls: Sequence[Call]) -> Evaluation:
-    """Measure all calls together. Calls with `one_speaker_per_channel` go to the speaker confusion, the others to the DER."""
+    """Measure all calls together: those with one speaker per channel by speaker confusion, the others by DER."""
     recalls = recall_by_label(calls)
     return Evaluation(
         wer=word_error_rate(calls),

@@ -141,12 +141,13 @@ class Scoring:
 
     def _ask(self, position: int, one: InWork, questions: Sequence[Question]) -> None:
         for question in questions:
-            self._room.exchange(0.0, question.audio_s)
-            future = self._shared.feeling.submit(question)
-            one.questions.add(future)
-            future.add_done_callback(
-                lambda done, question=question: self._events.put(ClipsFelt(position, question, done))  # type: ignore[misc]
-            )
+            self._ask_one(position, one, question)
+
+    def _ask_one(self, position: int, one: InWork, question: Question) -> None:
+        self._room.exchange(0.0, question.audio_s)
+        future = self._shared.feeling.submit(question)
+        one.questions.add(future)
+        future.add_done_callback(lambda done: self._events.put(ClipsFelt(position, question, done)))
 
     def _on_heard(self, event: WindowHeard) -> Iterator[ScoredRecording]:
         one = self._in_work.get(event.position)

@@ -120,7 +120,7 @@ def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) 
     with Decoder(DecodeOptions()) as decoder:
         windows = [
             found
-            for call in truth[COMPANY]
+            for call in truth[:2]
             for found in decoder.decode(recording(call.file))
             if isinstance(found, Window)
         ]
@@ -133,7 +133,7 @@ def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) 
         for one in window.utterances
     ]
     felt = engine.feel(clips)
-    assert len(felt) > 20
+    assert len(felt) > 8
 
     def both(turn: int) -> tuple[list[Window], list[Emotion]]:
         order = (engine.hear, engine.feel) if turn % 2 else (engine.feel, engine.hear)
