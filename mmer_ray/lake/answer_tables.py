@@ -29,7 +29,8 @@ _PLACE = ("recording_id", "corpus", "month", "day", "heard_key", "run_id", "comm
 _SECONDS: pa.DataType = pa.map_(pa.string(), pa.float64())
 _SUMMARY: list[tuple[str, pa.DataType]] = [
     *((name, pa.string()) for name in ("corpus", "uri", "status", "error_code", "message")),
-    *((name, pa.int32()) for name in ("duration_ms", "expected_ms")),
+    *((name, pa.int32()) for name in ("duration_ms", "expected_ms", "attempts")),
+    ("size_bytes", pa.int64()),
     ("restart", pa.string()),
     *((name, _SECONDS) for name in ("stage_s", "gpu_s")),
 ]
