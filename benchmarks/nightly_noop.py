@@ -1,7 +1,8 @@
 """What does a nightly job cost that finds nothing to do, or little, in a large archive?
 
-Makes a lake of `--recordings` scored recordings directly through the store, then plans a Parquet manifest that lists
-them all and `--new` more, in a process of its own. Prints a JSON line: seconds, peak resident memory, the plan.
+Makes `--recordings` files (hard links) in folders, a lake in which each is scored (written directly through the
+store), and a Parquet manifest that names them all and `--new` files more. Then lists and plans that manifest as a job
+does, in a process of its own. Prints a JSON line: seconds, peak resident memory, the plan.
 
     python benchmarks/nightly_noop.py [--recordings 1000000] [--new 0]
     python benchmarks/nightly_noop.py --recordings 100000 --new 1000
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -27,52 +29,82 @@ import pyarrow.parquet as pq
 from mmer_ray.lake.planner import plan_job
 from mmer_ray.lake.store import Lake
 from mmer_ray.stages.keys import Keys
-from mmer_ray.tables import LISTED, SCHEMAS
+from mmer_ray.storage import list_sources
+from mmer_ray.tables import SCHEMAS
 
-KEYS = Keys("decode", "diarize", "transcribe", "join", "emotion", "link", scorer="mmer-12345678", limits="limits")
+KEYS = Keys(
+    "decode", "diarize", "transcribe", "join", "emotion", "link",
+    scorer="mmer-12345678", limits="limits", channel_roles=(),
+)  # fmt: skip
 COMMIT_ROWS = 50_000
 """Recordings in one commit: of a lake that was compacted."""
-BATCH_ROWS = 65_536
+FOLDER_FILES = 1_000
+LINKS = 20_000
+"""Names of one file: fewer than any file system allows. Their sizes and times are equal, as those of a fixed-rate
+recorder would be; the planner does not read them, since each is known by its name."""
+FIRST_SIZE, FIRST_NEW_SIZE = 1_000_000, 10_000_000
 
 
-def listed(numbers: np.ndarray) -> pa.Table:
-    """Files as a source lists them."""
+def name_of(number: int) -> str:
+    """Path of a file, relative to the manifest."""
+    return f"calls/{number // FOLDER_FILES:05d}/recording-{number:09d}.wav"
+
+
+def make_files(archive: Path, num_known: int, num_new: int) -> None:
+    """Sparse files: known ones share sizes, each new one has its own, so that none may be a copy."""
+    for number in range(num_known + num_new):
+        path = archive / name_of(number)
+        if number % FOLDER_FILES == 0 or number == num_known:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if number >= num_known:
+            path.touch()
+            os.truncate(path, FIRST_NEW_SIZE + number)
+        elif number % LINKS == 0:
+            original = path
+            original.touch()
+            os.truncate(original, FIRST_SIZE + number // LINKS)
+        else:
+            os.link(original, path)
+
+
+def known_columns(archive: Path, numbers: np.ndarray) -> dict[str, pa.Array]:
+    """What the lake knows of these files."""
+    paths = [archive / name_of(n) for n in numbers.tolist()]
+    first = [archive / name_of(n // LINKS * LINKS) for n in numbers.tolist()]
+    status = {path: path.stat() for path in dict.fromkeys(first)}
     count = len(numbers)
-    columns = {
+    return {
         "corpus": pa.repeat("calls", count),
-        "uri": pa.array([f"/archive/calls/2026/{n % 12 + 1:02d}/recording-{n:09d}.wav" for n in numbers.tolist()]),
-        "root": pa.repeat("/archive/calls", count),
-        "size_bytes": pa.array(1_000_000 + numbers * 7 % 5_000_000, pa.int64()),
-        "modified": pa.array([str(1_700_000_000_000_000_000 + n) for n in numbers.tolist()]),
+        "uri": pa.array([str(path) for path in paths]),
+        "size_bytes": pa.array([status[path].st_size for path in first], pa.int64()),
+        "modified": pa.array([str(status[path].st_mtime_ns) for path in first]),
         "day": pa.repeat(pa.scalar(date(2026, 11, 20)), count),
-        "expected_ms": pa.nulls(count, pa.int32()),
-        "metadata": pa.array([[("queue", f"queue-{n % 7}")] for n in numbers.tolist()], LISTED.field("metadata").type),
+        "month": pa.repeat("2026-11", count),
+        "metadata": pa.array(
+            [[("queue", f"queue-{n % 7}")] for n in numbers.tolist()], SCHEMAS["recordings"].field("metadata").type
+        ),
+        "recording_id": pa.array([f"{n * 2654435761 % 2**32:08x}{n:024x}" for n in numbers.tolist()]),
+        "status": pa.repeat("scored", count),
+        "attempts": pa.repeat(pa.scalar(1, pa.int32()), count),
+        "is_copy": pa.repeat(pa.scalar(False), count),
+        "duration_ms": pa.array(60_000 + numbers % 100_000, pa.int32()),
+        "has_emotions": pa.repeat(pa.scalar(True), count),
+        "channel_roles": pa.array([[]] * count, pa.list_(pa.string())),
     }
-    return pa.Table.from_arrays([columns[name] for name in LISTED.names], schema=LISTED)
 
 
-def make_lake(address: Path, num_recordings: int) -> None:
+def make_lake(address: Path, archive: Path, num_recordings: int) -> None:
     """A lake in which each of these files has its row, its result and its call."""
     lake = Lake(address)
     lake.create()
     for sequence, start in enumerate(range(0, num_recordings, COMMIT_ROWS), start=1):
         numbers = np.arange(start, min(start + COMMIT_ROWS, num_recordings), dtype=np.int64)
         commit_id = f"20261120T000000-000000.{sequence:05d}"
-        source = dict(zip(LISTED.names, listed(numbers).columns, strict=True))
-        known = source | {
-            "recording_id": pa.array([f"{n * 2654435761 % 2**32:08x}{n:024x}" for n in numbers.tolist()]),
-            "month": pa.repeat("2026-11", len(numbers)),
-            "status": pa.repeat("scored", len(numbers)),
-            "attempts": pa.repeat(pa.scalar(1, pa.int32()), len(numbers)),
-            "is_copy": pa.repeat(pa.scalar(False), len(numbers)),
-            "duration_ms": pa.array(60_000 + numbers % 100_000, pa.int32()),
-            "has_emotions": pa.repeat(pa.scalar(True), len(numbers)),
-            "channel_roles": pa.array([[]] * len(numbers), pa.list_(pa.string())),
-        }
         constants = {
             "decode_key": KEYS.decode, "limits_key": KEYS.limits, "heard_key": KEYS.heard, "scorer": KEYS.scorer,
             "emotion_key": KEYS.emotion, "link_key": KEYS.link, "run_id": commit_id[:-6], "commit_id": commit_id,
         }  # fmt: skip
+        known = known_columns(archive, numbers)
         known |= {name: pa.repeat(value, len(numbers)) for name, value in constants.items()}
         for name in ("results", "calls", "recordings"):
             columns = [
@@ -86,28 +118,36 @@ def make_lake(address: Path, num_recordings: int) -> None:
         lake.append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), sequence, commit_id[:-6])
 
 
-def make_manifest(path: Path, num_recordings: int) -> None:
-    with pq.ParquetWriter(path, LISTED) as writer:
-        for start in range(0, num_recordings, BATCH_ROWS):
-            numbers = np.arange(start, min(start + BATCH_ROWS, num_recordings), dtype=np.int64)
-            writer.write_table(listed(numbers))
-
-
-def batches(manifest: Path) -> Iterator[pa.RecordBatch]:
-    """The manifest as the listing gives it: the sizes and times stand in it, so that no file is asked."""
-    with pq.ParquetFile(manifest) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
-            yield batch.cast(LISTED)
+def make_manifest(path: Path, num_rows: int) -> None:
+    with pq.ParquetWriter(path, pa.schema([("uri", pa.string()), ("queue", pa.string())])) as writer:
+        for start in range(0, num_rows, COMMIT_ROWS):
+            numbers = range(start, min(start + COMMIT_ROWS, num_rows))
+            columns = {"uri": [name_of(n) for n in numbers], "queue": [f"queue-{n % 7}" for n in numbers]}
+            writer.write_table(pa.table(columns))
 
 
 def plan(lake: Path, manifest: Path) -> None:
     """The measured process."""
     start_s, start_cpu_s = time.perf_counter(), time.process_time()
-    made = plan_job(batches(manifest), Lake(lake), KEYS)
+    listing_s = 0.0
+
+    def listed() -> Iterator[pa.RecordBatch]:
+        nonlocal listing_s
+        batches = list_sources([str(manifest)], "calls").batches()
+        while True:
+            begun_s = time.perf_counter()
+            batch = next(batches, None)
+            listing_s += time.perf_counter() - begun_s
+            if batch is None:
+                return
+            yield batch
+
+    made = plan_job(listed(), Lake(lake), KEYS)
     row = {
         "wall_s": round(time.perf_counter() - start_s, 1),
+        "listing_s": round(listing_s, 1),
         "cpu_s": round(time.process_time() - start_cpu_s, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6,
         "num_listed": made.num_listed,
         "num_done": made.num_done,
         "num_todo": made.todo.num_rows,
@@ -126,10 +166,11 @@ def main() -> None:
         plan(*options.plan)
         return
     with tempfile.TemporaryDirectory() as folder:
-        lake, manifest = Path(folder, "lake"), Path(folder, "manifest.parquet")
-        make_lake(lake, options.recordings)
-        make_manifest(manifest, options.recordings + options.new)
-        command = [sys.executable, __file__, "--plan", str(lake), str(manifest)]
+        lake, archive = Path(folder, "lake"), Path(folder, "archive")
+        make_files(archive, options.recordings, options.new)
+        make_lake(lake, archive, options.recordings)
+        make_manifest(archive / "manifest.parquet", options.recordings + options.new)
+        command = [sys.executable, __file__, "--plan", str(lake), str(archive / "manifest.parquet")]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         print(answer, end="")
         made = json.loads(answer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -18,7 +19,7 @@ from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
 from mmer_ray.lake.copies import hash_candidates
 from mmer_ray.lake.plan import COPIES, TODO, Plan
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.views import connect_internal
+from mmer_ray.lake.views import Spill, connect_internal
 from mmer_ray.lake.visibility import find_wanted
 from mmer_ray.profiles import RunOptions
 from mmer_ray.records import GUESSED_BYTES_PER_S
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 LIMIT_CODES = (ErrorCode.TOO_LONG, ErrorCode.FILE_TOO_BIG, ErrorCode.OUT_OF_MEMORY, ErrorCode.DECODE_TIMEOUT)
 """Failures that other limits may undo; those of the bytes alone stay true until they, or the decoder, change."""
+
+PLAN_MEMORY_MB = 1_000
+"""DuckDB's share; what does not fit goes to a temporary folder."""
 
 PLANNED_MS = f"coalesce(expected_ms, size_bytes * 1000 / {GUESSED_BYTES_PER_S})"
 
@@ -126,7 +130,9 @@ def plan_job(
     Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake.
     """
     options = options or RunOptions()
-    with connect_internal(lake) as connection:
+    with TemporaryDirectory(prefix="mmer-plan-") as folder, connect_internal(
+        lake, Spill(folder, PLAN_MEMORY_MB)
+    ) as connection:
         num_listed = _take_listing(connection, batches)
         num_repeated, example = _drop_repeated(connection)
         connection.execute(COMPARED, _parameters(keys, options, now or datetime.now(UTC)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -33,6 +34,20 @@ SAFE_SETTINGS = {
     "python_enable_replacements": "false",
     "temp_directory": "",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """Where what does not fit the memory goes."""
+
+    folder: str
+    memory_mb: int
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"temp_directory": self.folder, "memory_limit": f"{self.memory_mb}MB"}
+
+
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 """What DuckDB raises for a file that is gone or is no Parquet."""
 _COUNTED = [name for name in SCHEMAS if f"num_{name}" in SCHEMAS["commits"].names]
@@ -53,13 +68,14 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def connect_internal(lake: Lake) -> duckdb.DuckDBPyConnection:
+def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`, and
-    the views of committed rows. Nothing that a user types goes there. Raises `LakeError` for a damaged lake."""
+    the views of committed rows. Nothing that a user types goes there. With `spill` its memory is bounded. Raises
+    `LakeError` for a damaged lake."""
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
     names = ["commits", *(name for name in SCHEMAS if name != "commits")]
     listed = {name: lake.files(name) for name in names}
-    connection = duckdb.connect(":memory:", config=dict(SAFE_SETTINGS))
+    connection = duckdb.connect(":memory:", config=SAFE_SETTINGS | (spill.settings if spill else {}))
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET parquet_metadata_cache = true")
