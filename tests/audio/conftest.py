@@ -25,5 +25,5 @@ def decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decode]:
         assert isinstance(facts, AudioFacts)
         return window.samples, facts
 
-    with Decoder(DecodeOptions(), b"key") as decoder:
+    with Decoder(DecodeOptions()) as decoder:
         yield decoded
