@@ -36,6 +36,7 @@ REMEDY = "start it, name another in RAY_ADDRESS, or score with --runner inproces
 QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the lines of dead workers go to stdout, among our own output
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its C++ code warns on stderr of what Ray Data does with our actors
+    "RAY_DATA_LOG_LEVEL": "WARNING",  # its plan and its progress are ours to report; what goes wrong still shows
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -43,7 +44,6 @@ QUIET = {
 LOG_LEVELS = {
     "ray._private.worker": logging.ERROR,  # that SIGTERM stays ours
     "ray._private.authentication.authentication_token_setup": logging.ERROR,  # that a private cluster has a token
-    "ray.data": logging.WARNING,  # its plan and its progress are ours to report; what goes wrong still shows
     "ray.data._internal.progress": logging.ERROR,  # that its progress bars are off
 }
 
@@ -52,12 +52,11 @@ class StoppedError(MmerError):
     """Somebody asked to stop while Ray was being started."""
 
 
-def import_ray() -> None:
-    """Import Ray so that its own lines stay out of our output."""
+def keep_ray_quiet() -> None:
+    """Keep Ray's own lines out of our output; to be called before it is imported."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
-
     for name, level in LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)
 
@@ -68,7 +67,7 @@ def cluster(stop: threading.Event | None = None) -> Iterator[None]:
 
     Raises `PreflightError` where none can be had, `StoppedError` once `stop` is set.
     """
-    import_ray()
+    keep_ray_quiet()
     import ray
 
     if ray.is_initialized():
