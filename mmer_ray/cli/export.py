@@ -34,9 +34,8 @@ def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = N
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
-    # The lake keeps no turns yet; once `Conversation` has them they are what RTTM is written from.
-    turns = getattr(conversation, "turns", None)
-    text = exported(row["uri"], conversation.utterances, fmt.value, turns)
+    # Rows of schema version 1 have no turns.
+    text = exported(row["uri"], conversation.utterances, fmt.value, conversation.turns or None)
     if output is None:
         print_raw(text)
         return

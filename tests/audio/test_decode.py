@@ -63,7 +63,7 @@ def test_a_wav_at_16_khz_comes_out_bit_by_bit(decoder: Decoder, tmp_path: Path) 
     (window,), facts = decoded(decoder, saved(tmp_path / "a.wav", wav16(voice())))
     assert np.array_equal(window.samples, int16(voice()))
     assert window.samples.dtype == np.int16
-    assert (window.index, window.channel, window.start_s, window.end_s, window.apart) == (0, 0, 0.0, 3.0, False)
+    assert (window.index, window.channel, window.start_s, window.end_s, window.one_speaker) == (0, 0, 0.0, 3.0, False)
     assert (facts.duration_s, facts.channels, facts.sample_rate_hz) == (3.0, 1, 16_000)
     assert (facts.codec, facts.container, facts.flags) == ("pcm_s16le", "wav", ())
 
@@ -80,7 +80,7 @@ def test_two_channels_share_their_cuts_and_are_counted_together(tmp_path: Path) 
         windows, facts = decoded(decoder, saved(tmp_path / "a.wav", wav16(call)))
     assert [window.index for window in windows] == list(range(len(windows)))
     assert [window.channel for window in windows] == [0, 1] * (len(windows) // 2)
-    assert all(window.apart for window in windows)
+    assert all(window.one_speaker for window in windows)
     for channel in (0, 1):
         of_channel = [window for window in windows if window.channel == channel]
         assert of_channel[0].start_s == 0.0
@@ -93,7 +93,7 @@ def test_two_channels_share_their_cuts_and_are_counted_together(tmp_path: Path) 
 def test_the_id_is_the_digest_of_the_bytes_and_knows_neither_key_nor_name(decoder: Decoder, tmp_path: Path) -> None:
     first, copy = saved(tmp_path / "a.m4a", _m4a()), saved(tmp_path / "b.m4a", _m4a())
     other = saved(tmp_path / "c.m4a", _m4a() + b"\0")
-    ids = [decoded(decoder, recording)[1].recording_id for recording in (first, copy, other)]
+    ids = [decoded(decoder, recording)[1].content_digest for recording in (first, copy, other)]
     assert ids[0] == ids[1] != ids[2]
     assert ids[0] == hashlib.blake2b(_m4a(), digest_size=16).hexdigest()
 

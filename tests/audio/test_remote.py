@@ -63,7 +63,7 @@ def test_an_object_decodes_as_the_same_file_does(
     store.put_object(f"s3://calls/{name}", data)
     remote = sound_of(decoder, Recording(uri=f"s3://calls/{name}"))
     assert remote == sound_of(decoder, Recording(uri=str(path)))
-    assert remote[1].recording_id == hashlib.blake2b(data, digest_size=16).hexdigest()
+    assert remote[1].content_digest == hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def test_an_object_read_in_order_takes_few_requests_and_comes_once(decoder: Decoder, store: FakeStore) -> None:

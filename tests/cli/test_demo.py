@@ -63,7 +63,7 @@ def test_the_demo_scores_the_shipped_calls_on_ray_into_a_new_lake_that_it_names(
     (options,) = asked
     assert ended.code == 0
     assert [Path(source).name for source in options.sources] == sorted(TRUTH)
-    assert (options.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
+    assert (options.profile.run.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
     assert Path(options.lake).parent == tmp_path
     assert options.lake in ended.err
     assert f"mmer show --lake {options.lake} " in ended.out

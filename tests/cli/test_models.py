@@ -86,7 +86,7 @@ def test_fetch_says_where_every_model_of_a_profile_lies_and_that_nothing_is_to_f
     ended = mmer("models", "fetch")
     assert ended.code == 0, ended.err
     models = {one.split()[0]: one for one in ended.out.splitlines() if "nothing to fetch" in one}
-    assert set(models) == {"vad", "diarize.model", "transcribe.model", "emotion.model"}
+    assert set(models) == {"vad.model", "diarize.model", "transcribe.model", "emotion.model"}
     assert "embedded" in models["emotion.model"]
     assert "local" in models["vad"]
 

@@ -159,21 +159,21 @@ def test_recordings_that_failed_earlier_and_are_not_tried_again_end_with_3_and_a
     ended = mmer("score", "a", "--lake", "l")
 
     assert ended.code == 3
-    assert ended.out.splitlines()[0] == "0 scored, 0 failed, 10 already done"
+    assert ended.out.splitlines()[0] == "0 scored, 0 failed, 12 already done"
     assert "2 recordings of these sources failed earlier and are not tried again" in ended.out
     assert "WHERE status = 'failed'" in ended.out
 
 
 def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs) -> None:
-    ledger = replace(LEDGER, num_scored=3, num_copied=1, scored_ms=7_260_000)
-    jobs(replace(REPORT, num_scored=3, ledger=ledger))
+    ledger = replace(LEDGER, num_scored=3, num_copies=1, scored_ms=7_260_000)
+    jobs(replace(REPORT, num_scored=3, ledger=ledger, audio_s=7_260.0, computed_s=7_200.0))
 
     out = mmer("score", "a", "--lake", "l").out
     document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
 
-    assert "of these, 1 file with the bytes of another: 1 min 0 s not counted above" in out
-    assert (document["num_scored"], document["num_copied"]) == (3, 1)
-    assert (document["audio_s"], document["copied_s"]) == (7_200.0, 60.0)
+    assert "of these, 1 file with the bytes of another: models worked on 2 h 0 min" in out
+    assert (document["num_scored"], document["num_copies"]) == (3, 1)
+    assert (document["audio_s"], document["computed_s"]) == (7_260.0, 7_200.0)
 
 
 def test_the_embedded_models_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
