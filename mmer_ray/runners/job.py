@@ -139,7 +139,7 @@ class Job:
                     self._answers(planned, stop, tally.hear) as answers,
                     Writer(self._lake, this_run, planned.plan, self._profile.run) as writer,
                 ):
-                    driven = Driver(writer, on_answers=tally.add, stop=stop).run(answers)
+                    driven = Driver(writer, planned.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
             except StoppedError:
                 return self._report(planned, tally, None, Driven(Ledger(), interrupted=True))
         return self._report(planned, tally, this_run.run_id, driven)
