@@ -55,7 +55,7 @@ class Driven:
 class Driver:
     """One run of the loop.
 
-    driven = Driver(writer, on_answers=tally.add, stop=stop).run(runner_answers)
+    driven = Driver(writer, num_todo, on_answers=tally.add, stop=stop).run(runner_answers)
     """
 
     def __init__(
