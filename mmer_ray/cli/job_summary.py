@@ -90,7 +90,8 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
 
 def show_report(report: JobReport, lake: str) -> None:
     """Counts, hours, speed, the most frequent error codes, and what to type next."""
-    say(f"{report.num_scored} scored, {report.num_failed} failed, {report.num_skipped} already done", style="bold")
+    num_done = report.num_skipped - report.num_known_failures
+    say(f"{report.num_scored} scored, {report.num_failed} failed, {num_done} already done", style="bold")
     if report.num_scored or report.num_failed:
         speed_x = _speed_x(report)
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"

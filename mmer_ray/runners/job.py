@@ -192,7 +192,7 @@ class Job:
             num_scored=ledger.num_scored,
             num_failed=ledger.num_failed,
             num_known_failures=plan.num_known_failures,
-            num_skipped=plan.num_done,
+            num_skipped=plan.num_done + plan.num_known_failures,
             audio_s=ledger.scored_ms / 1000,
             computed_s=tally.computed_s,
             wall_s=tally.wall_s,
