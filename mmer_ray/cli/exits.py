@@ -10,7 +10,15 @@ from enum import IntEnum
 from mmer_ray.cli.environment import explain_environment, root_cause
 from mmer_ray.cli.output import note
 from mmer_ray.cli.streams import ClosedPipeError, settle_stdout
-from mmer_ray.errors import LakeError, LedgerError, MmerError, PreflightError, StoreError, UsageError
+from mmer_ray.errors import (
+    LakeError,
+    LedgerError,
+    MmerError,
+    PreflightError,
+    StoreError,
+    SystematicFailureError,
+    UsageError,
+)
 
 
 class ExitCode(IntEnum):
@@ -59,7 +67,7 @@ def _verdict(error: BaseException) -> tuple[ExitCode, str | None]:
             return ExitCode.PREFLIGHT, f"mmer: {error}"
         case StoreError():
             return ExitCode.STORE, f"mmer: {error}"
-        case LedgerError():
+        case LedgerError() | SystematicFailureError():
             # A bug, but its sums are what the user and we need to see.
             return ExitCode.BUG, f"mmer: {error}"
     found = explain_environment(error)

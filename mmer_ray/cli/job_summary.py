@@ -32,6 +32,7 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "num_known_failures": plan.num_known_failures,
         "num_copies": plan.num_copies,
         **untried_document(plan.untried),
+        "warnings": list(plan.warnings),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
 
@@ -49,6 +50,8 @@ def show_plan(plan: JobPlan) -> None:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
+    for warning in plan.warnings:
+        say(f"note          {warning}")
 
 
 def untried_document(untried: Untried) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "speed_x": _speed_x(report),
         "failures_by_code": dict(report.failures_by_code),
         **untried_document(report.untried),
+        "warnings": list(report.warnings),
         "ledger": ledger_document(report.ledger),
         "next": next_commands(report, lake),
     }
@@ -112,7 +116,7 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
 
 def show_report(report: JobReport, lake: str) -> None:
     """Counts, hours, speed, the most frequent error codes, and what to type next."""
-    num_done = report.num_skipped
+    num_done = report.num_skipped - report.num_known_failures
     say(f"{report.num_scored} scored, {report.num_failed} failed, {num_done} already done", style="bold")
     if report.num_scored or report.num_failed:
         speed_x = _speed_x(report)
@@ -125,6 +129,8 @@ def show_report(report: JobReport, lake: str) -> None:
     if report.num_known_failures:
         failed = count(report.num_known_failures, "recording")
         say(f"{failed} of these sources failed earlier and are not tried again until the file changes", style="yellow")
+    for warning in report.warnings:
+        say(warning, style="yellow")
     if report.interrupted:
         say("interrupted: what was finished is committed, the same command goes on from here")
     for command in next_commands(report, lake):

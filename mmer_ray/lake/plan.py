@@ -49,6 +49,8 @@ class Plan:
     num_repeated: int = 0
     """Rows of the listing with the corpus and uri of an earlier one: that one counts."""
     repeated_example: str | None = None
+    inactive_corpora: tuple[str, ...] = ()
+    """Corpora of the listing that follow another emotion model than the one of `keys`."""
     _opened: dict[str, duckdb.DuckDBPyConnection] = field(default_factory=dict, compare=False, repr=False)
 
     @property

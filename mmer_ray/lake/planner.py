@@ -111,6 +111,10 @@ COPY_ROWS = f"""
     SELECT {_COLUMNS}, place = 'known' AS is_known FROM work JOIN listed USING (position)
     WHERE place IN ('known', 'copy') ORDER BY recording_id, corpus, uri
 """  # noqa: S608
+INACTIVE = """
+    SELECT corpus FROM (SELECT DISTINCT corpus FROM listed) JOIN internal.active AS active USING (corpus)
+    WHERE active.scorer <> ? ORDER BY corpus
+"""
 COUNTS = """
     SELECT count(*) FILTER (place = 'done'), coalesce(sum(expected_ms) FILTER (place = 'done'), 0)::BIGINT FROM work
 """
@@ -130,9 +134,10 @@ def plan_job(
     Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake.
     """
     options = options or RunOptions()
-    with TemporaryDirectory(prefix="mmer-plan-") as folder, connect_internal(
-        lake, Spill(folder, PLAN_MEMORY_MB)
-    ) as connection:
+    with (
+        TemporaryDirectory(prefix="mmer-plan-") as folder,
+        connect_internal(lake, Spill(folder, PLAN_MEMORY_MB)) as connection,
+    ):
         num_listed = _take_listing(connection, batches)
         num_repeated, example = _drop_repeated(connection)
         connection.execute(COMPARED, _parameters(keys, options, now or datetime.now(UTC)))
@@ -153,6 +158,7 @@ def plan_job(
             num_waiting=verdicts.get("waits", 0),
             num_repeated=num_repeated,
             repeated_example=example,
+            inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),
         )
 
 

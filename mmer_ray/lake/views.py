@@ -59,7 +59,7 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     Raises `LakeError` for a damaged lake.
     """
     connection = connect_internal(lake)
-    for statement in (ACTIVE, ACTIVE_OF_VERSION_1, SHOWN):
+    for statement in (ACTIVE_OF_VERSION_1, SHOWN):
         connection.execute(statement)
     for name, query in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
@@ -69,13 +69,13 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 
 
 def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`, and
-    the views of committed rows. Nothing that a user types goes there. With `spill` its memory is bounded. Raises
-    `LakeError` for a damaged lake."""
+    """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
+    `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
+    bounded. Raises `LakeError` for a damaged lake."""
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
     names = ["commits", *(name for name in SCHEMAS if name != "commits")]
     listed = {name: lake.files(name) for name in names}
-    connection = duckdb.connect(":memory:", config=SAFE_SETTINGS | (spill.settings if spill else {}))
+    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET parquet_metadata_cache = true")
@@ -87,7 +87,7 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
         paths = [path for some in files.values() for path in some]
         connection.execute("SET allowed_paths = $paths", {"paths": paths})
         _require_whole(connection, lake.address, listed)
-        for statement in (CURRENT, HEARD, FELT):
+        for statement in (CURRENT, HEARD, FELT, ACTIVE):
             connection.execute(statement)
     except BaseException as exc:
         connection.close()

@@ -27,8 +27,8 @@ MAX_QUEUED = 64
 """Answers of so many shards. A shard of half an hour of speech is about 1 MB."""
 LOOK_EVERY_S = 0.2
 """How often a wait looks whether the run shall stop, or a commit is due."""
-DRAW_END_S = 30.0
-"""Longest wait, at the end, for a runner that is in the middle of a batch."""
+DRAW_END_S = 2.0
+"""Longest wait, at the end, for a runner that is in the middle of a batch. Its caller closes what it runs on."""
 
 WATCHED = ("error_code", "message", "attempts")
 
@@ -49,18 +49,19 @@ class Driven:
 
     ledger: Ledger
     interrupted: bool
-    """True when it was stopped before the runner had given all its answers."""
+    """True when it was stopped before all answers were there."""
 
 
 class Driver:
     """One run of the loop.
 
-    driven = Driver(writer, on_answers=tally.add, stop=stop).run(runner_answers)
+    driven = Driver(writer, num_todo, on_answers=tally.add, stop=stop).run(runner_answers)
     """
 
     def __init__(
         self,
         writer: WritesAnswers,
+        num_todo: int,
         *,
         on_answers: Callable[[pa.Table], None],
         stop: threading.Event,
@@ -69,6 +70,7 @@ class Driver:
         max_queued: int = MAX_QUEUED,
     ) -> None:
         self._writer, self._on_answers, self._stop = writer, on_answers, stop
+        self._num_todo, self._num_taken = num_todo, 0
         # A second thought about stopping cuts the waits short: `stop.wait` returns at once when it is set.
         self._retry = retry or StoreRetry(sleep=stop.wait)
         self._queue: BoundedQueue[Answers] = BoundedQueue(max_queued_bytes, max_queued)
@@ -128,7 +130,8 @@ class Driver:
                 self._take_answers()
             finally:
                 self._queue.end()
-            self._interrupted = not self._is_exhausted
+            is_cut_short = self._stop.is_set() or not self._is_exhausted
+            self._interrupted = is_cut_short and self._num_taken < self._num_todo
             self._ledger = self._retry.call(self._writer.interrupt if self._interrupted else self._writer.finish)
         except StoreError as error:
             self._write_error = error
@@ -143,6 +146,7 @@ class Driver:
             some = self._queue.take(LOOK_EVERY_S)
             if some is not None:
                 answered = self._writer.add(some)
+                self._num_taken += answered.num_rows
                 self._on_answers(answered)
                 self._watch(answered)
             if self._writer.due():

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmer_ray.audio.decode import Decoder
-from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import Recording
 
 MAX_PROBED = 2_000
@@ -54,10 +53,14 @@ def with_durations(
     return todo.set_column(todo.schema.get_field_index("expected_ms"), todo.schema.field("expected_ms"), whole)
 
 
-def probe_headers(recordings: Sequence[Recording], options: DecodeOptions) -> list[float | None]:
+def num_probers(num_recordings: int) -> int:
+    """Children of a decoder that is to read so many headers."""
+    return max(1, min(NUM_PROBERS, num_recordings // PROBES_PER_CHILD))
+
+
+def probe_headers(recordings: Sequence[Recording], decoder: Decoder) -> list[float | None]:
     """Seconds that each header claims; None where it says nothing that could be true, or cannot be read."""
-    num_children = max(1, min(NUM_PROBERS, len(recordings) // PROBES_PER_CHILD))
-    with Decoder(options, num_children) as decoder, ThreadPoolExecutor(num_children) as pool:
+    with ThreadPoolExecutor(num_probers(len(recordings))) as pool:
         return list(pool.map(decoder.probe, recordings))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmer_ray.audio.decode import Decoder
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import Plan, planned_ms
@@ -28,9 +29,9 @@ from mmer_ray.records import Restart
 from mmer_ray.runner import Runner
 from mmer_ray.runners.cluster import StoppedError
 from mmer_ray.runners.driver import Driven, Driver
-from mmer_ray.runners.durations import probe_headers, with_durations
+from mmer_ray.runners.durations import num_probers, probe_headers, with_durations
 from mmer_ray.runners.estimate import SHARE, Estimate, estimate
-from mmer_ray.runners.preflight import require_room
+from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
 from mmer_ray.runners.todo import OnHeard, todo_of
 from mmer_ray.stages.keys import keys_of, model_digests
@@ -75,6 +76,8 @@ class JobPlan:
     estimate_s: tuple[float, float] | None
     """Low and high guess of the wall seconds; None with nothing to do."""
     untried: Untried = field(default_factory=Untried)
+    warnings: tuple[str, ...] = ()
+    """What does not stop a job and should be known, a line each."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class _Planned:
 
     plan: Plan
     guess: Estimate
+    warnings: tuple[str, ...] = ()
 
 
 class Job:
@@ -117,6 +121,7 @@ class Job:
             num_copies=plan.num_copies,
             estimate_s=guess.wall_s if plan.todo.num_rows else None,
             untried=self._untried(plan),
+            warnings=planned.warnings,
         )
 
     def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> JobReport:
@@ -139,7 +144,7 @@ class Job:
                     self._answers(planned, stop, tally.hear) as answers,
                     Writer(self._lake, this_run, planned.plan, self._profile.run) as writer,
                 ):
-                    driven = Driver(writer, on_answers=tally.add, stop=stop).run(answers)
+                    driven = Driver(writer, planned.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
             except StoppedError:
                 return self._report(planned, tally, None, Driven(Ledger(), interrupted=True))
         return self._report(planned, tally, this_run.run_id, driven)
@@ -149,14 +154,24 @@ class Job:
         plan = plan_job(self._listing.batches(), self._lake, self._keys, profile.run)
         if self._limit is not None:
             plan = plan.limited(self._limit)
-        todo = with_durations(
-            plan.todo,
-            lambda rows: list(recordings_of(rows)),
-            lambda recordings: probe_headers(recordings, profile.decode),
-            profile.decode.max_file_bytes,
-        )
+        warnings = [self._inactive(corpus) for corpus in plan.inactive_corpora]
+        with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
+            todo = with_durations(
+                plan.todo,
+                lambda rows: list(recordings_of(rows)),
+                lambda recordings: probe_headers(recordings, decoder),
+                profile.decode.max_file_bytes,
+            )
+            if any(restart != "link" for restart in _restarts(todo)) and (warning := isolation_warning(decoder)):
+                warnings.append(warning)
         plan = plan.with_todo(todo)
-        return _Planned(plan, estimate(profile, plan.todo.num_rows, _work_s(plan.todo)))
+        return _Planned(plan, estimate(profile, plan.todo.num_rows, _work_s(plan.todo)), tuple(warnings))
+
+    def _inactive(self, corpus: str) -> str:
+        return (
+            f"corpus {corpus} follows another emotion model than {self._keys.scorer}, whose answers lie beside it: "
+            f"`mmer models activate {self._keys.scorer} --lake {self._lake.address} --corpus {corpus}` moves it"
+        )
 
     @contextmanager
     def _answers(
@@ -192,7 +207,7 @@ class Job:
             num_scored=ledger.num_scored,
             num_failed=ledger.num_failed,
             num_known_failures=plan.num_known_failures,
-            num_skipped=plan.num_done,
+            num_skipped=plan.num_done + plan.num_known_failures,
             audio_s=ledger.scored_ms / 1000,
             computed_s=tally.computed_s,
             wall_s=tally.wall_s,
@@ -201,6 +216,7 @@ class Job:
             ledger=ledger,
             interrupted=driven is not None and driven.interrupted,
             untried=self._untried(plan),
+            warnings=planned.warnings,
         )
 
     def _untried(self, plan: Plan) -> Untried:

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from mmer_ray.errors import PreflightError
+from mmer_ray.audio.decode import Decoder
+from mmer_ray.errors import AudioError, PreflightError
 from mmer_ray.lake.store import Lake
 
 MIN_FREE_BYTES = 200 << 20
@@ -27,3 +28,20 @@ def require_room(lake: Lake) -> None:
     if free_bytes < MIN_FREE_BYTES:
         have = f"{existing} has {free_bytes >> 20} MB free, a lake needs {MIN_FREE_BYTES >> 20} MB"
         raise PreflightError(f"{have}; free some or name another folder")
+
+
+def isolation_warning(decoder: Decoder) -> str | None:
+    """One line where the decoders of this host can reach the network; None where they cannot.
+
+    Raises `PreflightError` where no decoder starts at all.
+    """
+    try:
+        refusal = decoder.network_isolation()
+    except AudioError as exc:
+        raise PreflightError(f"the decoder does not start: {exc.message}; its stderr says why") from exc
+    if refusal is None:
+        return None
+    return (
+        f"recordings are decoded with access to the network ({refusal}): "
+        "allow unprivileged user namespaces on this host to take it away"
+    )

@@ -58,10 +58,10 @@ class JobReport:
     """Copies of known audio among them."""
     num_failed: int = 0
     """Copies of failed audio among them."""
-    num_known_failures: int = 0
-    """Recordings of the job's sources that failed before, and were not tried again."""
     num_skipped: int = 0
-    """Recordings of the job's sources that were already scored."""
+    """Recordings of the job's sources that were scored or failed before, and need nothing."""
+    num_known_failures: int = 0
+    """Those among the skipped that failed: the exit code speaks of all the job's sources."""
     audio_s: float = 0.0
     """Seconds of the recordings that were scored, copies among them."""
     computed_s: float = 0.0
@@ -73,6 +73,8 @@ class JobReport:
     ledger: Ledger = field(default_factory=Ledger)
     interrupted: bool = False
     untried: Untried = field(default_factory=Untried)
+    warnings: tuple[str, ...] = ()
+    """What does not stop a job and should be known, a line each."""
 
 
 class Tally:

@@ -88,7 +88,7 @@ def test_fetch_says_where_every_model_of_a_profile_lies_and_that_nothing_is_to_f
     models = {one.split()[0]: one for one in ended.out.splitlines() if "nothing to fetch" in one}
     assert set(models) == {"vad.model", "diarize.model", "transcribe.model", "emotion.model"}
     assert "embedded" in models["emotion.model"]
-    assert "local" in models["vad"]
+    assert "local" in models["vad.model"]
 
 
 def test_fetch_finds_what_the_cache_of_the_hub_holds(

@@ -75,6 +75,7 @@ def some(num: int, code: str | None = None, attempts: int = 1) -> Iterator[Some]
 
 def driver(writer: Writes, **changes: Any) -> Driver:
     asked = {
+        "num_todo": 1_000_000,
         "on_answers": lambda _: None,
         "stop": threading.Event(),
         "retry": StoreRetry((1.0, 2.0), sleep=lambda _: None),
@@ -183,6 +184,30 @@ def test_stopping_commits_what_has_arrived_though_the_runner_hangs() -> None:
     ended.start()
     driven = loop.run(cast(Any, answers()))
     assert (driven.interrupted, len(writer.committed), writer.end) == (True, 5, "interrupted")
+
+
+def test_a_runner_that_ends_because_it_was_told_to_has_not_finished() -> None:
+    stop = threading.Event()
+
+    def answers() -> Iterator[Some]:
+        yield from some(5)
+        stop.set()
+
+    writer = Writes()
+    assert run(writer, answers(), stop=stop, num_todo=6).interrupted
+    assert (len(writer.committed), writer.end) == (5, "interrupted")
+
+
+def test_a_stop_after_the_last_answer_changes_nothing() -> None:
+    stop = threading.Event()
+
+    def answers() -> Iterator[Some]:
+        yield from some(5)
+        stop.set()
+
+    writer = Writes()
+    assert not run(writer, answers(), stop=stop, num_todo=5).interrupted
+    assert writer.end == "finished"
 
 
 def test_every_answer_is_told_as_it_is_taken() -> None:
