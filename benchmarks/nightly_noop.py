@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 
 from mmer_ray.lake.planner import plan_job
 from mmer_ray.lake.store import Lake
+from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import Keys
-from mmer_ray.storage import list_sources
 from mmer_ray.tables import SCHEMAS
 
 KEYS = Keys(

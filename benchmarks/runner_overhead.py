@@ -26,12 +26,12 @@ import soundfile
 
 from mmer_ray.demo.corpus import CALLS
 from mmer_ray.lake.answers import Answers
-from mmer_ray.listing import recordings_of
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.records import Task
 from mmer_ray.runners.todo import Todo
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import Keys, keys_of
-from mmer_ray.storage import list_sources
 
 CLIP_S = (1.5, 6.0)
 

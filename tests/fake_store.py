@@ -1,4 +1,4 @@
-"""An object store in memory, for tests of what stands behind `mmer_ray.objects`."""
+"""An object store in memory, for tests of what stands behind `mmer_ray.sources.objects`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from s3fs.utils import FileExpired
 
-from mmer_ray import objects
+from mmer_ray.sources import objects
 
 
 class FakeStore(AbstractFileSystem):

@@ -10,10 +10,10 @@ from typing import Any, Self
 from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
 from mmer_ray.errors import AudioError, ErrorCode, Flag
-from mmer_ray.objects import ObjectReader
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
-from mmer_ray.uris import is_remote
+from mmer_ray.sources.objects import ObjectReader
+from mmer_ray.sources.uris import is_remote
 
 VERSION = "2"
 """Goes up whenever the same bytes give other windows, facts or flags."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from mmer_ray.audio.pulse import Pulse
 from mmer_ray.errors import AudioError, ErrorCode
-from mmer_ray.uris import local_path
+from mmer_ray.sources.uris import local_path
 
 HASH_CHUNK_BYTES = 1 << 20
 PAGE_BYTES = 4096

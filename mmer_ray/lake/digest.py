@@ -9,7 +9,7 @@ import os
 from mmer_ray.audio.opening import DIGEST_BYTES, LocalBytes
 from mmer_ray.errors import AudioError
 from mmer_ray.records import Recording
-from mmer_ray.uris import is_remote
+from mmer_ray.sources.uris import is_remote
 
 
 def content_digest(recording: Recording) -> str | None:

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from mmer_ray.lake.columns import values
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.views import connect_internal
-from mmer_ray.listing import recordings_of
 from mmer_ray.records import GUESSED_BYTES_PER_S, Task
+from mmer_ray.sources.listing import recordings_of
 from mmer_ray.tables import LISTED
 
 if TYPE_CHECKING:

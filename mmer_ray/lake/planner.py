@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from mmer_ray.corpora import MAX_CORPUS_BYTES, is_corpus
 from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
 from mmer_ray.lake.copies import hash_candidates
 from mmer_ray.lake.plan import COPIES, TODO, Plan
@@ -23,6 +22,7 @@ from mmer_ray.lake.views import Spill, connect_internal
 from mmer_ray.lake.visibility import find_wanted
 from mmer_ray.profiles import RunOptions
 from mmer_ray.records import GUESSED_BYTES_PER_S
+from mmer_ray.sources.corpora import MAX_CORPUS_BYTES, is_corpus
 from mmer_ray.tables import LISTED
 
 if TYPE_CHECKING:

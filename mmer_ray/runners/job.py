@@ -23,7 +23,6 @@ from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
-from mmer_ray.listing import recordings_of
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Restart
 from mmer_ray.runner import Runner
@@ -34,9 +33,10 @@ from mmer_ray.runners.estimate import SHARE, Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
 from mmer_ray.runners.todo import OnHeard, todo_of
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of, model_digests
 from mmer_ray.stages.preflight import preflight_models
-from mmer_ray.storage import list_sources
 
 __all__ = ["Job", "JobOptions", "JobPlan", "JobReport", "Progress", "prepare", "run"]
 

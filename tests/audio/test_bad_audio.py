@@ -14,7 +14,7 @@ from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Window
-from mmer_ray.uris import local_uri
+from mmer_ray.sources.uris import local_uri
 from tests.bad_audio.case import Case
 from tests.bad_audio.cases import all_cases, write_cases
 

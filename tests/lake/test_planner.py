@@ -18,9 +18,9 @@ from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.planner import LIMIT_CODES, plan_job
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
-from mmer_ray.listing import recordings_of
 from mmer_ray.profiles import RunOptions
 from mmer_ray.records import Recording
+from mmer_ray.sources.listing import recordings_of
 from tests.lake.makers import (
     KEYS,
     audio_file,

@@ -23,9 +23,9 @@ from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect_internal
 from mmer_ray.lake.writer import Writer
-from mmer_ray.listing import recordings_of
 from mmer_ray.profiles import RunOptions
 from mmer_ray.records import Recording, ScoredRecording
+from mmer_ray.sources.listing import recordings_of
 from mmer_ray.tables import DATA_TABLES, Row
 from tests.lake.drill import die_at, run_job
 from tests.lake.makers import (

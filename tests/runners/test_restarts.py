@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from mmer_ray.demo.corpus import CALLS
+from mmer_ray.lake.activation import activate
 from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
 from mmer_ray.profiles import load_profile
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions
 from mmer_ray.stages import link
+from mmer_ray.stages.keys import keys_of
 from tests.runners.clips import results
 
 ASSETS = CALLS.parents[1] / "assets"
@@ -161,3 +164,23 @@ def test_a_new_emotion_model_gives_the_same_model_the_same_clips(calls: Path, sc
         ).to_pylist()
     assert rows
     assert {(row["scorers"], row["answers"]) for row in rows} == {(2, 1)}
+
+
+def test_another_emotion_models_answers_lie_beside_the_active_ones_until_it_is_activated(
+    calls: Path, scored: Path, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(scored, lake)
+    model = another_model("mmer", tmp_path)
+
+    options = asked(calls / "stereo.opus", lake, (f"emotion.model={model}",))
+    (warning,) = job.run(options).warnings
+
+    assert f"`mmer models activate {keys_of(options.profile).scorer} --lake {lake} --corpus default`" in warning
+    heard_by = "SELECT count(DISTINCT recording_id) AS num FROM "
+    with open_lake(lake) as reader:
+        assert reader.sql(f"{heard_by} active_emotions").to_pylist() == [{"num": NUM_CALLS}]
+    activate(Lake(lake), keys_of(options.profile).scorer, "default")
+    with open_lake(lake) as reader:
+        assert reader.sql(f"{heard_by} active_emotions").to_pylist() == [{"num": 1}]
+        assert reader.sql(f"{heard_by} emotions").to_pylist() == [{"num": NUM_CALLS}]

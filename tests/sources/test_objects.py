@@ -13,13 +13,13 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from mmer_ray import objects
 from mmer_ray.audio.decode import Decoder
-from mmer_ray.buckets import list_objects
 from mmer_ray.errors import AudioError, ErrorCode
-from mmer_ray.objects import ObjectReader, find_object
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording
+from mmer_ray.sources import objects
+from mmer_ray.sources.buckets import list_objects
+from mmer_ray.sources.objects import ObjectReader, find_object
 from tests.bad_audio.containers import wav16
 from tests.bad_audio.signals import voice
 

@@ -9,10 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from mmer_ray.days import day_of_mtime
-from mmer_ray.listing import LeftOut, ListedFile
-from mmer_ray.roots import Roots
-from mmer_ray.uris import local_uri
+from mmer_ray.sources.days import day_of_mtime
+from mmer_ray.sources.listing import LeftOut, ListedFile
+from mmer_ray.sources.roots import Roots
+from mmer_ray.sources.uris import local_uri
 
 NOT_AUDIO_EXTENSIONS = frozenset(
     # text, tables, pages, pictures, code, archives, data

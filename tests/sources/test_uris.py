@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmer_ray.uris import local_path, spellings
+from mmer_ray.sources.uris import local_path, spellings
 
 
 @pytest.mark.parametrize(

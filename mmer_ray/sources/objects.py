@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from mmer_ray.buckets import RemoteObject, described
 from mmer_ray.errors import AudioError, ErrorCode
+from mmer_ray.sources.buckets import RemoteObject, described
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 15

@@ -15,11 +15,11 @@ import pytest
 
 from mmer_ray.audio.opening import LocalBytes
 from mmer_ray.errors import RETRYABLE, AudioError, ErrorCode, SourceError
-from mmer_ray.folders import HIDDEN, LAKE, LINKED_FOLDER, UNREADABLE_FOLDER
-from mmer_ray.listing import LISTED, MAX_BATCH_ROWS, SourceListing, recordings_of
 from mmer_ray.records import Recording
-from mmer_ray.storage import list_sources
-from mmer_ray.uris import local_path, local_uri
+from mmer_ray.sources.folders import HIDDEN, LAKE, LINKED_FOLDER, UNREADABLE_FOLDER
+from mmer_ray.sources.listing import LISTED, MAX_BATCH_ROWS, SourceListing, recordings_of
+from mmer_ray.sources.sources import list_sources
+from mmer_ray.sources.uris import local_path, local_uri
 
 LONG_AGO_NS = 1_700_000_000_123_456_789
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.errors import SourceError
-from mmer_ray.manifests import MAX_PART_ROWS, ManifestPart, read_manifest
+from mmer_ray.sources.manifests import MAX_PART_ROWS, ManifestPart, read_manifest
 
 ROWS: list[Mapping[str, Any]] = [
     {"uri": "a.wav", "agent": "Ann", "take": 3},

@@ -20,11 +20,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmer_ray.corpora import MAX_CORPUS_BYTES, is_corpus
-from mmer_ray.days import REMEDY, day_of, days_of_array, is_in_calendar
 from mmer_ray.errors import SourceError
-from mmer_ray.metadata import SURROGATES, as_text, map_of_columns, map_of_rows, text_column
-from mmer_ray.uris import SUPPORTED, unsupported_scheme
+from mmer_ray.sources.corpora import MAX_CORPUS_BYTES, is_corpus
+from mmer_ray.sources.days import REMEDY, day_of, days_of_array, is_in_calendar
+from mmer_ray.sources.metadata import SURROGATES, as_text, map_of_columns, map_of_rows, text_column
+from mmer_ray.sources.uris import SUPPORTED, unsupported_scheme
 
 MANIFEST_EXTENSIONS = frozenset({"csv", "jsonl", "parquet"})
 MAX_PART_ROWS = 16_384

@@ -24,16 +24,16 @@ from itertools import chain, groupby, islice
 
 import pyarrow as pa
 
-from mmer_ray.buckets import RemoteObject, describe_objects, list_objects
-from mmer_ray.corpora import MAX_CORPUS_BYTES, is_corpus
-from mmer_ray.days import NO_DAY, day_of_mtime
 from mmer_ray.errors import SourceError
-from mmer_ray.folders import HIDDEN, LAKE, NOT_AUDIO_EXTENSIONS, FolderWalk, extension
-from mmer_ray.listing import MAX_BATCH_ROWS, LeftOut, ListedFile, SourceListing, listed_batch
-from mmer_ray.manifests import MANIFEST_EXTENSIONS, ManifestPart, read_manifest
-from mmer_ray.metadata import SURROGATES
-from mmer_ray.roots import NamedRoots, Roots
-from mmer_ray.uris import SUPPORTED, is_remote, local_path, local_uri, spellings, unsupported_scheme
+from mmer_ray.sources.buckets import RemoteObject, describe_objects, list_objects
+from mmer_ray.sources.corpora import MAX_CORPUS_BYTES, is_corpus
+from mmer_ray.sources.days import NO_DAY, day_of_mtime
+from mmer_ray.sources.folders import HIDDEN, LAKE, NOT_AUDIO_EXTENSIONS, FolderWalk, extension
+from mmer_ray.sources.listing import MAX_BATCH_ROWS, LeftOut, ListedFile, SourceListing, listed_batch
+from mmer_ray.sources.manifests import MANIFEST_EXTENSIONS, ManifestPart, read_manifest
+from mmer_ray.sources.metadata import SURROGATES
+from mmer_ray.sources.roots import NamedRoots, Roots
+from mmer_ray.sources.uris import SUPPORTED, is_remote, local_path, local_uri, spellings, unsupported_scheme
 
 
 class _Kind(Enum):

@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import s3fs
 
-from mmer_ray import buckets
 from mmer_ray.errors import PreflightError, SourceError
-from mmer_ray.listing import SourceListing, recordings_of
 from mmer_ray.records import Recording
-from mmer_ray.storage import list_sources
+from mmer_ray.sources import buckets
+from mmer_ray.sources.listing import SourceListing, recordings_of
+from mmer_ray.sources.sources import list_sources
 
 PAGE_KEYS = 3
 NUM_AT_ONCE = 4

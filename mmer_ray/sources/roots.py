@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from mmer_ray.errors import SourceError
-from mmer_ray.uris import is_remote, local_path, local_uri, unsupported_scheme
+from mmer_ray.sources.uris import is_remote, local_path, local_uri, unsupported_scheme
 
 MAX_KNOWN_FOLDERS = 10_000
 """Folders whose root is remembered: a manifest names many files of few folders."""
