@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from mmer_ray.errors import SourceError
 from mmer_ray.sources.days import day_of_mtime
 from mmer_ray.sources.listing import LeftOut, ListedFile
 from mmer_ray.sources.roots import Roots
@@ -45,7 +46,8 @@ class FolderWalk:
         self._followed_targets: set[bytes] = set()
 
     def files(self) -> Iterator[ListedFile]:
-        """The files, in the order of their paths' bytes. What cannot be read is counted and does not end the walk."""
+        """The files, in the order of their paths' bytes. Raises `SourceError` for a folder that may not be listed; one
+        that cannot be read for another reason is counted."""
         top = self._folder.rstrip(b"/") + b"/"
         pending = [(top, self._roots.home_uri, iter(self._names(top)))]
         while pending:
@@ -89,7 +91,13 @@ class FolderWalk:
                         names.append(name)
                     else:
                         skipped.append((reason, name))
+        except PermissionError as exc:
+            raise SourceError(
+                f"folder {os.fsdecode(folder)!r} may not be listed, and what it holds would be passed over; "
+                "make it readable for this user, or name the folders beside it as sources"
+            ) from exc
         except OSError:
+            # It went away, or its disk has a fault: the others are listed all the same.
             self._left_out.add(UNREADABLE_FOLDER, local_uri(folder))
         for reason, name in skipped:
             self._left_out.add(reason, local_uri(folder + name))

@@ -108,8 +108,9 @@ def test_oddities_are_listed_so_that_they_fail_as_rows(tmp_path: Path) -> None:
     assert names(listed(tmp_path), tmp_path) == ["broken.wav", "disc.flac/track.flac", "folder.wav", "pipe.wav"]
 
 
-def test_a_subfolder_that_may_not_be_read_is_counted_and_the_others_are_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_a_subfolder_that_may_not_be_read_is_refused_by_name_and_one_with_a_fault_is_counted(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a/1.wav", "lost+found/2.wav", "z/3.wav"):
         touched(tmp_path / name)
@@ -118,11 +119,15 @@ def test_a_subfolder_that_may_not_be_read_is_counted_and_the_others_are_listed(
     # Tests may run as root, whom no permission stops.
     def refuse(folder: bytes) -> Iterator[os.DirEntry[bytes]]:
         if b"lost+found" in folder:
-            raise PermissionError(13, "Permission denied")
+            raise error
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
     listing = listing_of(tmp_path)
+    if isinstance(error, PermissionError):
+        with pytest.raises(SourceError, match=r"lost\+found.*make it readable for this user"):
+            recordings(listing)
+        return
     assert names(recordings(listing), tmp_path) == ["a/1.wav", "z/3.wav"]
     assert listing.left_out == {UNREADABLE_FOLDER: 1}
     assert listing.left_out_examples[UNREADABLE_FOLDER] == f"{tmp_path}/lost+found/"
