@@ -18,7 +18,9 @@ from mmer_ray.diarizers.agglomerative import normalised
 from mmer_ray.diarizers.clustering import ClusteringDiarizer, Embed, join_close
 from mmer_ray.diarizers.interface import Diarizer
 from mmer_ray.diarizers.members import load_diarizer
-from mmer_ray.models import speaker
+from mmer_ray.models.speaker import checkpoint as speaker_checkpoint
+from mmer_ray.models.speaker.config import SIZES
+from mmer_ray.models.speaker.model import SpeakerModel
 from mmer_ray.profiles import DiarizeOptions, VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Turn, Window
 from tests.stages.makers import window
@@ -137,7 +139,7 @@ def test_the_speaker_models_answer_for_a_window_is_the_same_in_company(
     tmp_path: Path, conversation: tuple[Window, list[Turn]]
 ) -> None:
     torch.manual_seed(0)
-    speaker.save(speaker.SpeakerModel(speaker.SIZES["test"]), tmp_path)
+    speaker_checkpoint.save(SpeakerModel(SIZES["test"]), tmp_path)
     diarizer = load_diarizer(DiarizeOptions(model=str(tmp_path), distance_threshold=0.01), load_vad(VadOptions()))
     talk, _ = conversation
     longer = replace(talk, samples=np.tile(talk.samples, 2), end_s=2 * talk.end_s)
