@@ -149,10 +149,6 @@ V1_COLUMNS: dict[str, pa.Schema] = {
 DATA_TABLES = ("results", "utterances", "words", "turns", "emotions", "calls", "active_scorers", "recordings")
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
-HEARD_TABLES = ("results", "utterances", "words", "turns")
-"""What a recording's answer holds once per (recording_id, heard_key)."""
-FELT_TABLES = ("emotions", "calls")
-"""What it holds once per (recording_id, heard_key, scorer)."""
 
 
 SORT_KEYS = {
