@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mmer_ray.measure_columns import MEASURES
+
 SCHEMA_VERSION = 2
 """Raised when a table changes in a way that older readers misread. Lakes of every earlier version still open."""
 
@@ -98,11 +100,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _PLACE
         + _columns(_TEXT, "heard_key scorer emotion_key link_key")
         + [("channel_roles", pa.list_(_TEXT)), ("has_emotions", _FLAG)]
-        + [("num_utterances", _INT), ("talk_ms", pa.map_(_TEXT, _INT))]
-        + _columns(_INT, "silence_ms overlap_ms interruptions longest_monologue_ms")
-        + [("words_per_minute", pa.map_(_TEXT, _SCORE))]
-        + _columns(_SCORE, "valence_q1 valence_q2 valence_q3 valence_q4")
-        + [("worst_window_start_ms", _INT), ("worst_window_valence", _SCORE)]
+        + [(column, measure.data_type) for measure in MEASURES for column in measure.columns]
         + _STAMP
     ),
     "active_scorers": pa.schema(_columns(_TEXT, "corpus scorer") + [("activated_at", _INSTANT)] + _STAMP),
@@ -148,7 +146,6 @@ V1_COLUMNS: dict[str, pa.Schema] = {
 
 DATA_TABLES = ("results", "utterances", "words", "turns", "emotions", "calls", "active_scorers", "recordings")
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
-
 
 
 SORT_KEYS = {

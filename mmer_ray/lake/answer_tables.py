@@ -19,6 +19,7 @@ from mmer_ray.lake.columns import (
     split_ms,
     text_column,
 )
+from mmer_ray.measure_columns import MEASURES, Measure
 from mmer_ray.records import CallMeasures, Emotion, Recording, ScoredRecording, SpeakerTurn, Utterance, Word
 from mmer_ray.tables import CLASSES, DATA_TABLES, SCHEMAS
 
@@ -251,24 +252,31 @@ def calls_table(rows: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> pa.T
 
 def _measure_columns(measures: Sequence[CallMeasures | None]) -> dict[str, Any]:
     known = [one or _NOTHING for one in measures]
-    quarters = [(*one.valence_by_quarter, None, None, None, None)[:4] for one in known]
-    return {
-        "num_utterances": [one.num_utterances for one in known],
-        "talk_ms": [[(clean(name), milliseconds(s)) for name, s in sorted(one.talk_s.items())] for one in known],
-        "silence_ms": ms_column([one.silence_s for one in known]),
-        "overlap_ms": ms_column([one.overlap_s for one in known]),
-        "interruptions": [one.interruptions for one in known],
-        "longest_monologue_ms": ms_column([one.longest_monologue_s for one in known]),
-        "words_per_minute": [_rates(one.words_per_minute) for one in known],
-        **{f"valence_q{at + 1}": score_column([values[at] for values in quarters]) for at in range(4)},
-        "worst_window_start_ms": ms_column([one.worst_window_start_s for one in known]),
-        "worst_window_valence": score_column([one.worst_window_valence for one in known]),
-    }
+    columns: dict[str, Any] = {}
+    for measure in MEASURES:
+        values = [getattr(one, measure.field) for one in known]
+        if len(measure.columns) > 1:
+            # A conversation without an answer has an empty tuple.
+            rows = [(*some, *[None] * len(measure.columns))[: len(measure.columns)] for some in values]
+            columns |= {name: score_column([row[at] for row in rows]) for at, name in enumerate(measure.columns)}
+        else:
+            columns[measure.columns[0]] = _measure_column(measure, values)
+    return columns
+
+
+def _measure_column(measure: Measure, values: list[Any]) -> Any:
+    if measure.is_map and measure.is_ms:
+        return [[(clean(name), milliseconds(s)) for name, s in sorted(one.items())] for one in values]
+    if measure.is_map:
+        return [_rates(one) for one in values]
+    if measure.is_ms:
+        return ms_column(values)
+    return values if measure.is_count else score_column(values)
 
 
 _NOTHING = CallMeasures(0, {}, 0.0, 0.0, 0, {}, 0.0)
 
 
-def _rates(words_per_minute: Mapping[str, float]) -> list[tuple[str, float | None]]:
-    rates = score_column(list(words_per_minute.values())).to_pylist()
-    return sorted(zip(map(clean, words_per_minute), rates, strict=True))
+def _rates(by_speaker: Mapping[str, float]) -> list[tuple[str, float | None]]:
+    rates = score_column(list(by_speaker.values())).to_pylist()
+    return sorted(zip(map(clean, by_speaker), rates, strict=True))

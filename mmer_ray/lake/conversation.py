@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from mmer_ray.measure_columns import MEASURES, Measure
 from mmer_ray.records import CallMeasures, Emotion, SpeakerTurn, Utterance, Word
 from mmer_ray.tables import CLASSES, Row
 
@@ -83,18 +85,17 @@ def _emotion(row: Row) -> Emotion:
 
 def measures_of(row: Row) -> CallMeasures:
     """The measures of a row of `calls`."""
-    return CallMeasures(
-        num_utterances=row["num_utterances"],
-        talk_s={speaker: talk_ms / 1000 for speaker, talk_ms in row["talk_ms"].items()},
-        silence_s=row["silence_ms"] / 1000,
-        overlap_s=row["overlap_ms"] / 1000,
-        interruptions=row["interruptions"],
-        words_per_minute={speaker: round(rate, 3) for speaker, rate in row["words_per_minute"].items()},
-        longest_monologue_s=row["longest_monologue_ms"] / 1000,
-        valence_by_quarter=tuple(_score(row[f"valence_q{quarter}"]) for quarter in (1, 2, 3, 4)),
-        worst_window_start_s=_s(row["worst_window_start_ms"]),
-        worst_window_valence=_score(row["worst_window_valence"]),
-    )
+    return CallMeasures(**{measure.field: _measured(measure, row) for measure in MEASURES})
+
+
+def _measured(measure: Measure, row: Row) -> Any:
+    if len(measure.columns) > 1:
+        return tuple(_score(row[column]) for column in measure.columns)
+    value = row[measure.columns[0]]
+    if measure.is_count:
+        return value
+    read = _s if measure.is_ms else _score
+    return {speaker: read(one) for speaker, one in value.items()} if measure.is_map else read(value)
 
 
 def _s(milliseconds: int | None) -> float | None:
