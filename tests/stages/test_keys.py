@@ -22,6 +22,7 @@ def models(tmp_path: Path) -> Path:
     for part in ("speaker", "ctc", "mmer"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "model.safetensors").write_bytes(part.encode())
+        (tmp_path / part / "config.json").write_text("{}")
     (tmp_path / "mmer" / "config.json").write_text('{"family": "mmer"}')
     return tmp_path
 

@@ -108,7 +108,7 @@ def test_the_scorer_names_the_family_and_the_weights(scorer: EmotionScorer, tmp_
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PreflightError, match="no mmer model"):
+    with pytest.raises(PreflightError, match="no emotion model"):
         load_scorer(EmotionOptions(model=str(tmp_path)))
 
 
