@@ -21,6 +21,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -28,13 +29,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
 from mmer_ray.models.interface import Clip, EmotionBatch, collate
 from mmer_ray.models.mmer.config import BASE, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.pipelines.memory import keep_freed_memory
 from mmer_ray.records import SAMPLE_RATE_HZ
-from mmer_ray.stages.emotion import length_buckets, on_every_core
 from mmer_ray.training.embedded_text import train_tokenizer
 
 MEDIAN_S, SIGMA, RANGE_S = 3.6, 0.66, (0.6, 30.0)
@@ -87,7 +88,9 @@ def in_file_order(clips: Sequence[Clip], batch_size: int) -> Batches:
 
 def by_length(clips: Sequence[Clip], batch_s: float) -> Batches:
     """The stage's own batches."""
-    return [[clips[index] for index in batch] for batch in length_buckets([len(c.samples) for c in clips], batch_s)]
+    lengths = [len(clip.samples) for clip in clips]
+    buckets = length_buckets(lengths, batch_s * SAMPLE_RATE_HZ, LIKE_LENGTH)
+    return [[clips[index] for index in bucket] for bucket in buckets]
 
 
 def padding_share(batches: Batches) -> float:
@@ -103,7 +106,14 @@ def forward_all(model: MmerModel, batches: Sequence[EmotionBatch]) -> None:
 
 
 def forward_on_every_core(model: MmerModel, batches: Sequence[EmotionBatch]) -> None:
-    on_every_core(lambda batch: forward_all(model, [batch]), batches)
+    """One batch per core at a time, as a pipeline's batcher does (`pipelines/cores.py`)."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(lambda batch: forward_all(model, [batch]), batches))
+    finally:
+        torch.set_num_threads(cores)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -32,15 +32,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.metrics import accuracy_score, confusion_matrix
 
 from mmer_ray.models import families
 from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
+from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.folds import Fold, deal_speakers, split
 from mmer_ray.training.loop import Recipe, guess, train
-from mmer_ray.training.metrics import confusion, unweighted_accuracy, weighted_accuracy
+from mmer_ray.training.metrics import unweighted_accuracy
 
 SIZE = "tiny"
 VOCAB_SIZE = 300
@@ -55,7 +57,7 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
 UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
-TRAINED = [family for family in families.FAMILIES if family != AUDIO_CLASSIFICATION]
+TRAINED = [family for family in FAMILIES if family != AUDIO_CLASSIFICATION]
 """The families that are asked for nothing else; an adapter of foreign checkpoints has nothing of its own to learn."""
 LABELS = ("neutral", "happy", "sad", "angry")
 """Order of all figures; a family may order its classes otherwise."""
@@ -116,8 +118,8 @@ class Figures:
             ua_mean=float(np.mean(uas)),
             ua_sd=float(np.std(uas, ddof=1)) if len(uas) > 1 else 0.0,
             ua_pooled=unweighted_accuracy(truth, guesses),
-            wa=weighted_accuracy(truth, guesses),
-            confusion=confusion(truth, guesses, len(LABELS)).tolist(),
+            wa=float(accuracy_score(truth, guesses)),
+            confusion=confusion_matrix(truth, guesses, labels=range(len(LABELS))).tolist(),
             seconds_per_fold=float(np.mean([answer.seconds for answer in answers])),
             num_parameters=answers[0].num_parameters,
         )
@@ -152,7 +154,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with Actor_NN/*.flac or .wav")
     parser.add_argument("--test", type=Path, help="train on all of --data, test on all of this folder: no folds")
-    parser.add_argument("--family", nargs="+", choices=families.FAMILIES, default=TRAINED)
+    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=TRAINED)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     cores = len(os.sched_getaffinity(0))

@@ -15,17 +15,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from mmer_ray.demo.corpus import CALLS
-from mmer_ray.profiles import load_profile
-from mmer_ray.storage import list_sources
+from mmer_ray.lake.answers import Answers
+from mmer_ray.profiles import Profile, load_profile
+from mmer_ray.records import Task
+from mmer_ray.runners.todo import Todo
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
+from mmer_ray.stages.keys import Keys, keys_of
 
-KEY = b"benchmark"
 CLIP_S = (1.5, 6.0)
 
 
@@ -44,20 +51,39 @@ def measure(runner: str, folder: str) -> dict[str, float]:
     """Score the folder in this process; the runner's own start counts."""
     started = time.perf_counter()
     profile = load_profile("embedded")
-    recordings = list_sources([folder], "benchmark").recordings
-    # Imported here: the loop must not pay for importing Ray.
-    if runner == "ray":
-        from mmer_ray.runners.batch import score
-    else:
-        from mmer_ray.runners.inprocess import score
-    arrivals = [time.perf_counter() - started for _ in score(recordings, profile, KEY)]
-    assert len(arrivals) == len(recordings), f"{runner}: {len(arrivals)} of {len(recordings)} clips arrived"
+    keys = keys_of(profile)
+    batches = list_sources([folder], "benchmark").batches()
+    tasks = [Task(recording) for batch in batches for recording in recordings_of(batch)]
+    todo = Todo([task.recording.planned_s for task in tasks], lambda rows: tasks[rows])
+    arrivals: list[float] = []
+    with answers_of(runner, profile, keys, todo) as answers:
+        for some in answers:
+            arrivals += [time.perf_counter() - started] * some.num_recordings
+    assert len(arrivals) == len(tasks), f"{runner}: {len(arrivals)} of {len(tasks)} clips arrived"
     warm = [arrival for arrival in arrivals if arrival > arrivals[0]]
     return {
         "first_result_s": arrivals[0],
         "warm_clips_per_s": len(warm) / (arrivals[-1] - arrivals[0]),
         "total_s": arrivals[-1],
     }
+
+
+@contextmanager
+def answers_of(runner: str, profile: Profile, keys: Keys, todo: Todo) -> Iterator[Iterator[Answers]]:
+    # Imported here: in process nobody must pay for importing Ray.
+    if runner == "ray":
+        from mmer_ray.runners.cluster import cluster
+
+        with cluster():
+            from mmer_ray.runners import batch
+
+            yield batch.score(todo, profile, keys)
+        return
+    from mmer_ray.pipelines.corpus import Pipeline
+    from mmer_ray.runners import inprocess
+
+    with Pipeline(profile) as pipeline:
+        yield inprocess.score(pipeline, todo, keys, threading.Event())
 
 
 def in_new_process(runner: str, folder: str) -> dict[str, float]:

@@ -10,5 +10,4 @@ import sys
 from mmer_ray.cli import main
 
 if __name__ == "__main__":
-    sys.argv[1:1] = ["score", "--runner", "ray"]
-    main()
+    sys.exit(main(["score", "--runner", "ray", *sys.argv[1:]]))

@@ -6,6 +6,8 @@
     │   └── SourceError            a source, manifest or recording name that is not there
     ├── PreflightError             models, lake or space missing; nothing spent exit code 4
     ├── LakeError                  a lake that is locked, damaged or of another key
+    ├── StoreError                 the lake's store failed during the run       exit code 5
+    ├── SystematicFailureError          the recordings fail for one and the same reason exit code 1
     ├── LedgerError                a run whose seconds do not add up            exit code 1
     └── AudioError                 one recording is bad: a row in `recordings`, never an end of the job
 
@@ -38,12 +40,12 @@ class ErrorCode(StrEnum):
     DECODE_TIMEOUT = "decode_timeout"
     DECODER_CRASH = "decoder_crash"
     OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
     NOT_FOUND = "not_found"
     NOT_A_FILE = "not_a_file"
     OUTSIDE_ROOT = "outside_root"
     SYMLINK_LOOP = "symlink_loop"
     PERMISSION = "permission"
-    DUPLICATE_URI = "duplicate_uri"
     CHANGED_DURING_READ = "changed_during_read"
     IO_ERROR = "io_error"
     WORKER_CRASH = "worker_crash"
@@ -54,14 +56,18 @@ RETRYABLE = frozenset(
     {
         ErrorCode.NOT_FOUND,
         ErrorCode.PERMISSION,
+        ErrorCode.OUTSIDE_ROOT,
         ErrorCode.CHANGED_DURING_READ,
         ErrorCode.IO_ERROR,
+        ErrorCode.KILLED,
         ErrorCode.WORKER_CRASH,
         ErrorCode.INTERNAL,
     }
 )
 """Codes whose cause lies outside the bytes: the next run tries such a recording again. The others are
-facts about the bytes and stay true until the file changes."""
+facts about the bytes and stay true until the file changes: `out_of_memory` is the decoder's own limit, `decode_timeout`
+its CPU time. A decoder that the kernel ends for want of memory is `killed`; one that waits for a slow disk or store,
+or for a CPU, is `io_error`."""
 
 
 class Flag(StrEnum):
@@ -75,6 +81,7 @@ class Flag(StrEnum):
     CHECKSUM = "checksum"
     FORMAT_CHANGE = "format_change"
     MULTI_TRACK = "multi_track"
+    BAD_TIMESTAMPS = "bad_timestamps"
     OUT_OF_RANGE = "out_of_range"
     CLIPPED = "clipped"
     DC_OFFSET = "dc_offset"
@@ -109,6 +116,14 @@ class PreflightError(MmerError):
 
 class LakeError(MmerError):
     """The lake is locked by another writer, damaged, or made with another key."""
+
+
+class StoreError(MmerError):
+    """The lake's store failed during a run and kept failing. What was committed is intact; the same command goes on."""
+
+
+class SystematicFailureError(MmerError):
+    """A run was ended because its recordings fail for a reason that lies outside them; the message names it."""
 
 
 class LedgerError(MmerError):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from mmer_ray.records import Utterance, Word
 
@@ -36,15 +36,33 @@ class Cue:
     """The utterance's emotion; None when not scored."""
 
 
-def export(recording: str, utterances: Sequence[Utterance], fmt: str) -> str:
-    """The conversation of `recording` (its uri) as the text of a file in one of `FORMATS`."""
+class SpeakerTurn(Protocol):
+    """A stretch in which one speaker speaks, with or without words."""
+
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
+    @property
+    def channel(self) -> int: ...
+    @property
+    def speaker(self) -> str: ...
+
+
+def export(
+    recording: str, utterances: Sequence[Utterance], fmt: str, turns: Sequence[SpeakerTurn] | None = None
+) -> str:
+    """The conversation of `recording` (its uri) as the text of a file in one of `FORMATS`.
+
+    RTTM is written from `turns` where they are known: an utterance ends with its last word, a turn with the voice.
+    """
     match fmt:
         case "srt":
             return to_srt(utterances)
         case "vtt":
             return to_vtt(utterances)
         case "rttm":
-            return to_rttm(recording, utterances)
+            return to_rttm(recording, utterances if turns is None else turns)
         case "json":
             return to_json(recording, utterances)
     raise ValueError(f"unknown format {fmt!r}; valid: {', '.join(FORMATS)}")
@@ -68,13 +86,13 @@ def to_vtt(utterances: Sequence[Utterance]) -> str:
     return "\n".join(blocks)
 
 
-def to_rttm(recording: str, utterances: Sequence[Utterance]) -> str:
-    """NIST RTTM: one SPEAKER line per utterance; channels count from 1, the file is the name without its ending."""
+def to_rttm(recording: str, turns: Sequence[SpeakerTurn]) -> str:
+    """NIST RTTM: a SPEAKER line per turn or utterance; channels from 1, the file by its name without ending."""
     name = _field(PurePosixPath(recording).stem)
     return "".join(
         f"SPEAKER {name} {one.channel + 1} {one.start_s:.3f} {max(one.end_s - one.start_s, MIN_CUE_S):.3f} "
         f"<NA> <NA> {_field(one.speaker)} <NA> <NA>\n"
-        for one in utterances
+        for one in turns
     )
 
 

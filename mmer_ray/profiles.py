@@ -11,14 +11,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmer_ray.errors import ProfileError
+from mmer_ray.runner import Runner
 
 SHIPPED = resources.files("mmer_ray") / "profiles"
-STAGES = ("decode", "diarize", "transcribe", "emotion", "link")
+STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
 
 
 class Options(BaseModel):
@@ -37,62 +38,81 @@ class DecodeOptions(Options):
     max_decoded_bytes: int = Field(16 << 30, gt=0)
     """Cap on duration x rate x channels x 4 bytes: a forged header or a bomb fails as `too_long`."""
     stall_s: float = Field(30.0, gt=0)
-    """A decoder that is silent for this long is killed: `decode_timeout`."""
+    """A decoder that sends nothing for this long is killed: `decode_timeout`, or `io_error` if it did not compute."""
     max_memory_mb: int = Field(3_072, gt=0)
     """Address space of the decoding child (RLIMIT_AS); beyond it the file fails as `out_of_memory`."""
 
 
+class VadOptions(Options):
+    model: str = "silero"
+    """The voice activity detector: a name in `audio/vad.py`."""
+    threshold: float = Field(0.5, gt=0, lt=1)
+    min_silence_s: float = Field(0.3, ge=0)
+    """Shorter pauses do not end a stretch of speech."""
+
+
 class DiarizeOptions(Options):
     model: str = "embedded"
-    """`embedded` (Silero VAD, the project's speaker embeddings, clustering)."""
-    vad_threshold: float = Field(0.5, gt=0, lt=1)
-    min_silence_s: float = Field(0.3, ge=0)
-    """Shorter pauses do not end a turn."""
+    """A speaker model, named as `transcribe.model` is; its embeddings are clustered."""
     distance_threshold: float | None = Field(None, gt=0, lt=2)
-    """Cosine distance above which two voices are two people; None: the value the model was calibrated to."""
+    """Cosine distance above which two speaker embeddings are two people; None: the value calibrated for the model."""
     max_speakers: int = Field(20, ge=1)
 
 
 class TranscribeOptions(Options):
     model: str = "embedded"
-    """`embedded` or a folder with a `ctc` checkpoint."""
+    """A `ctc` model: `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`)."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
     beam_width: int = Field(16, ge=1)
-    """Readings kept while the words of a chunk are searched; 1 reads letter by letter, without a sense of words."""
+    """Hypotheses kept by the beam search with the word model; 1 decodes greedily, without it."""
+
+
+class JoinOptions(Options):
+    distance_threshold: float | None = Field(None, gt=0, lt=2)
+    """As `diarize.distance_threshold`, between the speakers of different windows."""
 
 
 class EmotionOptions(Options):
     model: str = "embedded"
-    """`embedded` or a folder with an emotion model's checkpoint."""
+    """An emotion model, named as `transcribe.model` is."""
     batch_s: float = Field(120.0, gt=0)
+    """Padded seconds per forward pass."""
 
 
 class LinkOptions(Options):
-    distance_threshold: float | None = Field(None, gt=0, lt=2)
-    """As `diarize.distance_threshold`, between the speakers of different windows."""
     channel_roles: tuple[str, ...] = ()
     """Role of the speaker on each channel of a stereo call, for example ["agent", "customer"]."""
 
 
 class RunOptions(Options):
-    runner: Literal["auto", "inprocess", "ray"] = "auto"
-    """`auto`: in process while that ends sooner than a cluster's start pays off, else Ray."""
-    actors: int = Field(0, ge=0)
-    """Model actors; 0: one per CPU core, or two per GPU."""
+    runner: Runner = Runner.AUTO
+    min_actors: int = Field(0, ge=0)
+    """Fewest model actors; 0: one."""
+    max_actors: int = Field(0, ge=0)
+    """Most model actors; 0: one per CPU core, or one per `gpus_per_actor`, of the cluster at its largest."""
     cpus_per_actor: float = Field(0.5, gt=0)
     """Below 1, so that actors never own all CPUs of a host: Ray Data's other operators need some."""
     gpus_per_actor: float = Field(0.0, ge=0)
     speed_x: float = Field(30.0, gt=0)
     """Seconds of audio that one process scores per second. Only estimates and the choice of the runner use it."""
     batch_s: float = Field(600.0, gt=0)
-    """Seconds of audio that pass through the stages together."""
+    """Seconds of audio that are diarized and transcribed together."""
+    max_wait_s: float = Field(0.2, ge=0)
+    """Longest time that a batch waits to be filled while work could go on."""
     shard_s: float = Field(1_800.0, gt=0)
     """Most seconds of audio in one Ray task; small jobs are cut finer so that every actor has work."""
     commit_every_s: float = Field(60.0, gt=0)
-    commit_every_utterances: int = Field(5_000, gt=0)
+    first_commit_s: float = Field(10.0, gt=0)
+    """The first commit comes this soon, so that a job that is killed early leaves something."""
+    commit_every_mb: float = Field(64.0, gt=0)
+    """Megabytes of rows in memory that make a commit."""
     max_attempts: int = Field(3, ge=1)
     """Tries before a recording that kills its worker is quarantined as `worker_crash`."""
+    max_retries: int = Field(5, ge=0)
+    """Later jobs that try a recording again whose failure may pass (`errors.RETRYABLE`)."""
+    retry_after_s: float = Field(3_600.0, ge=0)
+    """Shortest time before the first such try; it doubles with each."""
 
 
 class Profile(Options):
@@ -100,8 +120,10 @@ class Profile(Options):
 
     name: str
     decode: DecodeOptions = DecodeOptions()
+    vad: VadOptions = VadOptions()
     diarize: DiarizeOptions = DiarizeOptions()
     transcribe: TranscribeOptions = TranscribeOptions()
+    join: JoinOptions = JoinOptions()
     emotion: EmotionOptions = EmotionOptions()
     link: LinkOptions = LinkOptions()
     run: RunOptions = RunOptions()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from mmer_ray.errors import ErrorCode, Flag
 
 SAMPLE_RATE_HZ = 16_000
 """The rate of all audio behind the decoder."""
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+"""A whole number: a time in milliseconds is an exact sample."""
 
 GUESSED_BYTES_PER_S = 32_000
 """16-bit mono at 16 kHz: the length of a file whose header says nothing is guessed from its size."""
@@ -55,8 +57,8 @@ class Recording:
 class AudioFacts:
     """What decoding found: known once the last window has left the decoder."""
 
-    recording_id: str
-    """32 hex digits: keyed BLAKE2b-128 of the file's bytes."""
+    content_digest: str
+    """32 hex digits: BLAKE2b-128 of the file's bytes. The lake, which holds the key, makes the recording_id of it."""
     duration_s: float
     channels: int
     """Channels in the file; at most two are kept apart."""
@@ -78,6 +80,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerTurn:
+    """One stretch of one speaker in a recording, speakers joined over windows."""
+
+    start_s: float
+    """Whole milliseconds, as `end_s`."""
+    end_s: float
+    channel: int
+    speaker: str
+    """`S1`, `S2`, .. as in the utterances."""
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One word. Times are None where alignment found none."""
 
@@ -86,6 +100,18 @@ class Word:
     end_s: float | None
     p: float
     """Mean probability of the word's characters, 0..1."""
+
+
+class Clip(NamedTuple):
+    """One utterance as an emotion model is asked about it."""
+
+    samples: npt.NDArray[np.float32]
+    """Mono 16 kHz, float32 in -1..1, shape (num_samples,)."""
+    text: str
+    """The transcript; it may be empty."""
+    language: str | None = None
+    dialogue: int | None = None
+    """Clips with the same number are one dialogue, in order of time, for models that read one; None: alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +137,30 @@ class Utterance:
     """One speaker's words without a long pause, at most 30 s: the unit that emotion is scored on."""
 
     start_s: float
+    """Whole milliseconds, as `end_s` and the times of the words: the lake's rows give back the same sound."""
     end_s: float
     channel: int
     speaker: str
-    """`W<window>:<local speaker>` until `link` joins speakers across windows; then `S1`, `S2`, ... by first words."""
+    """`W<window>:<local speaker>` until `join` joins speakers across windows; then `S1`, `S2`, ... by first words."""
     text: str
     words: tuple[Word, ...] = ()
     language: str | None = None
     language_p: float | None = None
+    """Probability of the language; None where the recognizer gives none."""
     asr_logprob: float | None = None
     """Mean log probability per frame of the transcript."""
+    fallback_reason: str | None = None
+    """Why the recognizer decoded this stretch a second time; None where the first answer stood."""
     overlap_s: float = 0.0
-    """Seconds in which somebody else speaks too; filled by `link`."""
+    """Seconds in which somebody else speaks too; filled by `join`."""
     snr_db: float | None = None
+    speaker_is_channel: bool = False
+    """True where the channel holds one party, which is the speaker: only then a role can be told."""
+    dialogue_idx: int = 0
+    """Utterances of a recording with the same number form one dialogue for models that read one."""
     role: str | None = None
     emotions: tuple[Emotion, ...] = ()
+    """Empty until an emotion model has answered."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +175,12 @@ class Window:
     end_s: float
     samples: Samples
     """Mono 16 kHz, int16, shape (num_samples,). Empty once the models are done with it."""
-    apart: bool = False
+    one_speaker: bool = False
     """True when each channel holds one party: the channel is the speaker. False: anybody may speak here."""
     turns: tuple[Turn, ...] = ()
     """Sorted by start; empty when nobody speaks."""
     embeddings: tuple[Embedding, ...] = ()
-    """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty when `apart`."""
+    """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty with `one_speaker`."""
     utterances: tuple[Utterance, ...] = ()
 
     def without_samples(self) -> Window:
@@ -155,7 +190,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CallMeasures:
-    """How a conversation went. Definitions are in `stages/link.py`."""
+    """How a conversation went. Definitions are in `stages/measures.py`."""
 
     num_utterances: int
     talk_s: Mapping[str, float]
@@ -181,16 +216,26 @@ class Failure:
     message: str
 
 
+Restart = Literal["decode", "emotion", "link"]
+"""The first step that a recording has to go through again: everything, emotion and measures, or measures alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredRecording:
-    """The pipeline's answer for one recording: scored, or failed with a reason."""
+    """The answer for one recording: scored, or failed with a reason."""
 
     recording: Recording
     status: Literal["scored", "failed"]
+    restart: Restart = "decode"
+    """Where this answer began: what came before it was read from the lake and is not written again."""
     audio: AudioFacts | None = None
     failure: Failure | None = None
     utterances: tuple[Utterance, ...] = ()
     """Sorted by start; speakers and overlaps final."""
+    turns: tuple[SpeakerTurn, ...] = ()
+    """Sorted by start."""
+    scorer: str | None = None
+    """Name of the emotion model that was asked, also where there was no utterance to ask it about."""
     measures: CallMeasures | None = None
     num_speakers: int = 0
     speech_s: float = 0.0
@@ -200,5 +245,19 @@ class ScoredRecording:
     overlap_s: float = 0.0
     language: str | None = None
     language_p: float | None = None
+    """None where nothing is known."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Stage -> wall seconds spent on this recording."""
+    gpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Stage -> seconds of GPU time spent on this recording; empty without a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One recording and where its work begins."""
+
+    recording: Recording
+    restart: Restart = "decode"
+    known: ScoredRecording | None = None
+    """What the lake holds of it: needed unless the work begins at `decode`. With `link` its utterances carry the
+    emotions of the wanted scorer, with `emotion` none."""

@@ -1,8 +1,12 @@
-"""The lake's tables: their columns, how they are sorted and partitioned. `lake/rows.py` makes the rows.
+"""The lake's tables: their columns, how they are sorted and partitioned. `lake/answers.py` makes the rows.
 
-Times are int32 milliseconds from the start of the recording, scores float32 rounded to 1e-3 (half the size on
-disk), absolute times microseconds UTC. No unsigned, 16-bit float or duration columns: Delta changes or refuses them.
+Results hang on the audio: `recordings` says which file of which corpus is which audio (`recording_id`), and the
+tables of results are keyed by (recording_id, heard_key), those of emotions by a scorer besides. Times are int32
+milliseconds from the start of the recording, scores float32 rounded to 1e-3 (half the size on disk), absolute times
+microseconds UTC. No unsigned, 16-bit float or duration columns: Delta changes or refuses them.
 """
+
+# ruff: noqa: RUF005
 
 from __future__ import annotations
 
@@ -10,121 +14,170 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
-"""Raised when a table changes in a way that older readers misread."""
+from mmer_ray.measure_columns import MEASURES
+
+SCHEMA_VERSION = 2
+"""Raised when a table changes in a way that older readers misread. Lakes of every earlier version still open."""
 
 Row = dict[str, Any]
-Rows = dict[str, list[Row]]
-"""Table name -> its rows."""
 
 CLASSES = ("angry", "happy", "neutral", "sad", "fear", "disgust", "surprise", "contempt")
 """Emotion classes with a column of their own; all others add up in `p_other`."""
 
-FINGERPRINT_STAGES = ("decode", "diarize", "transcribe", "emotion", "link")
-FINGERPRINT_COLUMNS = tuple(f"{stage}_fingerprint" for stage in FINGERPRINT_STAGES)
-
 _TEXT, _INT, _LONG, _SCORE, _FLAG = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.bool_()
 _INSTANT = pa.timestamp("us", tz="UTC")
-_PLACE: list[tuple[str, pa.DataType]] = [("corpus", _TEXT), ("month", _TEXT), ("day", pa.date32())]
+_PLACE: list[tuple[str, pa.DataType]] = [
+    ("recording_id", _TEXT), ("corpus", _TEXT), ("month", _TEXT), ("day", pa.date32())
+]  # fmt: skip
 
 
 def _columns(data_type: pa.DataType, names: str) -> list[tuple[str, pa.DataType]]:
     return [(name, data_type) for name in names.split()]
 
 
+_STAMP = _columns(_TEXT, "run_id commit_id")
+
+LISTED = pa.schema(
+    _columns(_TEXT, "corpus uri root")
+    + [("size_bytes", _LONG), ("modified", _TEXT), ("day", pa.date32()), ("expected_ms", _INT)]
+    + [("metadata", pa.map_(_TEXT, _TEXT))]
+)
+"""What a source lists of a file before it is opened: the fields of `records.Recording`, in milliseconds where it has
+seconds. `expected_ms` is null where the length is not known."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "recordings": pa.schema(
-        _columns(_TEXT, "recording_id")
-        + _PLACE
+        _PLACE
         + _columns(_TEXT, "uri modified")
-        + _columns(_LONG, "size_bytes")
-        + _columns(_INT, "expected_ms duration_ms channels sample_rate_hz")
+        + [("size_bytes", _LONG), ("expected_ms", _INT), ("metadata", pa.map_(_TEXT, _TEXT))]
+        + [("flags", pa.list_(_TEXT))]
+        + _columns(_TEXT, "status error_code error_stage error_message")
+        + [("attempts", _INT), ("is_copy", _FLAG)]
+        + _columns(_TEXT, "decode_key limits_key heard_key")
+        + _STAMP
+    ),
+    "results": pa.schema(
+        _PLACE
+        + _columns(_TEXT, "heard_key decode_key diarize_key transcribe_key")
+        + _columns(_INT, "duration_ms channels sample_rate_hz")
         + _columns(_TEXT, "codec container")
         + [("flags", pa.list_(_TEXT))]
         + _columns(_INT, "speech_ms non_speech_ms overlap_ms num_speakers")
-        + [("language", _TEXT), ("language_p", _SCORE)]
-        + _columns(_TEXT, "status error_code error_stage error_message")
-        + [("attempts", _INT), ("is_copy", _FLAG), ("metadata", pa.map_(_TEXT, _TEXT))]
-        + _columns(_TEXT, " ".join(FINGERPRINT_COLUMNS))
-        + _columns(_TEXT, "run_id commit_id result_commit_id")
+        + [("language", _TEXT), ("language_p", _SCORE), ("num_utterances", _INT)]
+        + _STAMP
     ),
     "utterances": pa.schema(
-        _columns(_TEXT, "recording_id")
-        + _PLACE
+        _PLACE
+        + [("heard_key", _TEXT)]
         + _columns(_INT, "utterance_idx channel")
-        + _columns(_TEXT, "speaker role")
+        + [("speaker", _TEXT), ("speaker_is_channel", _FLAG)]
         + _columns(_INT, "start_ms end_ms")
         + _columns(_TEXT, "text language")
         + [("language_p", _SCORE), ("num_words", _INT), ("asr_logprob", _SCORE), ("overlap_ms", _INT)]
-        + [("snr_db", _SCORE), ("run_id", _TEXT), ("commit_id", _TEXT)]
+        + [("snr_db", _SCORE), ("dialogue_idx", _INT), ("fallback_reason", _TEXT)]
+        + _STAMP
     ),
     "words": pa.schema(
-        _columns(_TEXT, "recording_id")
-        + _PLACE
+        _PLACE
+        + [("heard_key", _TEXT)]
         + _columns(_INT, "utterance_idx word_idx")
         + [("word", _TEXT), ("start_ms", _INT), ("end_ms", _INT), ("p", _SCORE), ("commit_id", _TEXT)]
     ),
+    "turns": pa.schema(
+        _PLACE
+        + [("heard_key", _TEXT)]
+        + _columns(_INT, "turn_idx channel")
+        + [("speaker", _TEXT), ("start_ms", _INT), ("end_ms", _INT), ("commit_id", _TEXT)]
+    ),
     "emotions": pa.schema(
-        _columns(_TEXT, "recording_id")
-        + _PLACE
-        + [("utterance_idx", _INT), ("scorer", _TEXT), ("label", _TEXT)]
+        _PLACE
+        + [("heard_key", _TEXT), ("utterance_idx", _INT), ("scorer", _TEXT), ("label", _TEXT)]
         + _columns(_SCORE, " ".join(f"p_{name}" for name in (*CLASSES, "other")))
         + _columns(_SCORE, "valence arousal dominance confidence")
         + _columns(_TEXT, "skip_reason commit_id")
     ),
     "calls": pa.schema(
-        _columns(_TEXT, "recording_id")
-        + _PLACE
-        + [("num_utterances", _INT), ("talk_ms", pa.map_(_TEXT, _INT))]
-        + _columns(_INT, "silence_ms overlap_ms interruptions longest_monologue_ms")
-        + [("words_per_minute", pa.map_(_TEXT, _SCORE))]
-        + _columns(_SCORE, "valence_q1 valence_q2 valence_q3 valence_q4")
-        + [("worst_window_start_ms", _INT), ("worst_window_valence", _SCORE), ("commit_id", _TEXT)]
+        _PLACE
+        + _columns(_TEXT, "heard_key scorer emotion_key link_key")
+        + [("channel_roles", pa.list_(_TEXT)), ("has_emotions", _FLAG)]
+        + [(column, measure.data_type) for measure in MEASURES for column in measure.columns]
+        + _STAMP
     ),
+    "active_scorers": pa.schema(_columns(_TEXT, "corpus scorer") + [("activated_at", _INSTANT)] + _STAMP),
     "runs": pa.schema(
         _columns(_TEXT, "run_id status")
         + _columns(_INSTANT, "started_at written_at")
         + _columns(_TEXT, "profile options git_revision")
-        + [(name, pa.map_(_TEXT, _TEXT)) for name in ("versions", "model_digests", "fingerprints")]
-        + _columns(_LONG, "num_planned num_known num_scored num_copied num_failed num_unreached num_utterances")
-        + _columns(_LONG, "planned_ms scored_ms quarantined_ms unreached_ms speech_ms non_speech_ms")
+        + [(name, pa.map_(_TEXT, _TEXT)) for name in ("versions", "model_digests", "keys")]
+        + _columns(_LONG, "num_planned num_known num_received num_scored num_copies num_failed num_unreached")
+        + _columns(_LONG, "num_utterances planned_ms scored_ms quarantined_ms unreached_ms speech_ms non_speech_ms")
         + [("wall_s", pa.float64()), ("stage_s", pa.map_(_TEXT, pa.float64())), ("gpu_s", pa.map_(_TEXT, pa.float64()))]
     ),
     "commits": pa.schema(
         _columns(_LONG, "sequence")
         + _columns(_TEXT, "commit_id run_id")
         + [("committed_at", _INSTANT), ("scorer", _TEXT)]
-        + _columns(_LONG, "num_recordings num_utterances num_words num_emotions")
+        + _columns(_LONG, "num_recordings num_results num_utterances num_words num_turns num_emotions num_calls")
+        + _columns(_LONG, "num_active_scorers")
     ),
 }
-"""Table -> columns. `result_commit_id` of a recording names the commit that holds its utterances: its own, or
-that of the first file with the same bytes. `runs` has a row for the start and one for the end of each job."""
+"""Table -> columns.
 
-DATA_TABLES = ("utterances", "words", "emotions", "calls", "recordings")
+- `recordings`: one row per (corpus, uri) counts, the newest. `flags` are those of the file's name; `heard_key` says
+  which results are this file's; null where it failed.
+- `results`: what was found in the audio, once per (recording_id, heard_key); `flags` are those of the bytes.
+- `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
+  link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
+- `active_scorers`: the newest row per corpus counts.
+- `runs`: a row for the start and one for the end of each job."""
+
+V1_COLUMNS: dict[str, pa.Schema] = {
+    "recordings": pa.schema(
+        _columns(_INT, "duration_ms channels sample_rate_hz")
+        + _columns(_TEXT, "codec container")
+        + _columns(_INT, "speech_ms non_speech_ms overlap_ms num_speakers")
+        + [("language", _TEXT), ("language_p", _SCORE), ("result_commit_id", _TEXT)]
+    ),
+    "utterances": pa.schema([("role", _TEXT)]),
+    "runs": pa.schema([("num_copied", _LONG), ("fingerprints", pa.map_(_TEXT, _TEXT))]),
+}
+"""Columns of version 1 that are read where a lake still has them, and written no more. There the results stood in
+`recordings`, and `result_commit_id` named the commit that holds a recording's utterances."""
+
+DATA_TABLES = ("results", "utterances", "words", "turns", "emotions", "calls", "active_scorers", "recordings")
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
+
 SORT_KEYS = {
-    "utterances": ("day", "recording_id", "start_ms", "utterance_idx"),
-    "words": ("day", "recording_id", "utterance_idx", "word_idx"),
-    "emotions": ("day", "recording_id", "utterance_idx", "scorer"),
-    "calls": ("day", "recording_id"),
     "recordings": ("day", "recording_id", "uri"),
+    "results": ("day", "recording_id"),
+    "utterances": ("day", "recording_id", "utterance_idx"),
+    "words": ("day", "recording_id", "utterance_idx", "word_idx"),
+    "turns": ("day", "recording_id", "turn_idx"),
+    "emotions": ("day", "recording_id", "utterance_idx"),
+    "calls": ("day", "recording_id"),
 }
+"""How the rows of one commit lie in their files; utterances and turns are numbered by their start."""
 
 
 def partition_columns(table: str) -> list[str]:
-    """The columns that a table's folders are named by: corpus and month where it has them."""
-    return [name for name in ("corpus", "month") if name in SCHEMAS[table].names]
+    """The columns that a table's folders are named by: corpus and month where it has both."""
+    names = ["corpus", "month"]
+    return names if set(names) <= set(SCHEMAS[table].names) else []
 
 
 LOG_STATISTICS = {
-    "recordings": ("recording_id", "day", "status", "duration_ms"),
-    "utterances": ("recording_id", "day", "start_ms", "end_ms"),
-    "words": ("recording_id", "day"),
-    "emotions": ("recording_id", "day", "scorer"),
-    "calls": ("recording_id", "day"),
+    "recordings": ("recording_id", "day", "status", "commit_id"),
+    "results": ("recording_id", "day", "duration_ms", "commit_id"),
+    "utterances": ("recording_id", "day", "start_ms", "end_ms", "commit_id"),
+    "words": ("recording_id", "day", "commit_id"),
+    "turns": ("recording_id", "day", "commit_id"),
+    "emotions": ("recording_id", "day", "scorer", "commit_id"),
+    "calls": ("recording_id", "day", "scorer", "commit_id"),
+    "active_scorers": ("commit_id",),
     "runs": ("run_id", "status"),
     "commits": ("sequence", "commit_id"),
 }
-"""Columns whose extremes the commit log keeps. The log outlives erased rows, so nothing personal is among
-them: no text, no word, no uri, no message, no metadata."""
+"""Columns whose extremes the commit log keeps; those of `commit_id` tell the files of finished commits from the
+others. The log outlives erased rows, so nothing personal is among them: no text, no word, no uri, no message, no
+metadata."""

@@ -20,7 +20,7 @@ settings.load_profile("shared-machine")
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A private local cluster, started once."""
-    from mmer_ray.runners.batch import cluster
+    from mmer_ray.runners.cluster import cluster
 
     with cluster():
         yield

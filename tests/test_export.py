@@ -11,7 +11,7 @@ import av
 import pytest
 from pyannote.database.util import load_rttm
 
-from mmer_ray.export import MAX_CUE_CHARS, MAX_CUE_S, cues, export, to_json, to_rttm, to_srt, to_vtt
+from mmer_ray.export import cues, export, to_json, to_rttm, to_srt, to_vtt
 from mmer_ray.records import Emotion, Utterance, Word
 
 
@@ -51,7 +51,7 @@ def test_srt_is_numbered_cues_with_the_speaker_in_front() -> None:
     )  # fmt: skip
 
 
-def test_vtt_names_the_voice_and_its_feeling() -> None:
+def test_vtt_names_the_voice_and_its_emotion() -> None:
     assert to_vtt(TALK) == (
         "WEBVTT\n"
         "\n00:00:00.500 --> 00:00:02.250\n<v.neutral S1>hello there\n"
@@ -63,6 +63,21 @@ def test_rttm_counts_channels_from_one_and_names_the_file_without_its_ending() -
     assert to_rttm("s3://calls/2026/a call.opus", TALK) == (
         "SPEAKER a_call 1 0.500 1.750 <NA> <NA> S1 <NA> <NA>\nSPEAKER a_call 1 3599.900 1.600 <NA> <NA> S2 <NA> <NA>\n"
     )
+
+
+def test_slow_words_are_cut_by_seconds_long_before_they_fill_a_cue() -> None:
+    found = list(cues([spoken(0.0, ["so"] * 20, word_s=3.0)]))
+
+    assert len(found) == 10
+    assert all(cue.end_s - cue.start_s <= 7.0 for cue in found)
+
+
+def test_rttm_is_written_from_turns_where_they_are_known() -> None:
+    turns = [said(0.25, 2.5, "", "S1"), said(3599.5, 3602.0, "", "S2")]
+
+    assert export("a.wav", TALK, "rttm", turns) == to_rttm("a.wav", turns)
+    assert export("a.wav", TALK, "rttm", []) == ""
+    assert export("a.wav", TALK, "rttm") == to_rttm("a.wav", TALK)
 
 
 def test_rttm_is_read_back_by_pyannote(tmp_path: Path) -> None:
@@ -126,7 +141,8 @@ def test_a_long_utterance_is_cut_at_words_into_readable_cues() -> None:
     found = list(cues([spoken(10.0, words)]))
 
     assert " ".join(cue.text for cue in found) == " ".join(words)
-    assert all(len(cue.text) <= MAX_CUE_CHARS and cue.end_s - cue.start_s <= MAX_CUE_S for cue in found)
+    # Two lines of 42 characters and 7 s, as the guides of broadcasters ask.
+    assert all(len(cue.text) <= 84 and cue.end_s - cue.start_s <= 7.0 for cue in found)
     assert (found[0].start_s, found[-1].end_s) == (10.0, 40.0)
     assert all(before.end_s <= after.start_s for before, after in itertools.pairwise(found))
 

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
+from mmer_ray.sources.objects import ObjectReader
+from mmer_ray.sources.uris import is_remote
 
-NAME = "decode"
-VERSION = "1"
+VERSION = "2"
 """Goes up whenever the same bytes give other windows, facts or flags."""
 
 
 class Decoder:
-    """Decodes one recording after the other in one persistent child, started when first needed.
+    """Decodes recordings in a small pool of persistent children, each started when first needed.
 
-    A child that dies, hangs or outgrows its limits costs its recording alone; the next one gets a fresh child. Use one
-    decoder per thread.
+    A child that dies, hangs or exceeds its limits costs its recording alone; the next one gets a fresh child. All
+    methods may be called from several threads: with all children at work, a caller waits for one.
 
-        with Decoder(DecodeOptions(), key) as decoder:
+        with Decoder(DecodeOptions()) as decoder:
             for found in decoder.decode(recording):
                 ...  # windows, at the end one AudioFacts
     """
 
-    def __init__(self, options: DecodeOptions, key: bytes) -> None:
-        """`key`: of the lake, at most 64 bytes; recording ids are hashes under it."""
+    def __init__(self, options: DecodeOptions, num_children: int = 1) -> None:
+        """`num_children`: most recordings that are decoded at a time."""
+        if num_children < 1:
+            raise ValueError(f"a decoder needs at least one child, not {num_children}")
         self._options = options
-        self._key = key
-        self._child: GuardedChild | None = None
-        self._busy = threading.Lock()
+        self._pool = ChildPool(num_children, lambda: GuardedChild(options.max_memory_mb, options.stall_s))
 
     def __enter__(self) -> Self:
         return self
@@ -45,89 +46,100 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        """End all children. Whoever decodes or waits in another thread gets a RuntimeError, as does any later use."""
+        self._pool.close()
 
     def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]:
-        """Yield windows as they are ready, in order, then exactly one `AudioFacts`. Raises `AudioError`.
+        """Yield windows as they are ready, in order, then exactly one `AudioFacts`.
 
-        Samples are int16, shape (num_samples,). Windows that came before an error are void.
+        Samples are int16, shape (num_samples,). Raises `AudioError`; windows that came before it are void. Raises
+        RuntimeError when the decoder is closed, or when the calling thread holds all children already. An iteration
+        that is left early must be closed (`contextlib.closing`): that ends its child and frees its place.
         """
-        with self._exchange("decode", recording) as child:
-            while True:
-                header, samples = _received(child)
-                if header["kind"] == "facts":
-                    break
-                yield _window(recording, header, samples)
+        with _opened(recording) as reader:
+            with self._exchange("decode", recording, reader) as child:
+                while True:
+                    header, samples = _received(child)
+                    if header["kind"] == "facts":
+                        break
+                    yield _window(recording, header, samples)
+            if reader is not None and reader.changed():
+                raise AudioError(ErrorCode.CHANGED_DURING_READ, "the object was replaced while it was read")
         yield _facts(header)
 
     def probe(self, recording: Recording) -> float | None:
-        """Seconds that the header claims; None where it says nothing that could be true, or cannot be read."""
+        """Seconds that the header claims; None where it says nothing that could be true, or cannot be read.
+
+        Reads a bounded part of the file: 16 MiB at most.
+        """
         try:
-            with self._exchange("probe", recording) as child:
+            with _opened(recording) as reader, self._exchange("probe", recording, reader) as child:
                 header, _ = _received(child)
         except AudioError:
             return None
         claimed_s: float | None = header["duration_s"]
         return claimed_s
 
+    def network_isolation(self) -> str | None:
+        """Why a child on this host can reach the network; None where it cannot. Raises `AudioError` if none starts."""
+        with self._pool.place() as place:
+            return self._pool.ready_child(place).network_refusal
+
     def peak_rss_kb(self) -> int:
-        """Most resident memory that the present child ever had, in KiB; starts a child where there is none."""
-        child = self._ready_child()
-        child.ask({"kind": "usage"})
-        return int(child.receive()[0]["peak_rss_kb"])
+        """Most resident memory that one of the children ever had, in KiB; starts a child where there is none."""
+        with self._pool.place() as place:
+            child = self._pool.ready_child(place)
+            child.ask({"kind": "usage"})
+            return int(child.receive()[0]["peak_rss_kb"])
 
     @contextlib.contextmanager
-    def _exchange(self, kind: str, recording: Recording) -> Iterator[GuardedChild]:
+    def _exchange(self, kind: str, recording: Recording, reader: ObjectReader | None) -> Iterator[GuardedChild]:
         """One request. A child that has not answered it to the end is killed: its pipe holds the rest."""
-        if not self._busy.acquire(blocking=False):
-            raise RuntimeError(
-                "a Decoder reads one recording at a time; finish or close the other one, or use a second"
-            )
-        is_settled = False
-        try:
-            child = self._asked(kind, recording)
-            yield child
-            is_settled = True
-        except AudioError as exc:
-            is_settled = isinstance(exc, _AnswerError) and exc.code is not ErrorCode.OUT_OF_MEMORY
-            raise AudioError(exc.code, exc.message) from None
-        finally:
-            if not is_settled and self._child is not None:
-                self._child.kill()
-                self._child = None
-            self._busy.release()
+        with self._pool.place() as place:
+            is_settled = False
+            try:
+                yield self._asked(place, self._request(kind, recording, reader), reader)
+                is_settled = True
+            except AudioError as exc:
+                if self._pool.is_closed:
+                    raise RuntimeError("the decoder was closed while it was at work") from None
+                is_settled = isinstance(exc, _AnswerError) and exc.code is not ErrorCode.OUT_OF_MEMORY
+                raise AudioError(exc.code, exc.message) from None
+            finally:
+                if not is_settled:
+                    self._pool.discard(place)
 
-    def _asked(self, kind: str, recording: Recording) -> GuardedChild:
-        request = self._request(kind, recording)
-        child = self._ready_child()
+    def _asked(self, place: Place, request: dict[str, Any], reader: ObjectReader | None) -> GuardedChild:
+        child = self._pool.ready_child(place)
         try:
-            child.ask(request)
+            child.ask(request, reader)
         except BrokenPipeError:
-            # It died between two recordings (the kernel wanted its memory), which is no fault of this one.
-            child.kill()
-            self._child = None
-            child = self._ready_child()
-            child.ask(request)
+            # It ended between two recordings (the kernel was short of memory): no fault of this one.
+            self._pool.discard(place)
+            child = self._pool.ready_child(place)
+            child.ask(request, reader)
         return child
 
-    def _ready_child(self) -> GuardedChild:
-        if self._child is not None and not self._child.is_alive():
-            self._child.close()
-            self._child = None
-        if self._child is None:
-            self._child = GuardedChild(self._options.max_memory_mb, self._options.stall_s)
-            self._child.greet()
-        return self._child
-
-    def _request(self, kind: str, recording: Recording) -> dict[str, Any]:
+    def _request(self, kind: str, recording: Recording, reader: ObjectReader | None) -> dict[str, Any]:
         options = self._options.model_dump(exclude={"max_memory_mb"})
-        return {"kind": kind, "uri": recording.uri, "root": recording.root, "key": self._key.hex(), **options}
+        remote_bytes = None if reader is None else reader.size_bytes
+        return {"kind": kind, "uri": recording.uri, "root": recording.root, "remote_bytes": remote_bytes, **options}
 
 
 class _AnswerError(AudioError):
-    """The child's own verdict: it is well and waits for the next request."""
+    """The child itself said so: it is well and waits for the next request."""
+
+
+@contextlib.contextmanager
+def _opened(recording: Recording) -> Iterator[ObjectReader | None]:
+    """The object behind a remote recording; None for a local file, which the child opens. Raises `AudioError`."""
+    if not is_remote(recording.uri):
+        yield None
+        return
+    if not recording.uri.startswith(recording.root):
+        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix; name one with --root")
+    with contextlib.closing(ObjectReader(recording.uri)) as reader:
+        yield reader
 
 
 def _received(child: GuardedChild) -> tuple[dict[str, Any], Samples]:
@@ -145,13 +157,13 @@ def _window(recording: Recording, header: dict[str, Any], samples: Samples) -> W
         start_s=header["start_s"],
         end_s=header["end_s"],
         samples=samples,
-        apart=header["apart"],
+        one_speaker=header["one_speaker"],
     )
 
 
 def _facts(header: dict[str, Any]) -> AudioFacts:
     return AudioFacts(
-        recording_id=header["recording_id"],
+        content_digest=header["content_digest"],
         duration_s=header["duration_s"],
         channels=header["channels"],
         sample_rate_hz=header["sample_rate_hz"],

@@ -2,19 +2,21 @@
 
 It answers requests on standard input (`wire.py`) one after the other until the input ends. Whatever a file does to
 it, the parent goes on: memory is bounded by RLIMIT_AS, CPU seconds by RLIMIT_CPU, silence by an alarm of the kernel
-that needs no Python to go off, and it can write no file. Results go out as they arise, with a heartbeat about every
-second in between; the parent kills a child that it hears nothing of.
+that needs no Python to go off. It can write no file, has no network where the system allows that (`isolation.py`) and
+no credentials (`guard.py`); the parent reads remote objects for it (`remote.py`). Results go out as they arise, with a
+heartbeat about every second in between; the parent kills a child that sends nothing for too long.
 
 Drill for crash isolation: the environment variable
 
     MMER_FAULTS="crash=*pattern*,hang=*pattern*,memory=*pattern*"
 
-makes the child segfault, fall silent or eat memory up to its limit on recordings whose uri matches. Such a recording
-ends as `decoder_crash`, `decode_timeout` or `out_of_memory`; all others are scored.
+makes the child segfault, compute without end or take memory up to its limit on recordings whose uri matches. Such a
+recording ends as `decoder_crash`, `decode_timeout` or `out_of_memory`; all others are scored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -26,33 +28,43 @@ import av
 
 from mmer_ray.audio.decoding import Request, answers, claimed_duration
 from mmer_ray.audio.faults import play_faults
+from mmer_ray.audio.isolation import isolate
+from mmer_ray.audio.opening import ByteSource, LocalBytes
 from mmer_ray.audio.pulse import Pulse
+from mmer_ray.audio.remote import RemoteBytes
 from mmer_ray.audio.wire import EXIT_OUT_OF_MEMORY, Pipe
 from mmer_ray.errors import MAX_MESSAGE_CHARS, AudioError, ErrorCode
 
 
-def serve(pipe: Pipe) -> None:
-    """Answer requests until the parent hangs up."""
-    pipe.send({"kind": "hello"})
+def serve(pipe: Pipe, network_refusal: str | None) -> None:
+    """Answer requests until the parent closes the pipe."""
+    pipe.send({"kind": "hello", "network_refusal": network_refusal})
     while (message := pipe.receive()) is not None:
-        if message["kind"] == "usage":
+        header, _ = message
+        if header["kind"] == "usage":
             pipe.send({"kind": "usage", "peak_rss_kb": peak_rss_kb()})
         else:
-            handle(Request(**message), pipe)
+            handle(Request(**header), pipe)
 
 
 def handle(request: Request, pipe: Pipe) -> None:
     """Answer one request: windows and facts, or the claimed duration, or why there are none."""
-    pulse = Pulse(request.stall_s, lambda decoded_s: pipe.send({"kind": "beat", "decoded_s": decoded_s}))
+
+    def beat(decoded_s: float, waited_s: float) -> None:
+        pipe.send({"kind": "beat", "decoded_s": decoded_s, "waited_s": waited_s})
+
+    pulse = Pulse(request.stall_s, beat)
     try:
         with pulse:
             play_faults(request.uri)
-            found = answers(request, pulse) if request.kind == "decode" else iter([claimed_duration(request, pulse)])
-            for header, samples in found:
-                # The parent reads when it is ready; that is no silence of ours.
-                pulse.rest()
-                pipe.send(header, samples)
-                pulse.resume()
+            source = _source(request, pipe, pulse)
+            with contextlib.closing(source):
+                found = answers if request.kind == "decode" else claimed_duration
+                for header, samples in found(request, source, pulse):
+                    # Until the parent reads, this process waits: that must not set off its alarm.
+                    pulse.rest()
+                    pipe.send(header, samples)
+                    pulse.resume()
     except AudioError as exc:
         pipe.send(_failed(exc.code, exc.message))
     except BrokenPipeError:
@@ -63,6 +75,22 @@ def handle(request: Request, pipe: Pipe) -> None:
     except Exception as exc:
         # A fault of this code, not of the file; it ends this recording and not the job.
         pipe.send(_failed(ErrorCode.INTERNAL, f"{type(exc).__name__}: {exc}"))
+
+
+def _source(request: Request, pipe: Pipe, pulse: Pulse) -> ByteSource:
+    if request.remote_bytes is None:
+        return LocalBytes(request.uri, request.root)
+
+    def fetch(offset: int, num_bytes: int) -> bytes:
+        pulse.rest()
+        pipe.send({"kind": "read", "offset": offset, "num_bytes": num_bytes})
+        answer = pipe.receive()
+        pulse.resume()
+        if answer is None:
+            raise BrokenPipeError
+        return answer[1]
+
+    return RemoteBytes(request.remote_bytes, fetch)
 
 
 def limit_resources(max_memory_mb: int) -> None:
@@ -84,6 +112,7 @@ def peak_rss_kb() -> int:
 
 def main() -> None:
     """Serve on the inherited pipes; nothing else in this process may write to them."""
+    network_refusal = isolate()
     pipe = Pipe(os.dup(0), os.dup(1))
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
@@ -91,9 +120,9 @@ def main() -> None:
     av.logging.set_level(None)
     limit_resources(int(sys.argv[1]))
     try:
-        serve(pipe)
+        serve(pipe, network_refusal)
     except BrokenPipeError:
-        # The parent is gone; there is nobody to tell.
+        # The parent has ended.
         os._exit(0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,7 +13,7 @@ CHUNK_BYTES = 16 << 20
 
 
 def play_faults(uri: str) -> None:
-    """Do what `MMER_FAULTS` plans for a recording: nothing, as a rule."""
+    """Do what `MMER_FAULTS` plans for a recording; without the variable, nothing."""
     for plan in filter(None, os.environ.get(FAULTS_VARIABLE, "").split(",")):
         kind, _, pattern = plan.partition("=")
         if fnmatchcase(uri, pattern):
@@ -25,16 +24,16 @@ def _crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _hang() -> None:
+def _compute_without_end() -> None:
     while True:
-        time.sleep(3600)
+        pass
 
 
-def _eat_memory() -> None:
-    hoard = []
+def _take_memory() -> None:
+    taken = []
     while True:
         # Pages are asked for and not touched: the limit is met, the machine is not strained.
-        hoard.append(np.empty(CHUNK_BYTES, dtype=np.uint8))
+        taken.append(np.empty(CHUNK_BYTES, dtype=np.uint8))
 
 
-_FAULTS = {"crash": _crash, "hang": _hang, "memory": _eat_memory}
+_FAULTS = {"crash": _crash, "hang": _compute_without_end, "memory": _take_memory}

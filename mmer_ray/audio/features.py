@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE_HZ = 16_000
+from mmer_ray.records import SAMPLE_RATE_HZ
+
 WINDOW_SAMPLES = 400
 """25 ms."""
 HOP_SAMPLES = 160

@@ -9,16 +9,18 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmer_ray.audio.mpeg import mpeg_frame
+from mmer_ray.audio.aiff import read_aiff
+from mmer_ray.audio.limits import check_limits
+from mmer_ray.audio.mpeg import ReadAt, mpeg_frame
 from mmer_ray.audio.ogg import chain_starts, is_cut_off
-from mmer_ray.audio.sniff import ReadAt, Sniffed
+from mmer_ray.audio.samples_length import samples_length
+from mmer_ray.audio.sniff import Sniffed
 from mmer_ray.audio.wav import read_wav
+from mmer_ray.audio.wide_headers import CAF, W64, repaired
 from mmer_ray.errors import AudioError, ErrorCode
 
-MIN_RATE_HZ = 4_000
-MAX_RATE_HZ = 384_000
-MAX_CHANNELS = 32
-
+AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+"""By the encoding's number: mu-law, 8 to 32 bits, floats, A-law."""
 MIN_FLAC_FRAME_BYTES = 10
 """Sync, header, one constant subframe, CRCs: no FLAC frame is smaller."""
 MIN_BYTES_PER_S = 0.5
@@ -35,21 +37,16 @@ class Claims:
     """False for an estimate from a bitrate."""
     is_truncated: bool = False
     """The file ends before the length that is claimed."""
-    is_impossible: bool = False
-    """The length that is claimed cannot be in a file of this size, or is missing where it must be given."""
+    is_fixed: bool = False
+    """The length that is claimed cannot be right, or is missing where it must be given."""
+    repair: tuple[bytes, int, int] | None = None
+    """A header to be read in place of the file's, and from where to where the samples lie behind it."""
     md5: bytes | None = None
     """Of the decoded samples, FLAC only."""
     bits: int = 0
     """Bits per sample, FLAC only."""
     chain: tuple[int, ...] = ()
     """Offsets of the streams that follow each other in the file, Ogg only."""
-
-
-def check_limits(rate_hz: int, channels: int) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise AudioError(ErrorCode.BAD_SAMPLE_RATE, f"{rate_hz} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError(ErrorCode.BAD_CHANNELS, f"{channels} channels; 1 to {MAX_CHANNELS} are read")
 
 
 def read_claims(read_at: ReadAt, size_bytes: int, sniffed: Sniffed) -> Claims:
@@ -71,12 +68,13 @@ def _wav(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     wav = read_wav(read_at, size_bytes, start)
     check_limits(wav.rate_hz, wav.channels)
     # A broken average (bytes per second) of a compressed format must not become a length.
-    duration_s = wav.data_bytes / wav.bytes_per_s if wav.bytes_per_s else None
+    duration_s = wav.length.num_bytes / wav.bytes_per_s if wav.bytes_per_s else None
     return Claims(
         duration_s=duration_s,
         is_exact=wav.is_pcm,
-        is_truncated=wav.is_truncated,
-        is_impossible=wav.lacks_length,
+        is_truncated=wav.length.is_truncated,
+        is_fixed=wav.length.is_fixed or wav.repair is not None,
+        repair=wav.repair,
     )
 
 
@@ -94,33 +92,45 @@ def _flac(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
     md5 = info[22:38]
     return Claims(
         duration_s=num_samples / rate_hz if num_samples and not is_impossible else None,
-        is_impossible=is_impossible,
+        is_fixed=is_impossible,
         md5=md5 if any(md5) else None,
         bits=bits,
     )
 
 
 def _aiff(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
-    offset, duration_s, is_truncated = start + 12, None, False
-    while len(head := read_at(offset, 8)) == 8:
-        name, num_bytes = head[:4], struct.unpack(">I", head[4:])[0]
-        if name == b"COMM":
-            channels, num_frames, _bits, exponent, mantissa = struct.unpack(">hIhHQ", read_at(offset + 8, 18))
-            check_limits(int(_extended(exponent, mantissa)), channels)
-            duration_s = num_frames / _extended(exponent, mantissa)
-        if name == b"SSND":
-            is_truncated = offset + 8 + num_bytes > size_bytes
-            break
-        offset += 8 + num_bytes + num_bytes % 2
-    if duration_s is None:
-        raise AudioError(ErrorCode.CORRUPT_HEADER, "the AIFF header has no COMM chunk before its samples")
-    return Claims(duration_s=duration_s, is_truncated=is_truncated)
+    aiff = read_aiff(read_at, size_bytes, start)
+    check_limits(int(aiff.rate_hz), aiff.channels)
+    return Claims(
+        duration_s=aiff.num_frames / aiff.rate_hz,
+        is_truncated=aiff.length.is_truncated,
+        is_fixed=aiff.repair is not None,
+        repair=aiff.repair,
+    )
 
 
-def _extended(exponent: int, mantissa: int) -> float:
-    """An 80-bit float, as AIFF stores its rate; 0 for the values that are no rate."""
-    shift = (exponent & 0x7FFF) - 16383 - 63
-    return mantissa * 2.0**shift if -63 <= shift <= 0 and exponent < 0x8000 else 0.0
+def _au(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    offset, claimed_bytes, encoding, rate_hz, channels = struct.unpack(">5I", read_at(start + 4, 20))
+    check_limits(rate_hz, channels)
+    sample_bytes = AU_SAMPLE_BYTES.get(encoding)
+    if sample_bytes is None:
+        return Claims()
+    # FFmpeg reads to the end of the file whatever is claimed.
+    length = samples_length(read_at, start + offset, claimed_bytes or size_bytes - start - offset, size_bytes, ">")
+    duration_s = max(0, size_bytes - start - offset) / (rate_hz * channels * sample_bytes)
+    return Claims(duration_s=duration_s, is_truncated=length.is_truncated, is_fixed=length.is_fixed)
+
+
+def _w64(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    repair = repaired(read_at, size_bytes, start, W64)
+    return Claims(is_fixed=repair is not None, repair=repair)
+
+
+def _caf(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
+    # Compressed sound is found by a table of packets, not by a length.
+    is_plain = read_at(start + 8, 4) == b"desc" and read_at(start + 28, 4) == b"lpcm"
+    repair = repaired(read_at, size_bytes, start, CAF) if is_plain else None
+    return Claims(is_fixed=repair is not None, repair=repair)
 
 
 def _mp3(read_at: ReadAt, size_bytes: int, start: int) -> Claims:
@@ -147,6 +157,9 @@ _READERS: dict[str, Callable[[ReadAt, int, int], Claims]] = {
     "wav": _wav,
     "flac": _flac,
     "aiff": _aiff,
+    "au": _au,
+    "w64": _w64,
+    "caf": _caf,
     "mp3": _mp3,
     "ogg": _ogg,
 }

@@ -15,6 +15,9 @@ NUM_FRAMES_ASKED = 3
 MIN_LONE_FRAMES = 2
 """Fewer will do only where the file ends behind them."""
 
+MPEG_FORM, ADTS_FORM = b"\xff\xfe\x0c", b"\xff\xff\xfc"
+"""The bits of a header that frames of one stream share: version, layer and rate; of ADTS the profile too."""
+
 _KBPS_V1 = {
     1: (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     2: (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -67,23 +70,31 @@ def adts_frame_bytes(header: bytes) -> int | None:
     return num_bytes if num_bytes > 7 else None
 
 
-def audio_frames_at(read_at: ReadAt, start: int) -> str | None:
-    """`mp3` or `aac` when frames of that kind follow each other from `start` on."""
-    if _chains(read_at, start, adts_frame_bytes):
+def audio_frames_at(read_at: ReadAt, start: int, num_frames: int = NUM_FRAMES_ASKED) -> str | None:
+    """`mp3` or `aac` when so many frames of that kind and of one form follow each other from `start` on."""
+    if _chains(read_at, start, num_frames, adts_frame_bytes, ADTS_FORM):
         return "aac"
-    if _chains(read_at, start, lambda header: frame.num_bytes if (frame := mpeg_frame(header)) else None):
+    if _chains(read_at, start, num_frames, mpeg_frame_bytes, MPEG_FORM):
         return "mp3"
     return None
 
 
-def _chains(read_at: ReadAt, start: int, frame_bytes: Callable[[bytes], int | None]) -> bool:
-    offset = start
-    for num_found in range(NUM_FRAMES_ASKED):
+def mpeg_frame_bytes(header: bytes) -> int | None:
+    """Length of the MPEG frame that begins with these four bytes; None when they are no frame header."""
+    frame = mpeg_frame(header)
+    return None if frame is None else frame.num_bytes
+
+
+def _chains(
+    read_at: ReadAt, start: int, num_frames: int, frame_bytes: Callable[[bytes], int | None], form: bytes
+) -> bool:
+    offset, first_form = start, None
+    for num_found in range(num_frames):
         header = read_at(offset, 7)
         if len(header) < 7:
             return num_found >= MIN_LONE_FRAMES
-        num_bytes = frame_bytes(header)
-        if num_bytes is None:
+        num_bytes, own_form = frame_bytes(header), bytes(byte & mask for byte, mask in zip(header, form, strict=False))
+        if num_bytes is None or own_form != (first_form or own_form):
             return False
-        offset += num_bytes
+        offset, first_form = offset + num_bytes, own_form
     return True

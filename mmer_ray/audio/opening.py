@@ -10,14 +10,15 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable
-from typing import IO, Any, Protocol
+import time
+from typing import Any, Protocol
 
-from mmer_ray.buckets import find_object
+from mmer_ray.audio.pulse import Pulse
 from mmer_ray.errors import AudioError, ErrorCode
-from mmer_ray.uris import is_remote, local_path
+from mmer_ray.sources.uris import local_path
 
 HASH_CHUNK_BYTES = 1 << 20
+PAGE_BYTES = 4096
 DIGEST_BYTES = 16
 
 _CODE_BY_ERRNO = {
@@ -35,6 +36,11 @@ class ByteSource(Protocol):
 
     size_bytes: int
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent waiting for bytes so far."""
+        ...
+
     def read_at(self, offset: int, num_bytes: int) -> bytes: ...
 
     def changed(self) -> bool: ...
@@ -42,16 +48,12 @@ class ByteSource(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(uri: str, root: str, max_file_bytes: int) -> ByteSource:
-    """Open a recording by address. Raises `AudioError` for whatever is no readable regular file inside its root."""
-    source = RemoteBytes(uri, root) if is_remote(uri) else LocalBytes(uri, root)
+def check_size(source: ByteSource, max_file_bytes: int) -> None:
+    """Raise `AudioError` for a source that is empty or too big to be read."""
     if source.size_bytes > max_file_bytes:
-        source.close()
         raise AudioError(ErrorCode.FILE_TOO_BIG, f"{source.size_bytes} bytes; at most {max_file_bytes} are read")
     if source.size_bytes == 0:
-        source.close()
         raise AudioError(ErrorCode.EMPTY_FILE, "the file has no bytes")
-    return source
 
 
 def os_failure(exc: OSError) -> AudioError:
@@ -61,23 +63,34 @@ def os_failure(exc: OSError) -> AudioError:
 
 
 class LocalBytes:
-    """A local file, opened once links are resolved and found inside the root."""
+    """A local recording, opened once its links are resolved and found inside its root: the one place that does so.
+
+    `fd` is its descriptor and `status` what it was when it was opened.
+    """
 
     def __init__(self, uri: str, root: str) -> None:
+        """`root`: folder or `file://` URL; empty for the file's own folder.
+
+        Raises `AudioError` for whatever is no readable regular file inside its root.
+        """
         try:
             path = local_path(uri)
             self._path = path
-            self._fd = _open_guarded(path, local_path(root) if root else os.path.dirname(path))
+            self.fd = _open_guarded(path, local_path(root) if root else os.path.dirname(path))
         except OSError as exc:
             raise os_failure(exc) from exc
         except ValueError as exc:
             # An embedded NUL, or characters that no file name can hold.
             raise AudioError(ErrorCode.NOT_FOUND, "no file can have this name") from exc
-        self._opened = os.fstat(self._fd)
-        self.size_bytes = self._opened.st_size
+        self.status = os.fstat(self.fd)
+        self.size_bytes = self.status.st_size
+        self.waited_s = 0.0
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        return os.pread(self._fd, num_bytes, offset)
+        began = time.monotonic()
+        data = os.pread(self.fd, num_bytes, offset)
+        self.waited_s += time.monotonic() - began
+        return data
 
     def changed(self) -> bool:
         """Whether the open file was written to, or its name now leads to another file."""
@@ -85,10 +98,10 @@ class LocalBytes:
             named = os.stat(self._path)
         except OSError:
             return True
-        return _mark(os.fstat(self._fd)) != _mark(self._opened) or _mark(named) != _mark(self._opened)
+        return _mark(os.fstat(self.fd)) != _mark(self.status) or _mark(named) != _mark(self.status)
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 def _open_guarded(path: bytes, root: bytes) -> int:
@@ -97,7 +110,10 @@ def _open_guarded(path: bytes, root: bytes) -> int:
         raise AudioError(ErrorCode.NOT_A_FILE, "not a regular file")
     resolved, resolved_root = os.path.realpath(path, strict=True), os.path.realpath(root, strict=True)
     if os.path.commonpath([resolved, resolved_root]) != resolved_root:
-        raise AudioError(ErrorCode.OUTSIDE_ROOT, "the file lies outside its root once links are resolved")
+        raise AudioError(
+            ErrorCode.OUTSIDE_ROOT,
+            "the file lies outside its root once links are resolved; name its folder with --root",
+        )
     # O_NONBLOCK: a FIFO put in the file's place meanwhile must not hang the open.
     fd = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -121,42 +137,41 @@ def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-class RemoteBytes:
-    """An object in a bucket, read by ranges."""
+class BoundedBytes:
+    """A source of which at most `max_bytes` are read in all; each read counts as a page or more."""
 
-    def __init__(self, uri: str, root: str) -> None:
-        if root and not uri.startswith(root):
-            raise AudioError(ErrorCode.OUTSIDE_ROOT, "the object lies outside its prefix")
-        self._found = find_object(uri)
-        if not self._found.exists:
-            raise AudioError(ErrorCode.NOT_FOUND, "no such object")
-        try:
-            self._file: IO[bytes] = self._found.open()
-        except OSError as exc:
-            raise os_failure(exc) from exc
-        self.size_bytes = self._found.size_bytes
+    def __init__(self, source: ByteSource, max_bytes: int) -> None:
+        self._source = source
+        self._left_bytes = max_bytes
+        self.size_bytes = source.size_bytes
+
+    @property
+    def waited_s(self) -> float:
+        return self._source.waited_s
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(num_bytes)
+        self._left_bytes -= max(num_bytes, PAGE_BYTES)
+        if self._left_bytes < 0:
+            raise OSError(errno.EFBIG, "the header is too long to be probed")
+        return self._source.read_at(offset, num_bytes)
 
     def changed(self) -> bool:
-        return find_object(self._found.uri) != self._found
+        return self._source.changed()
 
     def close(self) -> None:
-        self._file.close()
+        self._source.close()
 
 
 class HashedView(io.RawIOBase):
-    """What the demuxer reads: a stretch of the source, hashed on the way where it is read in order.
+    """What the demuxer reads: a stretch of the source, hashed as it is read where that is in order.
 
-    The digest covers the whole source, however the demuxer jumped about.
+    The digest covers the whole source, in whatever order the demuxer reads.
     """
 
-    def __init__(self, source: ByteSource, key: bytes, pulse: Callable[[], None]) -> None:
+    def __init__(self, source: ByteSource, pulse: Pulse) -> None:
         self._source = source
         self._pulse = pulse
-        self._hash: Any = hashlib.blake2b(digest_size=DIGEST_BYTES, key=key)
+        self._hash: Any = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._num_hashed = 0
         self._position = 0
         self._start, self._end = 0, source.size_bytes
@@ -198,6 +213,7 @@ class HashedView(io.RawIOBase):
         wanted = max(0, min(num_bytes, self._source.size_bytes - offset))
         try:
             data = self._source.read_at(offset, wanted) if wanted else b""
+            self._pulse.waited_s = self._source.waited_s
         except OSError as exc:
             self.failure = os_failure(exc)
             raise
@@ -208,7 +224,9 @@ class HashedView(io.RawIOBase):
         return data
 
     def digest(self) -> str:
-        """32 hex digits over all bytes, reading those that were passed over."""
+        """BLAKE2b-128 over all bytes as 32 hex digits, reading those that were passed over. Raises `AudioError`."""
+        if self.failure is not None:
+            raise self.failure
         while self._num_hashed < self._source.size_bytes:
             if not self.read_at(self._num_hashed, HASH_CHUNK_BYTES):
                 raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file became shorter while it was read")

@@ -1,4 +1,4 @@
-"""Signs of life, and the bounds on a child that gives none."""
+"""Heartbeats of the decoding child, and the limits on one that sends none."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ ALARM_SLACK_S = 10.0
 
 
 class Pulse:
-    """Call it wherever work makes progress. It beats to the parent about once a second and moves the limits on.
+    """Call it wherever work makes progress. It sends the parent a heartbeat about once a second and raises the limits.
+
+    `beat` gets the seconds decoded so far and those spent waiting for bytes.
 
     The limits are the kernel's, so they hold while C code does not return: RLIMIT_CPU ends the process by SIGXCPU, and
     an alarm by SIGALRM when no pulse came for longer than the parent would have waited (it may be gone).
     """
 
-    def __init__(self, stall_s: float, beat: Callable[[float], None]) -> None:
+    def __init__(self, stall_s: float, beat: Callable[[float, float], None]) -> None:
         self._beat = beat
         self._alarm_s = 2 * stall_s + ALARM_SLACK_S
         self._last_beat = time.monotonic()
         self._cpu_start_s = math.ceil(time.process_time())
         self._cpu_limit_s = 0
         self.decoded_s = 0.0
+        self.waited_s = 0.0
+        """Seconds spent waiting for bytes of a local file."""
 
     def __enter__(self) -> Self:
         self._move_limits()
@@ -49,15 +53,15 @@ class Pulse:
         if now - self._last_beat >= BEAT_S:
             self._last_beat = now
             self.rest()
-            self._beat(self.decoded_s)
+            self._beat(self.decoded_s, self.waited_s)
             self._move_limits()
 
     def rest(self) -> None:
-        """Stop the alarm: what comes next waits for the parent, which may take its time."""
+        """Stop the alarm: what comes next waits for the parent, however long that takes."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def resume(self) -> None:
-        self._last_beat = time.monotonic()
+        """Set the alarm again. The next heartbeat stays due: it tells the parent what was decoded meanwhile."""
         self._move_limits()
 
     def _move_limits(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mmer_ray.audio.pcm import INT16_SCALE
 from mmer_ray.audio.windows import FRAME_SAMPLES
 from mmer_ray.errors import Flag
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
@@ -16,7 +17,7 @@ MIN_DURATION_S = 0.1
 SILENT_PEAK = 1
 """One step: dither, rounding, denormals. Nothing can be heard in it."""
 LOW_PEAK = 104
-"""-50 dBFS. Speech recorded on purpose peaks 30 dB above it."""
+"""-50 dBFS, beside an offset. Speech recorded on purpose peaks 30 dB above it."""
 CLIPPED_AT = 32_700
 CLIPPED_SHARE = 1e-3
 """Of the samples in the 10 ms frames that reach -40 dBFS; clean loud speech stays below a tenth of this."""
@@ -33,7 +34,8 @@ class Quality:
 
     def __init__(self, num_channels: int) -> None:
         self._num_samples = 0
-        self._peak = np.zeros(num_channels, dtype=np.int64)
+        self._low = np.full(num_channels, INT16_SCALE, dtype=np.int64)
+        self._high = np.full(num_channels, -INT16_SCALE, dtype=np.int64)
         self._sum = np.zeros(num_channels, dtype=np.int64)
         self._num_clipped = 0
         self._num_loud = 0
@@ -47,10 +49,11 @@ class Quality:
 
     def _update_chunk(self, chunk: Samples) -> None:
         self._sum += chunk.sum(axis=1, dtype=np.int64)
-        self._peak = np.maximum(self._peak, channel_peaks(chunk))
+        self._low = np.minimum(self._low, chunk.min(axis=1))
+        self._high = np.maximum(self._high, chunk.max(axis=1))
         peaks = frame_peaks(chunk)
         self._num_loud += int(np.count_nonzero(peaks >= LOUD_FRAME_PEAK)) * FRAME_SAMPLES
-        if self._peak.max() >= CLIPPED_AT:
+        if max(-self._low.min(), self._high.max()) >= CLIPPED_AT:
             self._num_clipped += int(np.count_nonzero((chunk >= CLIPPED_AT) | (chunk <= -CLIPPED_AT)))
         for dropouts, of_channel in zip(self._dropouts, peaks, strict=True):
             dropouts.update(of_channel)
@@ -59,13 +62,14 @@ class Quality:
         if self._num_samples < MIN_DURATION_S * SAMPLE_RATE_HZ:
             # Measures of so few samples mean nothing.
             return {Flag.TOO_SHORT}
-        peak = int(self._peak.max())
-        if peak <= SILENT_PEAK:
+        if max(-self._low.min(), self._high.max()) <= SILENT_PEAK:
             return {Flag.NO_SPEECH}
+        offsets = self._sum / self._num_samples
+        peak = float(np.maximum(self._high - offsets, offsets - self._low).max())
         found = {
-            Flag.LOW_LEVEL: peak < LOW_PEAK,
+            Flag.LOW_LEVEL: SILENT_PEAK < peak < LOW_PEAK,
             Flag.CLIPPED: self._num_clipped > CLIPPED_SHARE * self._num_loud,
-            Flag.DC_OFFSET: int(np.abs(self._sum).max()) > DC_OFFSET * self._num_samples,
+            Flag.DC_OFFSET: float(np.abs(offsets).max()) > DC_OFFSET,
             Flag.DROPOUT: any(dropouts.found for dropouts in self._dropouts),
         }
         return {flag for flag, holds in found.items() if holds}

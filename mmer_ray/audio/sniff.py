@@ -6,18 +6,16 @@ The name of a file is never asked, except to say that it does not fit. Formats t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mmer_ray.audio.mpeg import audio_frames_at
-from mmer_ray.errors import AudioError, ErrorCode
-
-ReadAt = Callable[[int, int], bytes]
+from mmer_ray.audio.leading import after_tags, after_wrappers, after_zeros, find_sound
+from mmer_ray.audio.mpeg import ReadAt, audio_frames_at
+from mmer_ray.errors import AudioError, ErrorCode, Flag
 
 HEAD_BYTES = 4096
-MAX_LEADING_ZEROS_BYTES = 1 << 20
-"""Zeros in front of the first MPEG frame that are skipped; cut-off uploads and recorders leave some."""
+MIN_CUT_BYTES, MAX_CUT_BYTES = 16, 2048
+"""So many bytes in front of the first frame are the rest of one that was cut: the largest MPEG frame has 1,440."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,9 @@ class Sniffed:
     demuxer: str
     """FFmpeg's name for the demuxer that is forced."""
     start: int = 0
-    """Bytes in front of the container: an ID3 tag, zeros."""
+    """Bytes in front of the container: a tag, zeros, a host's header, the rest of a frame."""
+    flags: frozenset[Flag] = frozenset()
+    """`header_fixed` where the bytes in front do not belong there, `truncated` where they are the rest of a frame."""
 
 
 _EXTENSIONS = {
@@ -87,19 +87,47 @@ _MOV_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 def sniff(read_at: ReadAt, size_bytes: int) -> Sniffed:
     """The container in these bytes. Raises `AudioError`: `forbidden_format`, `no_audio_stream` for pictures,
     `corrupt_header` for a tag that runs past the end, else `unrecognised`."""
-    start = _after_id3(read_at, size_bytes, 0)
+    start = after_tags(read_at, size_bytes, 0)
+    found = _sniffed_at(read_at, start) or _sniffed_behind_zeros(read_at, size_bytes, start)
+    if found is None:
+        behind = after_wrappers(read_at, size_bytes, start)
+        found = _sniffed_at(read_at, behind) if behind > start else None
+        found = found or _sniffed_behind_junk(read_at, behind)
+        found = found and replace(found, flags=found.flags | {Flag.HEADER_FIXED})
+    if found is not None:
+        return found
+    head = read_at(start, HEAD_BYTES)
+    if head.startswith(_PICTURES[:4]):
+        raise AudioError(ErrorCode.NO_AUDIO_STREAM, "the file is a picture")
+    raise AudioError(ErrorCode.UNRECOGNISED, f"no audio format begins with the bytes {head[:8].hex(' ')}")
+
+
+def _sniffed_at(read_at: ReadAt, start: int) -> Sniffed | None:
     head = read_at(start, HEAD_BYTES)
     _refuse_followed(head)
-    container = _by_prefix(head)
-    if container is None and head[:1] == b"\x00":
-        start = _after_id3(read_at, size_bytes, _after_zeros(read_at, start))
-        head = read_at(start, HEAD_BYTES)
-    if container is None:
-        container = audio_frames_at(read_at, start)
-    if container is None and head.startswith(_PICTURES[:4]):
-        raise AudioError(ErrorCode.NO_AUDIO_STREAM, "the file is a picture")
-    if container is None:
-        raise AudioError(ErrorCode.UNRECOGNISED, f"no audio format begins with the bytes {head[:8].hex(' ')}")
+    container = _by_prefix(head) or audio_frames_at(read_at, start)
+    return None if container is None else _sniffed(container, start)
+
+
+def _sniffed_behind_zeros(read_at: ReadAt, size_bytes: int, start: int) -> Sniffed | None:
+    if read_at(start, 1) != b"\x00":
+        return None
+    behind = after_tags(read_at, size_bytes, after_zeros(read_at, start))
+    container = audio_frames_at(read_at, behind)
+    return None if container is None else _sniffed(container, behind)
+
+
+def _sniffed_behind_junk(read_at: ReadAt, start: int) -> Sniffed | None:
+    found = find_sound(read_at, start)
+    if found is None:
+        return None
+    container, offset = found
+    junk = read_at(start, min(offset - start, MAX_CUT_BYTES))
+    is_cut = container in ("mp3", "aac") and MIN_CUT_BYTES <= len(junk) < MAX_CUT_BYTES and b"ID3" not in junk
+    return replace(_sniffed(container, offset), flags=frozenset({Flag.TRUNCATED} if is_cut else ()))
+
+
+def _sniffed(container: str, start: int) -> Sniffed:
     return Sniffed(container, _DEMUXERS.get(container, container), start)
 
 
@@ -131,22 +159,3 @@ def _refuse_followed(head: bytes) -> None:
     is_dash = text.startswith(b"<") and b"<mpd" in text
     if text.startswith(_FOLLOWED) or is_session or is_dash:
         raise AudioError(ErrorCode.FORBIDDEN_FORMAT, "playlists and scripts that name other files are not followed")
-
-
-def _after_id3(read_at: ReadAt, size_bytes: int, start: int) -> int:
-    """Where the audio begins behind the ID3v2 tags that stand at `start`; some files have two."""
-    while (tag := read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
-        tag_bytes = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
-        start += 10 + tag_bytes + (10 if tag[5] & 0x10 else 0)
-        if start >= size_bytes:
-            raise AudioError(ErrorCode.CORRUPT_HEADER, f"an ID3 tag of {tag_bytes} bytes runs past the end of the file")
-    return start
-
-
-def _after_zeros(read_at: ReadAt, start: int) -> int:
-    for offset in range(start, start + MAX_LEADING_ZEROS_BYTES, HEAD_BYTES):
-        block = read_at(offset, HEAD_BYTES)
-        stripped = block.lstrip(b"\x00")
-        if stripped or not block:
-            return offset + len(block) - len(stripped)
-    return start

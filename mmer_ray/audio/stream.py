@@ -1,4 +1,4 @@
-"""One recording through FFmpeg: a forced demuxer over a file object, packet by packet, with everything counted."""
+"""One recording through FFmpeg: its links, its track, its place in time, with everything counted."""
 
 from __future__ import annotations
 
@@ -6,246 +6,224 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import av
-
-from mmer_ray.audio.convert import Converter, signature
-from mmer_ray.audio.headers import Claims, check_limits, plausible
+from mmer_ray.audio.container import Container, Repaired, end_s
+from mmer_ray.audio.convert import Conversion
+from mmer_ray.audio.headers import Claims, plausible
+from mmer_ray.audio.limits import Limits, check_limits
 from mmer_ray.audio.opening import HashedView
 from mmer_ray.audio.sniff import Sniffed
+from mmer_ray.audio.timeline import Placement, Timeline
+from mmer_ray.audio.tracks import choose_track
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.records import Samples
 
-READ_BYTES = 1 << 17
-WAV_PROBE_BYTES = "32768"
-"""FFmpeg looks for DTS and AC-3 disguised as PCM; eight frames tell, its own 5 MB cost a short clip 3 ms."""
-BYTES_PER_VALUE = 4
-"""Decoded audio is priced as float32, the widest that the models see."""
-MAX_READ_ERRORS = 100
-"""The demuxer is asked again so often after an error without a packet in between."""
 ESTIMATING_CONTAINERS = frozenset({"mp3", "aac", "amr", "ac3", "mpeg", "mpegts", "flv", "voc"})
 """Their durations in FFmpeg are estimates from a bitrate."""
-_LOSSLESS_PREFIXES = ("pcm_", "flac", "alac", "wavpack", "ape", "tta")
+ZERO_BASED_CONTAINERS = frozenset({"mov", "matroska"})
+"""Their timestamps count from the beginning of the file."""
+TIMED_CONTAINERS = ZERO_BASED_CONTAINERS | {"asf", "flv", "mpeg", "mpegts", "ogg"}
+"""Their packets bring timestamps; in the others every packet follows the one before. Timestamps of AVI are made up from
+sizes, wrongly for MP3 of a variable rate."""
 
 
-class Limits:
-    """Most seconds and bytes that one recording may decode to."""
+class Links:
+    """The streams that follow each other in a file: one, but for chained Ogg."""
 
-    def __init__(self, max_duration_s: float, max_decoded_bytes: int) -> None:
-        self._max_duration_s = max_duration_s
-        self._max_decoded_bytes = max_decoded_bytes
+    def __init__(self, view: HashedView, sniffed: Sniffed, claims: Claims) -> None:
+        self._view, self._demuxer, self._repair = view, sniffed.demuxer, claims.repair
+        starts = claims.chain or (sniffed.start,)
+        self._spans = list(zip(starts, (*starts[1:], view.size_bytes), strict=True))
 
-    def check(self, duration_s: float, num_values: float) -> None:
-        """Raise `too_long` for so many seconds, or so many values (samples times channels)."""
-        if duration_s > self._max_duration_s:
-            raise AudioError(ErrorCode.TOO_LONG, f"{duration_s:.0f} s or more; at most {self._max_duration_s:.0f} s")
-        if num_values * BYTES_PER_VALUE > self._max_decoded_bytes:
-            held = f"{num_values * BYTES_PER_VALUE:.0f} bytes or more"
-            raise AudioError(ErrorCode.TOO_LONG, f"decodes to {held}; at most {self._max_decoded_bytes}")
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def open(self, index: int) -> Container:
+        """Open one of them. Raises `AudioError`."""
+        if self._repair is not None:
+            header, start, end = self._repair
+            return Container(self._view, Repaired(self._view, header, start, end), self._demuxer)
+        self._view.show(*self._spans[index])
+        return Container(self._view, self._view, self._demuxer)
+
+
+class Tally:
+    """What was decoded so far, held against the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.sound_s = 0.0
+        """Seconds of frames, without the silence between them."""
+        self._silence_s = 0.0
+        self._num_values = 0.0
+
+    @property
+    def total_s(self) -> float:
+        return self.sound_s + self._silence_s
+
+    def add(self, frame: Any, silence_s: float) -> None:
+        """Count a frame and the silence in front of it. Raises `too_long`."""
+        self.sound_s += frame.samples / frame.sample_rate
+        self._num_values += frame.samples * frame.layout.nb_channels
+        self.add_silence(silence_s)
+
+    def add_silence(self, silence_s: float) -> None:
+        self._silence_s += silence_s
+        self._limits.check(self.total_s, self._num_values)
 
 
 class AudioStream:
-    """The first audio track of a file, or of each stream of a chain. Iterate `blocks`, then read the facts."""
+    """One sound track of a file, or of each stream of a chain. Iterate `blocks`, then read the facts."""
 
     def __init__(self, view: HashedView, sniffed: Sniffed, claims: Claims, limits: Limits) -> None:
-        self._view, self._sniffed, self._claims, self._limits = view, sniffed, claims, limits
-        starts = claims.chain or (sniffed.start,)
-        self._links = list(zip(starts, (*starts[1:], view.size_bytes), strict=True))
-        self._container = self._open_link(0)
+        self._size_bytes, self._kind, self._claims = view.size_bytes, sniffed.container, claims
+        self._links = Links(view, sniffed, claims)
+        self._container = self._links.open(0)
+        self._tally = Tally(limits)
+        self._opened: int | None = 0
+        self._end_s = 0.0
+        self._num_errors = 0
+        self.flags: set[Flag] = set()
         try:
-            self._track = self._first_track()
-            context = self._track.codec_context
-            self.codec = str(context.codec.canonical_name)
-            self.rate_hz, self.num_channels = int(context.sample_rate or 0), int(context.layout.nb_channels)
-            check_limits(self.rate_hz, self.num_channels)
-            self.claimed_s = self._claimed_s()
-            if claims.is_exact and self.claimed_s is not None:
+            self._describe(self._container.tracks[0])
+            # A timestamp that lies makes such a claim too: there the length counts that comes out.
+            if claims.is_exact and self.claimed_s is not None and self._kind not in ZERO_BASED_CONTAINERS:
                 limits.check(self.claimed_s, self.claimed_s * self.rate_hz * self.num_channels)
         except BaseException:
             self.close()
             raise
-        self.num_out_channels = 2 if self.num_channels == 2 else 1
-        self.flags: set[Flag] = set()
-        self.decoded_s = 0.0
-        self._num_values = 0
-        self._num_errors = 0
-        self._num_tracks = 0
-        self._end_s = 0.0
-        self._converter: Converter | None = None
 
     def close(self) -> None:
         self._container.close()
 
+    @property
+    def decoded_s(self) -> float:
+        """Seconds that came out so far."""
+        return self._tally.total_s
+
     def blocks(self, pulse: Callable[[], None]) -> Iterator[Samples]:
-        """Yield int16 samples at 16 kHz, shape (num_out_channels, num_samples), a second or less at a time."""
-        self._num_tracks = len(self._container.streams.audio)
-        yield from self._link_blocks(pulse)
-        for index in range(1, len(self._links)):
+        """Yield int16 samples at 16 kHz, shape (1 or 2 channels, num_samples), a second or less at a time."""
+        place = self._chosen_place(pulse)
+        conversion = Conversion(self.codec, self._claims.md5, self._claims.bits)
+        for index in range(len(self._links)):
             try:
-                self._container.close()
-                self._container = self._open_link(index)
-                self._track = self._first_track()
+                self._reopen(index)
             except AudioError:
                 self._num_errors += 1
                 continue
-            yield from self._link_blocks(pulse)
-        yield from self._finished()
-        self._conclude()
+            track = self._container.tracks[min(place, len(self._container.tracks) - 1)]
+            yield from self._track_blocks(track, conversion, pulse)
+            self._num_errors += self._container.num_errors
+        yield from conversion.finish()
+        self.flags |= conversion.flags
+        self._conclude(conversion)
 
-    def _link_blocks(self, pulse: Callable[[], None]) -> Iterator[Samples]:
-        last_frame, last_pts = None, None
-        for packet in self._packets():
-            pulse()
-            for frame in self._decoded(packet):
-                last_frame, last_pts = frame, frame.pts
-                yield from self._convert(frame)
-        if last_frame is not None and last_pts is not None and last_frame.time_base and last_frame.sample_rate:
-            self._end_s = float(last_pts * last_frame.time_base) + last_frame.samples / last_frame.sample_rate
+    def _describe(self, track: Any) -> None:
+        context = track.codec_context
+        self.codec = str(context.codec.canonical_name)
+        self.rate_hz, self.num_channels = int(context.sample_rate or 0), int(context.layout.nb_channels)
+        check_limits(self.rate_hz, self.num_channels)
+        self._track_end_s = end_s(track)
+        self.claimed_s = self._claimed_s()
 
-    def _open_link(self, index: int) -> Any:
-        self._view.show(*self._links[index])
-        return _open(self._view, self._sniffed.demuxer)
+    def _chosen_place(self, pulse: Callable[[], None]) -> int:
+        """The place of the track that is scored among those that can be decoded."""
+        if self._container.num_tracks > 1:
+            self.flags.add(Flag.MULTI_TRACK)
+        if len(self._container.tracks) == 1:
+            return 0
+        place = choose_track(self._container, pulse)
+        self._describe(self._container.tracks[place])
+        self._opened = None
+        return place
 
-    def _first_track(self) -> Any:
-        tracks = self._container.streams.audio
-        if not tracks:
-            raise AudioError(ErrorCode.NO_AUDIO_STREAM, "the file has no sound track")
-        if tracks[0].codec_context is None or not tracks[0].codec_context.name:
-            raise AudioError(ErrorCode.UNSUPPORTED_CODEC, "no decoder for the sound track")
-        # One core per decoder: actors run many of them side by side.
-        tracks[0].codec_context.thread_count = 1
-        return tracks[0]
+    def _reopen(self, index: int) -> None:
+        """Open a link, unless it is the first and was not read from."""
+        if self._opened != index:
+            self._container.close()
+            self._container, self._opened = self._links.open(index), index
 
     def _claimed_s(self) -> float | None:
-        if self._claims.duration_s is not None or self._claims.is_impossible:
+        """Seconds that the file claims to last, silence and pictures included."""
+        if self._claims.duration_s is not None or self._claims.is_fixed:
             return self._claims.duration_s
-        if self._sniffed.container in ESTIMATING_CONTAINERS or len(self._links) > 1:
+        if self._kind in ESTIMATING_CONTAINERS or len(self._links) > 1:
             return None
-        claimed_s = None
-        if self._track.duration is not None and self._track.time_base is not None:
-            claimed_s = float(self._track.duration * self._track.time_base)
-        elif self._container.duration is not None:
-            claimed_s = self._container.duration / av.time_base
-        return claimed_s if claimed_s is not None and plausible(claimed_s, self._view.size_bytes) else None
+        claimed_s = self._container.tracks_end_s if self._kind == "mov" else self._track_end_s
+        if claimed_s is None:
+            claimed_s = self._container.duration_s
+        return claimed_s if claimed_s is not None and plausible(claimed_s, self._size_bytes) else None
 
-    def _packets(self) -> Iterator[Any]:
-        num_errors = 0
-        packets = self._container.demux(self._track)
-        while num_errors < MAX_READ_ERRORS:
-            try:
-                yield next(packets)
-            except StopIteration:
-                return
-            except av.error.EOFError:
-                break
-            except (av.error.FFmpegError, OSError) as exc:
-                self._refuse_fatal(exc)
-                num_errors += 1
-                packets = self._container.demux(self._track)
-        self._num_errors += num_errors
-
-    def _decoded(self, packet: Any) -> list[Any]:
-        try:
-            return list(packet.decode())
-        except av.error.EOFError:
-            return []
-        except (av.error.FFmpegError, OSError) as exc:
-            self._refuse_fatal(exc)
-            self._num_errors += 1
-            return []
-
-    def _refuse_fatal(self, exc: Exception) -> None:
-        if self._view.failure is not None:
-            raise self._view.failure from exc
-        if isinstance(exc, MemoryError):
-            raise MemoryError from exc
-
-    def _convert(self, frame: Any) -> Iterator[Samples]:
-        if not frame.samples:
-            return
-        if self._converter is None or signature(frame) != self._converter.signature:
-            if self._converter is not None:
-                self.flags.add(Flag.FORMAT_CHANGE)
-            yield from self._finished()
-            self._start_converter(frame)
-        assert self._converter is not None
-        self.decoded_s += frame.samples / frame.sample_rate
-        self._num_values += frame.samples * frame.layout.nb_channels
-        self._limits.check(self.decoded_s, self._num_values)
-        yield from self._converter.push(frame)
-
-    def _start_converter(self, frame: Any) -> None:
-        check_limits(frame.sample_rate, frame.layout.nb_channels)
-        if self._converter is None:
+    def _track_blocks(self, track: Any, conversion: Conversion, pulse: Callable[[], None]) -> Iterator[Samples]:
+        timeline = self._timeline()
+        for _, frame in self._container.frames([track], pulse):
+            if not frame.samples or not frame.sample_rate:
+                continue
+            duration_s, timestamp_s = frame.samples / frame.sample_rate, _timestamp_s(frame)
+            if timestamp_s is not None:
+                self._end_s = timestamp_s + duration_s
+            placement = timeline.place(timestamp_s, duration_s) if timeline is not None else Placement()
+            if placement.repeated_s >= duration_s:
+                continue
+            self._tally.add(frame, placement.silence_s)
+            yield from conversion.push(frame, placement)
+            assert conversion.source is not None
             # Some codecs (AAC with parametric stereo) only know once they have decoded.
-            self.rate_hz, self.num_channels = frame.sample_rate, frame.layout.nb_channels
-            self.num_out_channels = 2 if self.num_channels == 2 else 1
-        is_lossy = not self.codec.startswith(_LOSSLESS_PREFIXES)
-        self._converter = Converter(frame, self.num_out_channels, is_lossy=is_lossy)
-        if self._claims.md5 is not None and Flag.FORMAT_CHANGE not in self.flags:
-            self._converter.hash_samples(self._claims.bits)
+            _, self.rate_hz, self.num_channels = conversion.source
+        if timeline is not None:
+            yield from self._silence_behind(timeline, conversion)
+            if timeline.was_reset:
+                self.flags.add(Flag.BAD_TIMESTAMPS)
 
-    def _finished(self) -> Iterator[Samples]:
-        if self._converter is not None:
-            yield from self._converter.finish()
-            if self._converter.is_out_of_range:
-                self.flags.add(Flag.OUT_OF_RANGE)
+    def _silence_behind(self, timeline: Timeline, conversion: Conversion) -> Iterator[Samples]:
+        """Where the picture goes on without sound, its length is the file's."""
+        until_s = self._container.tracks_end_s
+        if self._kind != "mov" or until_s is None or not timeline.position_s or self._ends_early():
+            return
+        silence_s = timeline.fill(until_s)
+        if silence_s:
+            self._tally.add_silence(silence_s)
+            yield from conversion.silence(silence_s)
 
-    def _conclude(self) -> None:
+    def _timeline(self) -> Timeline | None:
+        if self._kind not in TIMED_CONTAINERS:
+            return None
+        if self._kind not in ZERO_BASED_CONTAINERS:
+            return Timeline(self._container.start_s, self._size_bytes, None)
+        return Timeline(0.0, self._size_bytes, self.claimed_s)
+
+    def _conclude(self, conversion: Conversion) -> None:
         """Refuse a file that gave nothing; set the flags that only the end can tell."""
-        if not self.decoded_s:
+        if not self._tally.sound_s:
             if self._num_errors:
                 raise AudioError(ErrorCode.DECODE_ERROR, f"none of {self._num_errors} packets could be decoded")
             raise AudioError(ErrorCode.NO_SAMPLES, "the file has a header and no samples")
         found = {
             Flag.DECODE_WARN: self._num_errors > 0,
             Flag.TRUNCATED: self._claims.is_truncated or self._ends_early(),
-            Flag.HEADER_FIXED: self._claims.is_impossible,
-            Flag.MULTI_TRACK: self._num_tracks > 1,
+            Flag.HEADER_FIXED: self._claims.is_fixed,
             Flag.DOWNMIXED: self.num_channels > 2,
         }
         self.flags |= {flag for flag, holds in found.items() if holds}
         # A file that was cut cannot have the hash of the whole.
-        if Flag.TRUNCATED not in self.flags and not self._md5_holds():
+        if Flag.TRUNCATED not in self.flags and not conversion.md5_holds():
             self.flags.add(Flag.CHECKSUM)
 
     def _ends_early(self) -> bool:
-        if self.claimed_s is None or not self._claims.is_exact:
+        """Whether the track ends before the time that it claims."""
+        claimed_s = self._track_end_s if self._kind == "mov" else self.claimed_s
+        if claimed_s is None or self.claimed_s is None or not self._claims.is_exact:
             return False
-        tolerance_s = max(0.2, 0.01 * self.claimed_s)
-        return max(self._end_s, self.decoded_s) < self.claimed_s - tolerance_s
-
-    def _md5_holds(self) -> bool:
-        if self._converter is None or self._converter.md5 is None:
-            return True
-        return bool(self._converter.md5.digest() == self._claims.md5)
+        tolerance_s = max(0.2, 0.01 * claimed_s)
+        return max(self._end_s, self._tally.total_s) < claimed_s - tolerance_s
 
 
-def _open(view: HashedView, demuxer: str) -> Any:
-    options = {"probesize": WAV_PROBE_BYTES} if demuxer == "wav" else {}
-    try:
-        return av.open(
-            view,
-            mode="r",
-            format=demuxer,
-            container_options=options,
-            buffer_size=READ_BYTES,
-            metadata_errors="replace",
-            io_open=_refuse_to_open,
-        )
-    except (av.error.FFmpegError, OSError) as exc:
-        if view.failure is not None:
-            raise view.failure from exc
-        if isinstance(exc, MemoryError):
-            raise
-        raise AudioError(ErrorCode.CORRUPT_HEADER, f"the {demuxer} header cannot be read: {exc.strerror}") from exc
-
-
-def _refuse_to_open(url: str, flags: int, options: object) -> Any:
-    raise AudioError(ErrorCode.FORBIDDEN_FORMAT, "the file names another file")
+def _timestamp_s(frame: Any) -> float | None:
+    return float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
 
 
 @contextlib.contextmanager
 def opened_stream(view: HashedView, sniffed: Sniffed, claims: Claims, limits: Limits) -> Iterator[AudioStream]:
+    """Open the sound of a file; closed on leaving. Raises `AudioError`."""
     stream = AudioStream(view, sniffed, claims, limits)
     try:
         yield stream

@@ -1,4 +1,6 @@
-"""Speech or not: the Silero network that comes with faster-whisper, and the rule that turns its answers into regions.
+"""Speech or not: the voice activity detectors by name. A new one is a class here and a line in the table.
+
+Silero is the network that comes with faster-whisper, with a rule of ours that turns its answers into regions.
 
 The network is recurrent: its answer for a frame leans on the seconds before it, so the same sound at another place of
 another window may differ in about 1 % of the frames. Everything else here is exact.
@@ -6,14 +8,18 @@ another window may differ in about 1 % of the frames. Everything else here is ex
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmer_ray.audio.pcm import to_float
-from mmer_ray.errors import PreflightError
+from mmer_ray.errors import PreflightError, ProfileError
+from mmer_ray.profiles import VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
 Region = tuple[float, float]
@@ -37,7 +43,48 @@ MIN_SPEECH_S = 0.1
 """Shorter bursts, before padding, are clicks."""
 
 
-def weights_file() -> Path:
+class VoiceDetector(Protocol):
+    """Finds speech in mono 16 kHz audio. Safe to call from several threads."""
+
+    @property
+    def min_silence_s(self) -> float:
+        """Shorter pauses do not end a region."""
+        ...
+
+    def regions(self, samples: Samples) -> list[Region]:
+        """Find the stretches with speech: sorted, apart by at least `min_silence_s`.
+
+        Takes int16, shape (num_samples,). Seconds count from the first sample.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One line of the table."""
+
+    load: Callable[[VadOptions], VoiceDetector]
+    weights: Callable[[], Path]
+    """Where its network lies. Raises `PreflightError` where it is missing."""
+
+
+def load_vad(options: VadOptions) -> VoiceDetector:
+    """Load the detector that a profile names. Raises `ProfileError` for an unknown one."""
+    return _detector(options.model).load(options)
+
+
+def weights_of(options: VadOptions) -> Path:
+    """The file that a detector's answers hang on. Raises `ProfileError` or `PreflightError`."""
+    return _detector(options.model).weights()
+
+
+def _detector(name: str) -> Detector:
+    if name not in DETECTORS:
+        raise ProfileError(f"vad.model: there is no detector {name!r}; valid: {', '.join(DETECTORS)}")
+    return DETECTORS[name]
+
+
+def silero_weights() -> Path:
     """Where faster-whisper keeps the network; the package itself is not imported, it takes seconds."""
     spec = find_spec("faster_whisper")
     if spec is None or not spec.submodule_search_locations:
@@ -48,32 +95,26 @@ def weights_file() -> Path:
     return found[-1]
 
 
-class Vad:
-    """Finds speech in mono 16 kHz audio. One thread, deterministic."""
+class SileroVad:
+    """Finds speech with the Silero network. One core, deterministic."""
 
-    def __init__(self, threshold: float = 0.5, min_silence_s: float = 0.3) -> None:
-        """Load the network.
-
-        A frame at or above `threshold` starts speech; pauses shorter than `min_silence_s` do not end it.
-        """
+    def __init__(self, options: VadOptions) -> None:
+        """Load the network. A frame at or above `options.threshold` starts speech."""
         import onnxruntime  # 0.2 s: only who scores audio pays
 
-        options = onnxruntime.SessionOptions()
-        options.inter_op_num_threads = options.intra_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
+        settings = onnxruntime.SessionOptions()
+        settings.inter_op_num_threads = settings.intra_op_num_threads = 1
+        settings.enable_cpu_mem_arena = False
         self._session = onnxruntime.InferenceSession(
-            str(weights_file()), sess_options=options, providers=["CPUExecutionProvider"]
+            str(silero_weights()), sess_options=settings, providers=["CPUExecutionProvider"]
         )
-        self._threshold = threshold
-        self._min_silence_s = min_silence_s
+        self._threshold = options.threshold
+        self.min_silence_s = options.min_silence_s
 
     def regions(self, samples: Samples) -> list[Region]:
-        """Find the stretches with speech: sorted, apart by at least the shortest silence.
-
-        Takes int16, shape (num_samples,). Seconds count from the first sample.
-        """
+        """As `VoiceDetector.regions`."""
         bursts = above(self.probabilities(samples), self._threshold, self._threshold * EXIT_FRACTION)
-        return pad_and_join(bursts, len(samples) / SAMPLE_RATE_HZ, self._min_silence_s)
+        return pad_and_join(bursts, len(samples) / SAMPLE_RATE_HZ, self.min_silence_s)
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Say how likely each frame of 32 ms holds speech: int16, shape (num_samples,) -> shape (num_frames,)."""
@@ -118,3 +159,8 @@ def pad_and_join(bursts: list[Region], duration_s: float, min_silence_s: float) 
         else:
             joined.append((start_s, end_s))
     return joined
+
+
+DETECTORS: Mapping[str, Detector] = {
+    "silero": Detector(SileroVad, silero_weights),
+}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmer_ray.audio.loudness import stretch_energies
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
 SEARCH_S = 30.0
@@ -76,10 +77,6 @@ class Cutter:
         pause_frames = round(PAUSE_S * SAMPLE_RATE_HZ / FRAME_SAMPLES)
         lead = pause_frames // 2
         stretch = self._buffer[:, (first - lead) * FRAME_SAMPLES : (last + pause_frames - lead) * FRAME_SAMPLES]
-        frames = stretch[:, : stretch.shape[1] // FRAME_SAMPLES * FRAME_SAMPLES].astype(np.int64)
-        # Whole numbers: equal on every machine, so windows are too.
-        energy = np.square(frames).reshape(stretch.shape[0], -1, FRAME_SAMPLES).sum(axis=(0, 2))
-        sums = np.cumsum(np.concatenate(([0], energy)))
-        pauses = (sums[pause_frames:] - sums[:-pause_frames])[: last - first + 1]
+        pauses = stretch_energies(stretch, FRAME_SAMPLES, pause_frames)[: last - first + 1]
         latest_minimum = len(pauses) - 1 - int(np.argmin(pauses[::-1]))
         return (first + latest_minimum) * FRAME_SAMPLES

@@ -1,9 +1,12 @@
-"""Messages between the decoder and its child: a JSON header and, for windows, raw int16 bytes.
+"""Messages between the decoder and its child: a JSON header and, for windows and remote files, raw bytes.
 
     4 bytes  length of the header, little-endian
     8 bytes  length of the payload
     header   UTF-8 JSON object with a key `kind`
-    payload  samples, int16 little-endian
+    payload  samples, int16 little-endian, or bytes of an object in a bucket
+
+The parent asks (`decode`, `probe`, `usage`). The child answers with any number of `beat`, `read` and `window`, then
+`facts`, `claimed` or `failed`. A `read` names a range of the remote object; the parent sends `bytes` with it.
 
 No pickle: what a hostile file might make of the child must not run in the parent.
 """
@@ -38,7 +41,7 @@ def unpack_lengths(prefix: bytes | bytearray) -> tuple[int, int]:
     """Lengths in bytes of the header and of the payload that follow."""
     header_bytes, payload_bytes = LENGTHS.unpack(prefix)
     if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"lengths of {header_bytes} and {payload_bytes} bytes are none of ours")
+        raise ValueError(f"lengths of {header_bytes} and {payload_bytes} bytes are no message of the decoder")
     return int(header_bytes), int(payload_bytes)
 
 
@@ -55,10 +58,13 @@ class Pipe:
     def __init__(self, in_fd: int, out_fd: int) -> None:
         self._in_fd, self._out_fd = in_fd, out_fd
 
-    def receive(self) -> dict[str, Any] | None:
-        """The next message, which has no payload; None when the other side has hung up."""
+    def receive(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next message and its payload; None when the other side has closed the pipe."""
         prefix = self._read(LENGTHS.size)
-        return unpack_header(self._read(unpack_lengths(prefix)[0])) if len(prefix) == LENGTHS.size else None
+        if len(prefix) < LENGTHS.size:
+            return None
+        header_bytes, payload_bytes = unpack_lengths(prefix)
+        return unpack_header(self._read(header_bytes)), self._read(payload_bytes)
 
     def send(self, header: Mapping[str, Any], samples: Samples | None = None) -> None:
         """Send a header and int16 samples of shape (num_samples,)."""
@@ -67,10 +73,10 @@ class Pipe:
         self._write(payload)
 
     def _read(self, num_bytes: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < num_bytes and (part := os.read(self._in_fd, num_bytes - len(data))):
             data += part
-        return data
+        return bytes(data)
 
     def _write(self, data: memoryview) -> None:
         while data:

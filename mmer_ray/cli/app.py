@@ -17,20 +17,24 @@ from mmer_ray.cli.query import query
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
 from mmer_ray.cli.status import status
+from mmer_ray.cli.streams import prepare_streams, writing_stdout
 
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 a bug of ours, 2 usage, 3 finished with failed recordings, 4 could not start, "
-    "130 interrupted."
+    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings of these sources failed; 4 not possible "
+    "now: lake locked or damaged, models, space, permissions, network or cluster; 5 the lake's store failed during the "
+    "run, finished commits are intact, the same command goes on; 130 interrupted; 141 the reader of stdout went away."
 )
 DEBUG = "--debug"
 
 app = typer.Typer(
     name="mmer",
-    help="Score large audio corpora: who spoke when, what was said and how it was felt.",
+    help="Score large audio corpora: who spoke when, what was said and with which emotion.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Boxes around help pages would cost a third of a second, on every page.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -46,9 +50,9 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of a bug here.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error here.")] = False,
 ) -> None:
-    """Score large audio corpora: who spoke when, what was said and how it was felt."""
+    """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
 for command in (score, plan, query, show, status, export, demo):
@@ -59,12 +63,21 @@ app.add_typer(models, name="models")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # Whoever meets a bug types --debug at the end of the same line.
+    # Whoever meets an error types --debug at the end of the same line.
     debug = DEBUG in words
     try:
-        app([word for word in words if word != DEBUG], prog_name="mmer")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        prepare_streams()
+        code = _run([word for word in words if word != DEBUG])
+        with writing_stdout():
+            pass
     except BaseException as error:
         return explain(error, debug)
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        app(words, prog_name="mmer")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

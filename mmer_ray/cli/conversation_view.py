@@ -5,6 +5,7 @@ On a terminal the words wrap beside their speaker; in a pipe every utterance is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from mmer_ray.cli.feelings import STYLES, describe, describe_mix, label_of, seconds_by_label
-from mmer_ray.cli.output import clock, count, plain, results, say, share, span
+from mmer_ray.cli.emotions import STYLES, describe, describe_mix
+from mmer_ray.cli.output import clock, count, plain, print_block, say, share, span
+from mmer_ray.lake.overview import label_of, seconds_by_label, seconds_by_language, worst_moment
 
 if TYPE_CHECKING:
     from mmer_ray.lake.conversation import Conversation
@@ -26,7 +28,7 @@ MARK_EVERY_S = 300.0
 """In recordings longer than `LONG_S` a line marks every five minutes."""
 
 Line = tuple[str, str, str, str, str]
-"""Time, speaker, feeling, words, style of the feeling."""
+"""Time, speaker, emotion, words, style of the emotion."""
 
 
 def show_header(conversation: Conversation) -> None:
@@ -39,12 +41,21 @@ def show_header(conversation: Conversation) -> None:
         return
     facts = [span(row["duration_ms"] / 1000), count(row["num_speakers"], "speaker"), count(row["channels"], "channel")]
     facts += [f"{row['sample_rate_hz']} Hz", row["codec"]]
-    facts += [f"language {row['language']}"] if row["language"] else []
+    facts += _languages(conversation)
     say(f"  {', '.join(facts)}")
     if row["flags"]:
         say(f"  flags: {', '.join(row['flags'])}", style="yellow")
     if conversation.measures is not None and conversation.utterances:
         _show_measures(conversation.measures, conversation)
+
+
+def _languages(conversation: Conversation) -> list[str]:
+    """`language en`, or the share of each where several are spoken."""
+    seconds = seconds_by_language(conversation.utterances)
+    if len(seconds) > 1:
+        return [f"languages {describe_mix(seconds)}"]
+    language = conversation.recording["language"]
+    return [f"language {language}"] if language else []
 
 
 def _show_measures(measures: CallMeasures, conversation: Conversation) -> None:
@@ -61,9 +72,8 @@ def _show_measures(measures: CallMeasures, conversation: Conversation) -> None:
         pace = "" if rate is None else f", {rate:.0f} words/min"
         mix = describe_mix(seconds_by_label(own))
         say(f"  {name_of(own[0]) if own else speaker}: {share(talk_s, total_s)} of the talk{pace}; {mix}")
-    worst_s, worst = measures.worst_window_start_s, measures.worst_window_valence
-    if worst_s is not None and worst is not None:
-        say(f"  lowest valence {worst:+.2f} in the 30 s from {clock(worst_s)}")
+    if (worst := worst_moment(conversation.utterances)) is not None:
+        say(f"  worst moment: the 30 s from {clock(worst.start_s)}, {span(worst.angry_s)} of expected anger")
 
 
 def show_talk(utterances: Sequence[Utterance], conversation: Conversation) -> None:
@@ -72,20 +82,19 @@ def show_talk(utterances: Sequence[Utterance], conversation: Conversation) -> No
         say("  nobody speaks here")
         return
     lines = list(_lines(utterances, (conversation.recording["duration_ms"] or 0) / 1000))
-    console = results()
-    if not console.is_terminal:
+    if not sys.stdout.isatty():
         widths = [max(len(line[column]) for line in lines) for column in range(3)]
-        for time, who, feeling, words, _ in lines:
-            say(f"{time:>{widths[0]}}  {who:<{widths[1]}}  {feeling:<{widths[2]}}  {words}".rstrip())
+        for time, who, emotion, words, _ in lines:
+            say(f"{time:>{widths[0]}}  {who:<{widths[1]}}  {emotion:<{widths[2]}}  {words}".rstrip())
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="dim", no_wrap=True)
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold", ratio=1)
-    for time, who, feeling, words, style in lines:
-        grid.add_row(Text(time), Text(who), Text(feeling, style=style), Text(words))
-    console.print(grid, soft_wrap=False)
+    for time, who, emotion, words, style in lines:
+        grid.add_row(Text(time), Text(who), Text(emotion, style=style), Text(words))
+    print_block(grid)
 
 
 def _lines(utterances: Sequence[Utterance], duration_s: float) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""The demo on a screen: the calls, their feelings, the angriest moment, the measured truth, what to type next."""
+"""The demo on a screen: the calls, their emotions, the worst moment, the measured truth, what to type next."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mmer_ray.cli.caution import CAUTION
 from mmer_ray.cli.conversation_view import show_talk
-from mmer_ray.cli.feelings import describe_mix, seconds_by_label
+from mmer_ray.cli.emotions import describe_mix
 from mmer_ray.cli.output import clock, print_table, say, share, span
+from mmer_ray.lake.overview import seconds_by_label
 
 if TYPE_CHECKING:
     from mmer_ray.cli.demo import Demo
-    from mmer_ray.cli.overview import CallOverview
     from mmer_ray.demo.evaluate import Evaluation
+    from mmer_ray.lake.overview import CallOverview
 
-CALL_COLUMNS = ("call", "length", "people", "customer feels", "angry", "talks", "worst at")
+CALL_COLUMNS = ("call", "length", "people", "customer", "angry", "talks", "worst at")
 LEAD_IN_S = 5.0
 EXCERPT_S = 30.0
 
@@ -24,7 +26,11 @@ def show_demo(result: Demo) -> None:
     """Everything, in the order in which an analyst asks."""
     say("")
     print_table(CALL_COLUMNS, [_call_row(one) for one in sorted(result.overviews, key=_by_anger)])
-    say("angry, talks: the customer's share of own and of all speech. On mono calls who speaks second is the customer.")
+    say(
+        "customer: the emotion with the most seconds of the customer's speech. angry, talks: the share of own "
+        "and of all speech. On mono calls who speaks second is the customer. worst at: the 30 s with the most expected "
+        "anger, all speakers counted."
+    )
     utterances = [one for conversation in result.conversations for one in conversation.utterances]
     say("")
     say(f"all speech: {describe_mix(seconds_by_label(utterances))}", style="bold")
@@ -53,7 +59,7 @@ def _by_anger(one: CallOverview) -> tuple[float, str]:
 def _call_row(one: CallOverview) -> list[object]:
     worst = "-" if one.worst_start_s is None else clock(one.worst_start_s)
     shares = share(one.angry_share, 1.0), share(one.talk_share, 1.0)
-    return [one.name, clock(one.duration_s), one.num_speakers, one.customer_feeling, *shares, worst]
+    return [one.name, clock(one.duration_s), one.num_speakers, one.customer_emotion, *shares, worst]
 
 
 def _show_excerpt(result: Demo) -> None:
@@ -64,7 +70,7 @@ def _show_excerpt(result: Demo) -> None:
     begin_s, end_s = angriest.worst_start_s - LEAD_IN_S, angriest.worst_start_s + EXCERPT_S
     talk = [one for one in conversation.utterances if one.end_s > begin_s and one.start_s < end_s]
     say("")
-    say(f"the angriest moment: {angriest.name} from {clock(angriest.worst_start_s)}", style="bold")
+    say(f"the worst moment: {angriest.name} from {clock(angriest.worst_start_s)}", style="bold")
     show_talk(talk, conversation)
 
 
@@ -77,11 +83,12 @@ def _show_measured(result: Demo) -> None:
         ["words wrong (WER)", _percent(measured.wer), f"of {measured.num_reference_words} words"],
         ["speakers wrong (DER)", _percent(measured.der), "mono calls, collar 0.25 s"],
         ["speakers confused", _percent(measured.speaker_confusion), "stereo calls"],
-        ["feelings right (UA)", _percent(measured.emotion_ua), f"{measured.num_turns} turns: {recalls}"],
+        ["emotions right (UA)", _percent(measured.emotion_ua), f"{measured.num_turns} turns: {recalls}"],
         ["wall time", f"{result.wall_s:.1f} s", _speed(result)],
     ]
     print_table(("", "", ""), rows)
-    say("synthetic speech, voices and sentences that training never saw; the embedded models know no real speech")
+    say("synthetic speech, voices and sentences that training never saw")
+    say(CAUTION, style="yellow")
 
 
 def _speed(result: Demo) -> str:

@@ -1,15 +1,24 @@
-"""How a command ends: exit codes that a script can switch on, and one honest line for the person who reads."""
+"""How a command ends: exit codes that a script can switch on, and one line for the person who reads."""
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import traceback
 from enum import IntEnum
 
-from mmer_ray.cli.output import ClosedPipeError, note
-from mmer_ray.errors import LakeError, LedgerError, MmerError, PreflightError, UsageError
+from mmer_ray.cli.environment import explain_environment, root_cause
+from mmer_ray.cli.output import note
+from mmer_ray.cli.streams import ClosedPipeError, settle_stdout
+from mmer_ray.errors import (
+    LakeError,
+    LedgerError,
+    MmerError,
+    PreflightError,
+    StoreError,
+    SystematicFailureError,
+    UsageError,
+)
 
 
 class ExitCode(IntEnum):
@@ -19,9 +28,12 @@ class ExitCode(IntEnum):
     BUG = 1
     USAGE = 2
     SOME_FAILED = 3
-    """The job ended and is committed, but recordings in it failed; they are listed."""
+    """The job ended and is committed, but recordings of its sources failed, in this run or in an earlier one."""
     PREFLIGHT = 4
-    """The job could not start, or the lake is locked or damaged. Nothing was spent."""
+    """Something outside this program is in the way: the lake is locked or damaged, models, space, permissions, the
+    network, the cluster."""
+    STORE = 5
+    """The lake's store failed during the run. Finished commits are intact; the same command goes on."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C or SIGTERM; the same command goes on where it stopped."""
     CLOSED_PIPE = 141
@@ -30,43 +42,48 @@ class ExitCode(IntEnum):
 
 def explain(error: BaseException, debug: bool) -> ExitCode:
     """Say on stderr what ended the command; returns the exit code."""
+    settle_stdout()
+    error = root_cause(error)
+    code, message = _verdict(error)
+    if debug and code not in (ExitCode.INTERRUPTED, ExitCode.CLOSED_PIPE):
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    if message is None and code is ExitCode.BUG:
+        message = _internal_error(error, debug)
+    if message is not None:
+        note(message, style="" if code is ExitCode.INTERRUPTED else "red")
+    return code
+
+
+def _verdict(error: BaseException) -> tuple[ExitCode, str | None]:
+    """The exit code and what to say; a bug's message is made elsewhere."""
     match error:
         case KeyboardInterrupt():
-            note("interrupted")
-            return ExitCode.INTERRUPTED
+            return ExitCode.INTERRUPTED, "interrupted"
         case ClosedPipeError():
-            _forget_stdout()
-            return ExitCode.CLOSED_PIPE
+            return ExitCode.CLOSED_PIPE, None
         case UsageError():
-            note(f"mmer: {error}", style="red")
-            return ExitCode.USAGE
+            return ExitCode.USAGE, f"mmer: {error}"
         case PreflightError() | LakeError():
-            note(f"mmer: {error}", style="red")
-            return ExitCode.PREFLIGHT
-        case LedgerError():
+            return ExitCode.PREFLIGHT, f"mmer: {error}"
+        case StoreError():
+            return ExitCode.STORE, f"mmer: {error}"
+        case LedgerError() | SystematicFailureError():
             # A bug, but its sums are what the user and we need to see.
-            note(f"mmer: {error}", style="red")
-            return ExitCode.BUG
-        case _:
-            _report_bug(error, debug)
-            return ExitCode.BUG
+            return ExitCode.BUG, f"mmer: {error}"
+    found = explain_environment(error)
+    return (ExitCode.BUG, None) if found is None else (ExitCode.PREFLIGHT, f"mmer: {found}")
 
 
-def _report_bug(error: BaseException, debug: bool) -> None:
-    lines = "".join(traceback.format_exception(error))
+def _internal_error(error: BaseException, debug: bool) -> str:
+    name = "an uncaught MmerError" if type(error) is MmerError else type(error).__name__
     if debug:
-        sys.stderr.write(lines)
-        note("mmer: that is a bug of ours, sorry.", style="red")
-        return
-    with tempfile.NamedTemporaryFile("w", prefix="mmer-bug-", suffix=".txt", delete=False, encoding="utf-8") as file:
-        file.write(f"{' '.join(sys.argv)}\n\n{lines}")
-    what = "an uncaught MmerError" if type(error) is MmerError else type(error).__name__
-    note(
-        f"mmer: a bug of ours, sorry ({what}). What happened is in {file.name}; `mmer --debug ...` shows it here.",
-        "red",
-    )
-
-
-def _forget_stdout() -> None:
-    # Python flushes stdout at exit and would complain about the closed pipe a second time.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return f"mmer: internal error ({name})"
+    lines = f"{' '.join(sys.argv)}\n\n{''.join(traceback.format_exception(error))}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="mmer-error-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(lines)
+    except OSError:
+        return f"mmer: internal error ({name}: {error}). `mmer --debug ...` shows its details."
+    return f"mmer: internal error ({name}). Details are in {file.name}; `mmer --debug ...` shows them here."

@@ -30,11 +30,12 @@ def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = N
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        conversation = reader.conversation(reader.find_recording(recording)["recording_id"])
+        conversation = reader.conversation(recording)
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
-    text = exported(row["uri"], conversation.utterances, fmt.value)
+    # Rows of schema version 1 have no turns.
+    text = exported(row["uri"], conversation.utterances, fmt.value, conversation.turns or None)
     if output is None:
         print_raw(text)
         return

@@ -12,6 +12,7 @@ from mmer_ray.cli.output import count, say, span
 if TYPE_CHECKING:
     from mmer_ray.lake.ledger import Ledger
     from mmer_ray.runners.job import JobPlan, JobReport
+    from mmer_ray.runners.tally import Untried
 
 TOP_CODES = 5
 
@@ -23,31 +24,55 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "lake": lake,
         "runner": plan.runner,
         "reason": plan.reason,
-        "num_todo": len(plan.todo),
+        "num_todo": plan.num_todo,
         "todo_s": plan.todo_s,
+        "restarts": dict(plan.restarts),
         "num_done": plan.num_done,
         "done_s": plan.done_s,
         "num_known_failures": plan.num_known_failures,
-        "num_aliases": plan.num_aliases,
-        "left_out": dict(plan.left_out),
+        "num_copies": plan.num_copies,
+        **untried_document(plan.untried),
+        "warnings": list(plan.warnings),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
     }
 
 
 def show_plan(plan: JobPlan) -> None:
     """Files, hours, what is already done, the time it will take and where it will run."""
-    say(f"to score      {count(len(plan.todo), 'recording')}, {span(plan.todo_s)} of audio")
+    say(f"to score      {count(plan.num_todo, 'recording')}, {span(plan.todo_s)} of audio")
     say(f"already done  {count(plan.num_done, 'recording')}, {span(plan.done_s)}")
-    if plan.num_aliases:
-        say(f"copies        {count(plan.num_aliases, 'recording')} with bytes that are known: no model runs")
+    if plan.num_copies:
+        say(f"copies        {count(plan.num_copies, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
-    for ending, num in sorted(plan.left_out.items()):
-        say(f"left out      {num} x {ending or 'no ending'}, not audio")
-    if plan.estimate_s is not None and plan.todo:
+    show_untried(plan.untried)
+    if plan.estimate_s is not None:
         low_s, high_s = plan.estimate_s
         say(f"estimate      {span(low_s)} to {span(high_s)}")
     say(f"runner        {plan.runner}: {plan.reason}")
+    for warning in plan.warnings:
+        say(f"note          {warning}")
+
+
+def untried_document(untried: Untried) -> dict[str, Any]:
+    """What the sources hold or name and the job does not try, as JSON documents have it."""
+    return {
+        "left_out": dict(untried.left_out),
+        "left_out_examples": dict(untried.examples),
+        "num_repeated": untried.num_repeated,
+        "repeated_example": untried.repeated_example,
+    }
+
+
+def show_untried(untried: Untried) -> None:
+    """What the sources hold or name and the job does not try, one kind a line."""
+    for reason, num in sorted(untried.left_out.items()):
+        # A reason in parentheses is a place that nobody looked into; the name lets the user check it.
+        is_place = reason.startswith("(") and reason in untried.examples
+        say(f"left out      {num} x {reason}, {f'such as {untried.examples[reason]}' if is_place else 'not audio'}")
+    if untried.num_repeated:
+        repeated = f"{untried.num_repeated} named again, such as {untried.repeated_example}; each is scored once"
+        say(f"repeated      {repeated}")
 
 
 def report_document(report: JobReport, lake: str) -> dict[str, Any]:
@@ -60,12 +85,17 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "interrupted": report.interrupted,
         "num_scored": report.num_scored,
         "num_failed": report.num_failed,
+        "num_copies": report.ledger.num_copies,
         "num_skipped": report.num_skipped,
+        "num_known_failures": report.num_known_failures,
         "audio_s": report.audio_s,
+        "computed_s": report.computed_s,
         "wall_s": report.wall_s,
         "first_result_s": report.first_result_s,
         "speed_x": _speed_x(report),
         "failures_by_code": dict(report.failures_by_code),
+        **untried_document(report.untried),
+        "warnings": list(report.warnings),
         "ledger": ledger_document(report.ledger),
         "next": next_commands(report, lake),
     }
@@ -79,19 +109,28 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
         "difference_s": ledger.difference_s,
         **{
             f"num_{name}": getattr(ledger, f"num_{name}")
-            for name in ("planned", "scored", "copied", "failed", "unreached")
+            for name in ("planned", "received", "scored", "copies", "failed", "unreached")
         },
     }
 
 
 def show_report(report: JobReport, lake: str) -> None:
     """Counts, hours, speed, the most frequent error codes, and what to type next."""
-    say(f"{report.num_scored} scored, {report.num_failed} failed, {report.num_skipped} already done", style="bold")
+    num_done = report.num_skipped - report.num_known_failures
+    say(f"{report.num_scored} scored, {report.num_failed} failed, {num_done} already done", style="bold")
     if report.num_scored or report.num_failed:
         speed_x = _speed_x(report)
         speed = "" if speed_x is None else f", {speed_x:.1f} x real time"
         say(f"{span(report.audio_s)} of audio in {span(report.wall_s)}{speed} ({report.runner})")
+    if num := report.ledger.num_copies:
+        say(f"of these, {count(num, 'file')} with the bytes of another: models worked on {span(report.computed_s)}")
     show_codes(report.failures_by_code)
+    show_untried(report.untried)
+    if report.num_known_failures:
+        failed = count(report.num_known_failures, "recording")
+        say(f"{failed} of these sources failed earlier and are not tried again until the file changes", style="yellow")
+    for warning in report.warnings:
+        say(warning, style="yellow")
     if report.interrupted:
         say("interrupted: what was finished is committed, the same command goes on from here")
     for command in next_commands(report, lake):
@@ -110,7 +149,7 @@ def show_codes(failures_by_code: Mapping[str, int]) -> None:
 def next_commands(report: JobReport, lake: str) -> list[str]:
     """Commands worth typing after this job, ready to paste."""
     commands = [f"mmer status --lake {shlex.quote(lake)}"]
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         commands.append(failures_command(lake))
     return commands
 
@@ -122,4 +161,4 @@ def failures_command(lake: str) -> str:
 
 
 def _speed_x(report: JobReport) -> float | None:
-    return report.audio_s / report.wall_s if report.wall_s > 0 and report.audio_s > 0 else None
+    return report.computed_s / report.wall_s if report.wall_s > 0 and report.computed_s > 0 else None

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmer_ray.cli.options import Json
+from mmer_ray.cli.model_fetch import fetch
+from mmer_ray.cli.options import Json, Lake
 from mmer_ray.cli.output import print_json, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from mmer_ray.models.encoders import Source
     from mmer_ray.models.facts import ModelFacts
+    from mmer_ray.models.resolver import ResolvedModel
 
-models = typer.Typer(help="The emotion families: list, show, import, card.", no_args_is_help=True)
+models = typer.Typer(
+    help="The models: fetch, activate, and the emotion families: list, show, import, card.", no_args_is_help=True
+)
+models.command()(fetch)
 
 Size = Annotated[str | None, typer.Option(help="A named size; without it, all of them.", show_default=False)]
 Text = Annotated[
@@ -34,10 +38,9 @@ Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where t
 @models.command("list")
 def list_families(json: Json = False) -> None:
     """Every family and size, with its parameters."""
-    from mmer_ray.models.facts import describe
-    from mmer_ray.models.families import FAMILIES, sizes
+    from mmer_ray.models.facts import all_facts
 
-    found = [describe(family, size) for family in FAMILIES for size in sizes(family)]
+    found = all_facts()
     if json:
         print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
         return
@@ -48,22 +51,16 @@ def list_families(json: Json = False) -> None:
 @models.command()
 def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = None, json: Json = False) -> None:
     """One family's parameters, part by part. Nothing is loaded."""
-    from mmer_ray.models.facts import describe
-    from mmer_ray.models.families import sizes
+    from mmer_ray.models.facts import facts_about
 
-    if size is not None:
-        facts = describe(family, size)
-        if json:
-            print_json({"schema": "mmer.model/1", **asdict(facts)})
-        else:
-            _show(facts)
-        return
-    found = [describe(family, name) for name in sizes(family)]
-    if json:
+    found = facts_about(family, size)
+    if json and size is not None:
+        print_json({"schema": "mmer.model/1", **asdict(found[0])})
+    elif json:
         print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
-        return
-    for facts in found:
-        _show(facts)
+    else:
+        for facts in found:
+            _show(facts)
 
 
 @models.command("import")
@@ -77,12 +74,12 @@ def import_(
     """Make a published MMER checkpoint, of either version, a folder of ours. Nothing in the file is executed."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is not an empty folder; name a new one")
-    from mmer_ray.models.facts import facts_of
+    from mmer_ray.models.parameter_counts import facts_of
     from mmer_ray.models.published import import_published, write_import
 
-    source = _source(text)
-    imported = import_published(file, source, heads)
-    write_import(into, imported, file, source)
+    encoder = _text_encoder(text)
+    imported = import_published(file, encoder, heads)
+    write_import(into, imported, file, encoder)
     facts = facts_of(imported.model, "imported")
     if json:
         document = {"folder": str(into), "num_tensors": imported.num_tensors, "file_sha256": imported.file_digest}
@@ -96,7 +93,7 @@ def import_(
 @models.command()
 def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint folder.")]) -> None:
     """What a checkpoint says of itself: its card, or its configuration where it has none."""
-    from mmer_ray.models.checkpoints import CARD_NAME, CONFIG_NAME
+    from mmer_ray.models.layout import CARD_NAME, CONFIG_NAME
 
     for name in (CARD_NAME, "README.md", CONFIG_NAME):
         if (folder / name).is_file():
@@ -105,13 +102,32 @@ def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkp
     raise UsageError(f"{folder} holds no checkpoint: no {CARD_NAME} and no {CONFIG_NAME}")
 
 
-def _source(text: str | None) -> Source | None:
-    from mmer_ray.models.encoders import Source
+@models.command()
+def activate(
+    scorer: Annotated[str, typer.Argument(metavar="SCORER", help="An emotion model that has answered in the lake.")],
+    lake: Lake,
+    corpus: Annotated[str | None, typer.Option(help="Only this corpus; without it, every one it answered in.")] = None,
+    json: Json = False,
+) -> None:
+    """Let a lake's corpora follow another emotion model; what the others answered stays readable."""
+    from mmer_ray.lake.activation import activate as activate_scorer
+    from mmer_ray.lake.store import Lake as LakeStore
 
+    corpora = activate_scorer(LakeStore(lake), scorer, corpus)
+    if json:
+        print_json({"schema": "mmer.activate/1", "lake": lake, "scorer": scorer, "corpora": corpora})
+        return
+    say(f"{', '.join(corpora)}: active_emotions follows {scorer}")
+
+
+def _text_encoder(text: str | None) -> ResolvedModel | None:
+    """Find a text encoder; one of the hub is downloaded where it is not here yet."""
     if text is None:
         return None
-    address, _, revision = text.partition("@")
-    return Source(text) if Path(text).is_dir() else Source(address, revision or None)
+    from mmer_ray.models.fetch import fetch as fetch_one
+    from mmer_ray.models.refs import parse_ref
+
+    return fetch_one(parse_ref("text_encoder", text)).model
 
 
 def _row(facts: ModelFacts) -> tuple[Any, ...]:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmer_ray.runner import Runner
+
 if TYPE_CHECKING:
     from mmer_ray.runners.job import JobOptions
-
-
-class Runner(StrEnum):
-    """Where the stages run."""
-
-    AUTO = "auto"
-    INPROCESS = "inprocess"
-    RAY = "ray"
 
 
 Lake = Annotated[str, typer.Option("--lake", metavar="DIR", help="The lake: the folder that holds the tables.")]
@@ -26,6 +19,15 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE...",
         help="Files, folders, s3:// prefixes or manifests (.csv, .jsonl, .parquet with a uri column).",
+        show_default=False,
+    ),
+]
+Roots = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Let manifests and links lead into this folder (or s3:// prefix) too; may be repeated.",
         show_default=False,
     ),
 ]
@@ -50,6 +52,11 @@ Output = Annotated[
 ]
 
 
+def runner_setting(runner: Runner) -> list[str]:
+    """`--runner` as a setting of the profile; `auto` leaves the profile's own choice."""
+    return [] if runner == Runner.AUTO else [f"run.runner={runner}"]
+
+
 def job_options(
     sources: list[str],
     lake: str,
@@ -58,6 +65,7 @@ def job_options(
     settings: list[str] | None,
     runner: Runner,
     limit: int | None,
+    roots: list[str] | None,
 ) -> JobOptions:
     """The job that the shared arguments of `score` and `plan` describe. Raises `UsageError`."""
     from mmer_ray.profiles import load_profile
@@ -67,7 +75,7 @@ def job_options(
         sources=tuple(sources),
         lake=lake,
         corpus=corpus,
-        profile=load_profile(profile, settings or ()),
-        runner=runner.value,
+        profile=load_profile(profile, [*(settings or ()), *runner_setting(runner)]),
         limit=limit,
+        roots=tuple(roots or ()),
     )

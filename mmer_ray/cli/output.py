@@ -10,47 +10,21 @@ import csv
 import json
 import math
 import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import IO, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from mmer_ray.cli.streams import can_print, writing_stdout
 
-PIPE_WIDTH = 400
-"""Columns of a table that goes to a file or a pipe, where nothing need be cut to a screen."""
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 and C1 controls, line separators, marks that turn the direction of writing, lone surrogates."""
 _NUMBER = re.compile(r"[-+]?[\d.,:e+-]*( %)?")
 """A cell that is read by its digits: a number, a share, a length of time, a dash or nothing."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-class ClosedPipeError(Exception):
-    """The reader of our stdout went away. Not an `OSError`: typer would end with the exit code of a bug."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        raise ClosedPipeError
-
-
-def results() -> Console:
-    """Console on stdout; colours only on a terminal."""
-    return _console(sys.stdout)
-
-
-def notes() -> Console:
-    """Console on stderr: progress, logs, hints, errors."""
-    return _console(sys.stderr)
-
-
-def _console(stream: IO[str]) -> Console:
-    width = None if stream.isatty() else PIPE_WIDTH
-    return _Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def plain(text: object) -> str:
@@ -60,32 +34,40 @@ def plain(text: object) -> str:
 
 def say(text: str, style: str = "") -> None:
     """One line of results."""
-    results().print(Text(plain(text), style=style))
+    from rich.text import Text
+
+    print_block(Text(plain(text), style=style), soft_wrap=True)
 
 
 def note(text: str, style: str = "") -> None:
     """One line for the person who waits, on stderr."""
-    notes().print(Text(plain(text), style=style))
+    from rich.text import Text
+
+    from mmer_ray.cli.console import notes
+
+    # With stderr gone there is nobody left to tell; the exit code still speaks.
+    with suppress(OSError):
+        notes().print(Text(plain(text), style=style))
 
 
-@contextmanager
-def _pipe() -> Iterator[IO[str]]:
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError as exc:
-        raise ClosedPipeError from exc
+def print_block(block: RenderableType, *, soft_wrap: bool = False) -> None:
+    """Print anything that rich can on stdout."""
+    from mmer_ray.cli.console import results
+
+    with writing_stdout():
+        results().print(block, soft_wrap=soft_wrap)
 
 
 def print_raw(text: str) -> None:
-    """The text of a file, unchanged."""
-    with _pipe() as stdout:
+    """The text of a file, unchanged but for characters that stdout's encoding lacks: a question mark each."""
+    with writing_stdout() as stdout:
         stdout.write(text)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout. NaN and infinity become null; control characters are escaped, nothing is lost."""
-    print_raw(json_text(document) + "\n")
+    text = json_text(document)
+    print_raw((text if can_print(text) else json.dumps(json.loads(text), indent=2)) + "\n")
 
 
 def json_text(document: Any) -> str:
@@ -118,7 +100,7 @@ def _finite(value: Any) -> Any:
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """RFC 4180 with a header. Text is made plain; text that a spreadsheet would run gets a leading apostrophe."""
-    with _pipe() as stdout:
+    with writing_stdout() as stdout:
         writer = csv.writer(stdout, lineterminator="\n")
         writer.writerow([_cell(column) for column in columns])
         writer.writerows([_cell(value) for value in row] for row in rows)
@@ -136,6 +118,9 @@ def _cell(value: Any) -> Any:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table to look at; numbers on the right, nothing where there is no value. No header when all names are empty."""
+    from rich.table import Table
+    from rich.text import Text
+
     cells = [[_shown(value) for value in row] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, column in enumerate(columns):
@@ -143,7 +128,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table.add_column(Text(plain(column)), justify="right" if is_number else "left", overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
-    results().print(table, soft_wrap=False)
+    print_block(table)
 
 
 def _shown(value: Any) -> str:

@@ -18,7 +18,8 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 from rich.text import Text
 
-from mmer_ray.cli.output import note, notes, plain, span
+from mmer_ray.cli.console import notes
+from mmer_ray.cli.output import note, plain, span
 
 if TYPE_CHECKING:
     from mmer_ray.runners.job import Progress

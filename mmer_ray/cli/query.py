@@ -39,11 +39,12 @@ Format = Annotated[
 def query(sql: Sql, lake: Lake, fmt: Format = RowFormat.TABLE) -> None:
     """Answer a DuckDB query over the lake's tables. Reads only."""
     from mmer_ray.lake.queries import open_lake
+    from mmer_ray.lake.values import values_of
 
     with open_lake(lake) as reader:
         answer = reader.sql(sql)
     columns = list(_distinct(answer.column_names))
-    values = [column.to_pylist(maps_as_pydicts="lossy") for column in answer.columns]
+    values = [values_of(column) for column in answer.columns]
     rows: list[Sequence[Any]] = list(zip(*values, strict=True))
     match fmt:
         case RowFormat.CSV:

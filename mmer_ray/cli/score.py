@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mmer_ray.cli.caution import caution_about, show_caution
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import plan_document, report_document, show_plan, show_report
@@ -15,14 +16,15 @@ from mmer_ray.cli.options import (
     NoProgress,
     ProfileName,
     Quiet,
-    Runner,
+    Roots,
     RunnerName,
     Settings,
     Sources,
     job_options,
 )
 from mmer_ray.cli.output import print_json
-from mmer_ray.cli.progress import progress_display
+from mmer_ray.cli.streams import reserved_stdout
+from mmer_ray.runner import Runner
 
 
 def score(
@@ -33,23 +35,27 @@ def score(
     settings: Settings = None,
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
+    roots: Roots = None,
     json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
-    """Score recordings: who spoke when, what was said and how it was felt. Resumes where it stopped."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit)
+    """Score recordings: who spoke when, what was said and with which emotion. Resumes where it stopped."""
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
+    from mmer_ray.cli.progress import progress_display
     from mmer_ray.runners import job
 
-    with stop_on_signal() as stop, progress_display(not (quiet or no_progress)) as on_progress:
+    has_progress = not (quiet or no_progress)
+    with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         report = job.run(options, on_progress=on_progress, stop=stop)
     if json:
-        print_json(report_document(report, lake))
+        print_json(report_document(report, lake) | {"caution": caution_about(options.profile)})
     else:
         show_report(report, lake)
+        show_caution(caution_about(options.profile))
     if report.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if report.num_failed:
+    if report.num_failed or report.num_known_failures:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
@@ -61,13 +67,15 @@ def plan(
     settings: Settings = None,
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
+    roots: Roots = None,
     json: Json = False,
 ) -> None:
     """Say what `mmer score` with the same arguments would do: files, hours, what is done, how long. Spends nothing."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
     from mmer_ray.runners import job
 
-    planned = job.prepare(options)
+    with reserved_stdout():
+        planned = job.prepare(options)
     if json:
         print_json(plan_document(planned, lake))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmer_ray.cli.conversation_view import show_header, show_talk
+from mmer_ray.cli.caution import caution_in_lake, show_caution
 from mmer_ray.cli.options import Json, Lake, RecordingName
 from mmer_ray.cli.output import print_json, say
 from mmer_ray.errors import UsageError
@@ -20,17 +20,20 @@ To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End there.
 
 
 def show(recording: RecordingName, lake: Lake, begin: From = "0", end: To = None, json: Json = False) -> None:
-    """Show a conversation: who spoke when, what was said and how it was felt."""
+    """Show a conversation: who spoke when, what was said and with which emotion."""
     from_s, to_s = seconds_of(begin), float("inf") if end is None else seconds_of(end)
+    from mmer_ray.cli.conversation_view import show_header, show_talk
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        conversation = reader.conversation(reader.find_recording(recording)["recording_id"])
+        conversation = reader.conversation(recording)
+        caution = caution_in_lake(reader, conversation)
     talk = [one for one in conversation.utterances if one.end_s > from_s and one.start_s < to_s]
     if json:
-        print_json(conversation_document(conversation) | {"utterances": _rows(talk)})
+        print_json(conversation_document(conversation) | {"utterances": _rows(talk), "caution": caution})
         return
     show_header(conversation)
+    show_caution(caution)
     if conversation.recording["status"] == "scored":
         say("")
         show_talk(talk, conversation)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmer_ray.cli.job_summary import failures_command, ledger_document
@@ -12,8 +14,10 @@ from mmer_ray.cli.output import print_json, print_table, say, span
 if TYPE_CHECKING:
     from mmer_ray.lake.ledger import Ledger
     from mmer_ray.lake.queries import LakeStatus
+    from mmer_ray.tables import Row
 
 MAX_RUNS = 10
+STARTED, KILLED = "started", "interrupted"
 RUN_COLUMNS = (
     "run",
     "status",
@@ -32,14 +36,34 @@ def status(lake: Lake, json: Json = False) -> None:
     """Runs, the ledger of seconds, and failures by code."""
     from mmer_ray.lake.queries import open_lake
 
+    was_locked = _is_locked(lake)
     with open_lake(lake) as reader:
         found = reader.status()
+    found = replace(found, runs=settled(found.runs, may_be_running=was_locked or _is_locked(lake)))
     if json:
         print_json(status_document(found, lake))
         return
     _show_ledger(found)
     _show_failures(found, lake)
     _show_runs(found)
+
+
+def _is_locked(lake: str) -> bool:
+    """Whether a process may be writing the lake; one on an object store has no lock that would tell."""
+    from mmer_ray.lake.lock import is_locked
+
+    return "://" in lake.removeprefix("file://") or is_locked(Path(lake.removeprefix("file://")))
+
+
+def settled(runs: Sequence[Row], *, may_be_running: bool) -> list[Row]:
+    """The runs, newest first, with `interrupted` for those whose process has ended without closing them.
+
+    One process writes a lake at a time: only the newest run can still be going, and only while the lake is locked.
+    """
+    return [
+        run | {"status": KILLED} if run["status"] == STARTED and not (index == 0 and may_be_running) else run
+        for index, run in enumerate(runs)
+    ]
 
 
 def status_document(found: LakeStatus, lake: str) -> dict[str, Any]:
@@ -57,11 +81,11 @@ def status_document(found: LakeStatus, lake: str) -> dict[str, Any]:
 
 def _show_ledger(found: LakeStatus) -> None:
     ledger = found.ledger
-    copies = f" ({ledger.num_copied} of them copies)" if ledger.num_copied else ""
+    copies = f" ({ledger.num_copies} of them copies)" if ledger.num_copies else ""
     say(
         f"{ledger.num_planned} recordings: {ledger.num_scored} scored{copies}, {ledger.num_failed} failed", style="bold"
     )
-    say(f"{found.num_utterances} utterances, feelings by {found.active_scorer or 'no model yet'}")
+    say(f"{found.num_utterances} utterances, emotions by {found.active_scorer or 'no model yet'}")
     say(_equation("planned", ledger.planned_ms, scored=ledger.scored_ms, quarantined=ledger.quarantined_ms))
     say(_equation("scored", ledger.scored_ms, speech=ledger.speech_ms, non_speech=ledger.non_speech_ms))
     say(*_balance(ledger))
@@ -94,10 +118,12 @@ def _show_runs(found: LakeStatus) -> None:
     print_table(RUN_COLUMNS, [_run_row(run) for run in found.runs[:MAX_RUNS]])
     if len(found.runs) > MAX_RUNS:
         say(f"  and {len(found.runs) - MAX_RUNS} older runs")
+    if any(run["status"] == KILLED for run in found.runs[:MAX_RUNS]):
+        say("  interrupted: the run was stopped or killed; what it committed counts, the same `mmer score` goes on")
 
 
 def _run_row(run: dict[str, Any]) -> list[Any]:
-    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copied", "failed")]
+    counts = [run[f"num_{name}"] for name in ("planned", "scored", "copies", "failed")]
     scored_s = None if run["scored_ms"] is None else run["scored_ms"] / 1000
     speed_x = None if not scored_s or not run["wall_s"] else round(scored_s / run["wall_s"], 1)
     started = f"{run['started_at']:%Y-%m-%d %H:%M:%S}"

@@ -17,8 +17,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +25,12 @@ import numpy as np
 
 from mmer_ray.demo.corpus import TrueCall, TrueTurn
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.normalise import normalise
 from mmer_ray.records import Utterance
 
 DER_COLLAR_S = 0.25
+LANGUAGE = "en"
+"""Of the truth; answers are normalised by its rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Call:
     """Empty when the call failed: all its words are deleted, all its turns missed."""
 
     @property
-    def apart(self) -> bool:
+    def one_speaker_per_channel(self) -> bool:
         """True when each channel holds one party (stereo)."""
         return self.truth.channels > 1
 
@@ -60,27 +61,17 @@ class Evaluation:
 
 
 def evaluate(calls: Sequence[Call]) -> Evaluation:
-    """Measure all calls together. Calls with `apart` go to the speaker confusion, the others to the DER."""
+    """Measure all calls together: those with one speaker per channel by speaker confusion, the others by DER."""
     recalls = recall_by_label(calls)
     return Evaluation(
         wer=word_error_rate(calls),
         num_reference_words=sum(len(words) for call in calls for words in _reference_streams(call).values()),
-        der=diarization_error_rate([call for call in calls if not call.apart]),
-        speaker_confusion=speaker_confusion([call for call in calls if call.apart]),
+        der=diarization_error_rate([call for call in calls if not call.one_speaker_per_channel]),
+        speaker_confusion=speaker_confusion([call for call in calls if call.one_speaker_per_channel]),
         emotion_ua=sum(recalls.values()) / len(recalls) if recalls else None,
         recall_by_label=recalls,
         num_turns=sum(len(call.truth.turns) for call in calls),
     )
-
-
-def normalise(text: str) -> list[str]:
-    """Words in lower case, without marks other than apostrophes inside them.
-
-    >>> normalise("Well, that's NOT 'good' - is it?")
-    ['well', "that's", 'not', 'good', 'is', 'it']
-    """
-    folded = unicodedata.normalize("NFKC", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", folded)
 
 
 def word_error_rate(calls: Sequence[Call]) -> float | None:
@@ -142,7 +133,7 @@ def label_during(call: Call, turn: TrueTurn) -> str | None:
     for one in call.utterances:
         label = next((emotion.label for emotion in one.emotions if emotion.label), None)
         seconds = min(one.end_s, turn.end_s) - max(one.start_s, turn.start_s)
-        if label and seconds > 0 and (one.channel == turn.channel or not call.apart):
+        if label and seconds > 0 and (one.channel == turn.channel or not call.one_speaker_per_channel):
             overlap_s[label] += seconds
     return max(overlap_s, key=lambda label: overlap_s[label]) if overlap_s else None
 
@@ -151,14 +142,14 @@ def _reference_streams(call: Call) -> dict[int, list[str]]:
     """Channel (0 for a call on one channel) -> words said, in order of time."""
     streams: dict[int, list[str]] = defaultdict(list)
     for turn in sorted(call.truth.turns, key=lambda turn: turn.start_s):
-        streams[turn.channel if call.apart else 0].extend(normalise(turn.text))
+        streams[turn.channel if call.one_speaker_per_channel else 0].extend(normalise(turn.text, LANGUAGE).split())
     return streams
 
 
 def _hypothesis_streams(call: Call) -> dict[int, list[str]]:
     streams: dict[int, list[str]] = defaultdict(list)
     for one in sorted(call.utterances, key=lambda utterance: utterance.start_s):
-        streams[one.channel if call.apart else 0].extend(normalise(one.text))
+        streams[one.channel if call.one_speaker_per_channel else 0].extend(normalise(one.text, LANGUAGE).split())
     return streams
 
 

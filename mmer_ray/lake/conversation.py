@@ -1,12 +1,14 @@
-"""One recording as read from the lake: its rows turned back into the pipeline's nouns."""
+"""Rows of the lake turned back into the pipeline's nouns: one recording, as it was scored."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mmer_ray.records import CallMeasures, Emotion, Utterance, Word
+from mmer_ray.measure_columns import MEASURES, Measure
+from mmer_ray.records import CallMeasures, Emotion, SpeakerTurn, Utterance, Word
 from mmer_ray.tables import CLASSES, Row
 
 
@@ -15,22 +17,17 @@ class Conversation:
     """What `mmer show` and `mmer export` work from."""
 
     recording: Row
-    """Its row in `recordings`, of the first file rather than of a copy. Check `status`: it may have failed."""
+    """Its row in `recordings`. Check `status`: it may have failed."""
     utterances: tuple[Utterance, ...]
     """By start, each with its words and at most one emotion: `scorer`'s."""
     measures: CallMeasures | None
     scorer: str | None
     """The emotion model whose answers these are; None where nobody spoke."""
+    turns: tuple[SpeakerTurn, ...] = ()
+    """Who speaks when, by start: the diarizer's answer. Empty for recordings of lakes of version 1."""
 
 
-def conversation_of(
-    recording: Row,
-    scorer: str | None,
-    utterances: Sequence[Row],
-    words: Iterable[Row],
-    emotions: Iterable[Row],
-    calls: Sequence[Row],
-) -> Conversation:
+def utterances_of(utterances: Iterable[Row], words: Iterable[Row], emotions: Iterable[Row]) -> tuple[Utterance, ...]:
     """Put the rows of one recording, each table's in order, together."""
     words_of: defaultdict[int, list[Word]] = defaultdict(list)
     emotions_of: defaultdict[int, list[Emotion]] = defaultdict(list)
@@ -39,13 +36,15 @@ def conversation_of(
         words_of[row["utterance_idx"]].append(word)
     for row in emotions:
         emotions_of[row["utterance_idx"]].append(_emotion(row))
-    return Conversation(
-        recording=recording,
-        utterances=tuple(
-            _utterance(row, words_of[row["utterance_idx"]], emotions_of[row["utterance_idx"]]) for row in utterances
-        ),
-        measures=_measures(calls[0]) if calls else None,
-        scorer=scorer,
+    return tuple(
+        _utterance(row, words_of[row["utterance_idx"]], emotions_of[row["utterance_idx"]]) for row in utterances
+    )
+
+
+def turns_of(rows: Iterable[Row]) -> tuple[SpeakerTurn, ...]:
+    """The rows of `turns` of one recording."""
+    return tuple(
+        SpeakerTurn(row["start_ms"] / 1000, row["end_ms"] / 1000, row["channel"], row["speaker"]) for row in rows
     )
 
 
@@ -60,8 +59,11 @@ def _utterance(row: Row, words: Sequence[Word], emotions: Sequence[Emotion]) -> 
         language=row["language"],
         language_p=_score(row["language_p"]),
         asr_logprob=_score(row["asr_logprob"]),
+        fallback_reason=row["fallback_reason"],
         overlap_s=row["overlap_ms"] / 1000,
         snr_db=_score(row["snr_db"]),
+        speaker_is_channel=bool(row["speaker_is_channel"]),
+        dialogue_idx=row["dialogue_idx"] or 0,
         role=row["role"],
         emotions=tuple(emotions),
     )
@@ -81,19 +83,19 @@ def _emotion(row: Row) -> Emotion:
     )
 
 
-def _measures(row: Row) -> CallMeasures:
-    return CallMeasures(
-        num_utterances=row["num_utterances"],
-        talk_s={speaker: talk_ms / 1000 for speaker, talk_ms in row["talk_ms"].items()},
-        silence_s=row["silence_ms"] / 1000,
-        overlap_s=row["overlap_ms"] / 1000,
-        interruptions=row["interruptions"],
-        words_per_minute={speaker: round(rate, 3) for speaker, rate in row["words_per_minute"].items()},
-        longest_monologue_s=row["longest_monologue_ms"] / 1000,
-        valence_by_quarter=tuple(_score(row[f"valence_q{quarter}"]) for quarter in (1, 2, 3, 4)),
-        worst_window_start_s=_s(row["worst_window_start_ms"]),
-        worst_window_valence=_score(row["worst_window_valence"]),
-    )
+def measures_of(row: Row) -> CallMeasures:
+    """The measures of a row of `calls`."""
+    return CallMeasures(**{measure.field: _measured(measure, row) for measure in MEASURES})
+
+
+def _measured(measure: Measure, row: Row) -> Any:
+    if len(measure.columns) > 1:
+        return tuple(_score(row[column]) for column in measure.columns)
+    value = row[measure.columns[0]]
+    if measure.is_count:
+        return value
+    read = _s if measure.is_ms else _score
+    return {speaker: read(one) for speaker, one in value.items()} if measure.is_map else read(value)
 
 
 def _s(milliseconds: int | None) -> float | None:

@@ -1,65 +1,81 @@
 """The ledger: every second of a job is accounted for, or the job says so loudly.
 
 planned = scored + quarantined (+ unreached, in an interrupted run)      scored = speech + non-speech
+
+Of a job the sides are counted apart: `planned` from its plan and from the answers as they arrive at the driver, the
+others by SQL from the rows that the lake holds in the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmer_ray.errors import LedgerError
-from mmer_ray.lake.rows import milliseconds, source_key
-from mmer_ray.records import Recording
-from mmer_ray.tables import SCHEMAS
+from mmer_ray.lake.plan import Plan
 
 TOLERANCE_S = 0.1
 
-PLANNED = pa.schema([SCHEMAS["recordings"].field(name) for name in ("corpus", "uri", "expected_ms")])
-
 SUMS = """
     SELECT
-        count(*),
+        count(*) FILTER (status IS NOT NULL),
         count(*) FILTER (status = 'scored'),
         count(*) FILTER (status = 'scored' AND is_copy),
         count(*) FILTER (status = 'failed'),
         count(*) FILTER (status IS NULL),
-        coalesce(sum(CASE WHEN status = 'scored' THEN duration_ms ELSE expected_ms END), 0)::BIGINT,
         coalesce(sum(duration_ms) FILTER (status = 'scored'), 0)::BIGINT,
         coalesce(sum(expected_ms) FILTER (status = 'failed'), 0)::BIGINT,
         coalesce(sum(expected_ms) FILTER (status IS NULL), 0)::BIGINT,
-        coalesce(sum(speech_ms), 0)::BIGINT,
-        coalesce(sum(non_speech_ms), 0)::BIGINT
+        coalesce(sum(speech_ms) FILTER (status = 'scored'), 0)::BIGINT,
+        coalesce(sum(non_speech_ms) FILTER (status = 'scored'), 0)::BIGINT
 """
 
 OF_A_RUN = """
     FROM (
-        SELECT status, is_copy, duration_ms, speech_ms, non_speech_ms,
-               CASE WHEN status IS NULL THEN planned.expected_ms ELSE answer.expected_ms END AS expected_ms
+        WITH answered AS (
+            SELECT corpus, uri, status, is_copy, expected_ms, recording_id, heard_key
+            FROM internal.recordings WHERE run_id = $run_id
+        ), measured AS (
+            SELECT planned.corpus, planned.uri, 'scored' AS status, false AS is_copy, planned.expected_ms,
+                planned.recording_id, $heard AS heard_key
+            FROM planned
+            ANTI JOIN answered USING (corpus, uri)
+            WHERE NOT needs_row AND recording_id IN (
+                SELECT recording_id FROM internal.calls
+                WHERE run_id = $run_id AND heard_key = $heard AND scorer = $scorer)
+        ), found AS (FROM answered UNION ALL FROM measured)
+        SELECT found.status, found.is_copy, coalesce(found.expected_ms, planned.expected_ms) AS expected_ms,
+            results.duration_ms, results.speech_ms, results.non_speech_ms
         FROM planned
-        FULL JOIN (SELECT * FROM _all_recordings SEMI JOIN commits USING (commit_id) WHERE run_id = $run_id) AS answer
-        ON planned.corpus = answer.corpus AND planned.uri = answer.uri
+        FULL JOIN found ON planned.corpus = found.corpus AND planned.uri = found.uri
+        LEFT JOIN (FROM internal.results SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id)) AS results
+        ON results.recording_id = found.recording_id AND results.heard_key = found.heard_key
     )
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Counts of recordings and sums of milliseconds. A planned recording's length is its decoded duration once
-    scored, else what its header claimed, or nothing."""
+    """Counts of recordings and sums of milliseconds."""
 
     num_planned: int = 0
+    num_received: int = 0
+    """Answers that came to the driver, copies with those of the file that stands for them."""
     num_scored: int = 0
-    num_copied: int = 0
+    num_copies: int = 0
     """Those among the scored whose bytes were known: the models did not run."""
     num_failed: int = 0
     num_unreached: int = 0
     planned_ms: int = 0
+    """A recording's length as it arrived with its answer, else as the plan expected it, or nothing."""
     scored_ms: int = 0
     quarantined_ms: int = 0
+    """What the failed recordings were expected to last."""
     unreached_ms: int = 0
     speech_ms: int = 0
     non_speech_ms: int = 0
@@ -72,41 +88,78 @@ class Ledger:
         return max(unplaced_ms, unheard_ms) / 1000
 
     def check(self) -> None:
-        """Raise `LedgerError` unless both equations hold and every planned recording has its row."""
-        if self.num_unreached == 0 and self.difference_s <= TOLERANCE_S:
+        """Raise `LedgerError` unless plan, driver and lake count the same recordings and both equations hold."""
+        num_rows = self.num_scored + self.num_failed
+        if self.num_planned == self.num_received == num_rows and self.difference_s <= TOLERANCE_S:
             return
         raise LedgerError(
-            f"the ledger does not sum: planned {self.planned_ms / 1000:.3f} s in {self.num_planned} recordings = "
-            f"scored {self.scored_ms / 1000:.3f} s + quarantined {self.quarantined_ms / 1000:.3f} s, "
-            f"speech {self.speech_ms / 1000:.3f} s + non-speech {self.non_speech_ms / 1000:.3f} s, "
-            f"{self.num_unreached} recordings without an answer; run the same command again and report this"
+            f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
+            f"{num_rows} rows in the lake, {self.num_unreached} recordings without an answer; "
+            f"planned {self.planned_ms / 1000:.3f} s = scored {self.scored_ms / 1000:.3f} s + "
+            f"quarantined {self.quarantined_ms / 1000:.3f} s, scored = speech {self.speech_ms / 1000:.3f} s + "
+            f"non-speech {self.non_speech_ms / 1000:.3f} s; run the same command again and report this"
         )
 
 
+class Received:
+    """What the driver counts as answers arrive, beside the rows that are written."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.num_planned = plan.num_planned
+        self.num_answers = 0
+        self.num_utterances = 0
+        self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
+
+    def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
+        """Count the answers of some recordings, schema `answers.SUMMARY`, and what the plan expected them to last."""
+        self.num_answers += int(summary.num_rows)
+        both = pa.table([summary.column(name) for name in ("status", "duration_ms")] + [expected_ms], list("sde"))
+        scored = both.filter(pc.field("s") == "scored")
+        self.planned_ms += _sum(scored.column("d")) - _sum(scored.column("e"))
+
+    def add_copies(self, num_copies: int) -> None:
+        """Count copies of known audio, whose length the plan knows."""
+        self.num_answers += num_copies
+
+    def add_followers(self, followers: pa.Table, summary: pa.Table, planned: Sequence[str | None]) -> None:
+        """Count the rows of copies that came with the answers of `summary`; `planned` has those files' ids."""
+        self.num_answers += int(followers.num_rows)
+        scored = followers.filter(pc.field("status") == "scored")
+        at = pc.index_in(scored.column("recording_id"), value_set=pa.array(planned, pa.string()))
+        self.planned_ms += _sum(summary.column("duration_ms").take(at)) - _sum(scored.column("expected_ms"))
+
+
 def lake_ledger(connection: duckdb.DuckDBPyConnection) -> Ledger:
-    """The ledger of the newest rows of all recordings."""
-    return _ledger(connection.execute(f"{SUMS} FROM recordings"))
+    """The ledger of the newest rows of all recordings; they are planned because they are there."""
+    ledger = _ledger(connection.execute(f"{SUMS} FROM recordings"))
+    planned_ms = ledger.scored_ms + ledger.quarantined_ms
+    return replace(ledger, num_planned=ledger.num_received, planned_ms=planned_ms)
 
 
-def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, planned: Sequence[Recording]) -> Ledger:
-    """The ledger of one job, from the rows that the lake holds now. A row that nobody planned unbalances it."""
-    connection.register("planned", _planned_table(planned))
-    ledger = _ledger(connection.execute(SUMS + OF_A_RUN, {"run_id": run_id}))
+def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, received: Received) -> Ledger:
+    """The ledger of one job: what was planned and received against the rows that the lake holds now.
+
+    `connection` is one of `views.connect_internal`. A row that nobody planned unbalances it.
+    """
+    names = ["corpus", "uri", "recording_id", "expected_ms"]
+    copies = plan.copies.select(names).append_column("needs_row", pa.array([True] * plan.num_copies, pa.bool_()))
+    connection.register("planned", pa.concat_tables([plan.todo.select([*names, "needs_row"]), copies]))
+    parameters = {"run_id": run_id, "heard": plan.keys.heard, "scorer": plan.keys.scorer}
+    ledger = _ledger(connection.execute(SUMS + OF_A_RUN, parameters))
     connection.unregister("planned")
-    if ledger.num_planned > len(planned):
-        raise LedgerError(f"run {run_id} has {ledger.num_planned - len(planned)} recordings that it did not plan")
-    return ledger
-
-
-def _planned_table(planned: Sequence[Recording]) -> pa.Table:
-    rows = [
-        {"corpus": corpus, "uri": uri, "expected_ms": None if seconds is None else milliseconds(seconds)}
-        for (corpus, uri), seconds in ((source_key(one), one.expected_s) for one in planned)
-    ]
-    return pa.Table.from_pylist(rows, schema=PLANNED)
+    return replace(
+        ledger,
+        num_planned=received.num_planned,
+        num_received=received.num_answers,
+        planned_ms=received.planned_ms,
+    )
 
 
 def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
     # fetchall, since DuckDB 2.0 keeps a connection busy until the last row is fetched.
-    (sums,) = answer.fetchall()
-    return Ledger(*sums)
+    ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums_ms),) = answer.fetchall()
+    return Ledger(0, num_rows, num_scored, num_copies, num_failed, num_unreached, 0, *sums_ms)
+
+
+def _sum(column: pa.ChunkedArray[Any]) -> int:
+    return int(pc.sum(column).as_py() or 0)

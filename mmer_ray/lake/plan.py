@@ -1,202 +1,114 @@
-"""What a job has to do: the listing minus what is still true in the lake. DuckDB and no Ray.
-
-A row is still true while the file's size and modification mark are the same and every stage is the one that made
-it. A failure that lies in the bytes stays true until they, or the decoder, change; any other is tried again.
-"""
+"""A plan: what a job has to do and what it need not, as the planner found it."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mmer_ray.errors import RETRYABLE, UsageError
-from mmer_ray.lake.digest import recording_digest
-from mmer_ray.lake.results import SAME_STAGES, stage_parameters
-from mmer_ray.lake.rows import clean, source_key
-from mmer_ray.lake.store import Lake
-from mmer_ray.lake.views import connect
-from mmer_ray.records import Recording
+from mmer_ray.lake.columns import values
+from mmer_ray.lake.known import known_answers
+from mmer_ray.lake.views import connect_internal
+from mmer_ray.records import GUESSED_BYTES_PER_S, Task
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.tables import LISTED
 
-MAX_CORPUS_BYTES = 80
-"""A corpus names a folder of the lake, in which each byte may take three; file systems allow 255."""
-NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-"""How such a folder says that it has no name."""
+if TYPE_CHECKING:
+    from mmer_ray.lake.store import Lake
+    from mmer_ray.stages.keys import Keys
 
-JUDGE = f"""
-    SELECT candidate.position, known.attempts, known.recording_id, known.duration_ms,
-        CASE
-            WHEN known.uri IS NULL OR known.size_bytes <> candidate.size_bytes OR known.modified <> candidate.modified
-                THEN 'new'
-            WHEN known.status = 'scored' AND {SAME_STAGES} THEN 'done'
-            WHEN known.status = 'scored' THEN 'outdated'
-            WHEN list_contains($retryable, known.error_code) THEN 'retry'
-            WHEN known.decode_fingerprint = $decode_fingerprint THEN 'known_failure'
-            ELSE 'new'
-        END AS verdict
-    FROM candidates AS candidate
-    LEFT JOIN recordings AS known ON known.corpus = candidate.corpus AND known.uri = candidate.uri
-    ORDER BY candidate.position
-"""  # noqa: S608
-
-KNOWN_SIZES = f"""
-    SELECT DISTINCT size_bytes FROM recordings
-    WHERE status = 'scored' AND {SAME_STAGES} AND size_bytes IN (SELECT unnest($sizes::BIGINT[]))
-"""  # noqa: S608
-
-KNOWN_AUDIO = f"""
-    SELECT DISTINCT recording_id FROM recordings
-    WHERE status = 'scored' AND {SAME_STAGES} AND recording_id IN (SELECT unnest($digests::VARCHAR[]))
-"""  # noqa: S608
+_WORK = [pa.field("attempt", pa.int32()), pa.field("recording_id", pa.string())]
+TODO = pa.schema([*LISTED, *_WORK, pa.field("restart", pa.string()), pa.field("needs_row", pa.bool_())])
+"""Listed files to be worked on. `recording_id` is null where nobody has read the bytes; `needs_row` is false where the
+file's row in the lake will still be right afterwards."""
+COPIES = pa.schema([*LISTED, *_WORK, pa.field("is_known", pa.bool_())])
+"""Files that get a row and no work: their audio is in the lake (`is_known`), or another file of the plan stands for
+it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A file with the bytes of another one: it gets a row, the models do not run."""
-
-    recording: Recording
-    recording_id: str
-    primary: Recording | None
-    """The earlier file of this plan that is scored for both; None when the lake has the audio already."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """A listing, sorted by what has to be done about each recording."""
+    """A listing, parted by what has to be done about each file."""
 
-    todo: tuple[Recording, ...]
-    """To be scored, the longest first, so that no worker ends on a long one alone."""
-    copies: tuple[Copy, ...] = ()
-    done: tuple[Recording, ...] = ()
-    known_failures: tuple[Recording, ...] = ()
-    repeated: tuple[Recording, ...] = ()
-    """Named twice in the listing with the same corpus and uri; the first one counts."""
-    done_s: float = 0.0
+    keys: Keys
+    todo: pa.Table
+    """Schema `TODO`, the longest first, so that no worker ends on a long one alone."""
+    copies: pa.Table = field(default_factory=COPIES.empty_table)
+    """Schema `COPIES`."""
+    num_listed: int = 0
+    num_done: int = 0
+    """Files whose answers are in the lake, or will be once those of another file with the same audio are."""
+    done_ms: int = 0
+    num_known_failures: int = 0
+    """Files that failed and would fail again, those that wait among them."""
+    num_waiting: int = 0
+    """Failures that may pass, but were tried too recently."""
+    num_repeated: int = 0
+    """Rows of the listing with the corpus and uri of an earlier one: that one counts."""
+    repeated_example: str | None = None
+    inactive_corpora: tuple[str, ...] = ()
+    """Corpora of the listing that follow another emotion model than the one of `keys`."""
+    _opened: dict[str, duckdb.DuckDBPyConnection] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def planned(self) -> tuple[Recording, ...]:
-        """All recordings that must have a row once the job is done."""
-        return self.todo + tuple(copy.recording for copy in self.copies)
+    def num_copies(self) -> int:
+        return int(self.copies.num_rows)
+
+    @property
+    def num_planned(self) -> int:
+        """Recordings that the job has to account for."""
+        return int(self.todo.num_rows) + self.num_copies
+
+    @property
+    def is_empty(self) -> bool:
+        return self.num_planned == 0
 
     @property
     def todo_s(self) -> float:
-        """Seconds of audio to score, guessed from file sizes where headers were not read."""
-        return sum(recording.planned_s for recording in self.todo)
+        """Seconds of audio to work on, guessed from file sizes where the length is not known."""
+        return float(pc.sum(planned_ms(self.todo)).as_py() or 0.0) / 1000
+
+    def with_todo(self, todo: pa.Table) -> Plan:
+        """The same plan with other lengths (`expected_ms`), sorted anew."""
+        return replace(self, todo=longest_first(todo))
 
     def limited(self, num_recordings: int) -> Plan:
-        """The same plan with at most so many recordings to score, and without the copies of those left out."""
-        todo = self.todo[:num_recordings]
-        kept = {source_key(recording) for recording in todo}
-        copies = [copy for copy in self.copies if copy.primary is None or source_key(copy.primary) in kept]
-        return replace(self, todo=todo, copies=tuple(copies))
+        """The same plan with at most so many recordings to work on, and without the copies of those left out."""
+        todo = self.todo.slice(0, num_recordings)
+        stands = pc.is_in(self.copies.column("recording_id"), value_set=todo.column("recording_id").combine_chunks())
+        return replace(self, todo=todo, copies=self.copies.filter(pc.or_(self.copies.column("is_known"), stands)))
+
+    def tasks(self, lake: Lake, todo: pa.Table) -> list[Task]:
+        """The tasks of some rows of `todo`, in their order, with what the lake knows for those that need it."""
+        restarts = dict(zip(values(todo, "recording_id"), values(todo, "restart"), strict=True))
+        wanted = {name: restart for name, restart in restarts.items() if restart != "decode"}
+        known = known_answers(self._connection(lake), self.keys, wanted) if wanted else {}
+        columns = (values(todo, name) for name in ("restart", "recording_id"))
+        return [
+            Task(recording)
+            if restart == "decode"
+            else Task(recording, restart, replace(known[name], recording=recording))
+            for recording, restart, name in zip(recordings_of(todo), *columns, strict=True)
+        ]
+
+    def _connection(self, lake: Lake) -> duckdb.DuckDBPyConnection:
+        """One moment of the lake for all tasks: opening it takes seconds where it holds a million recordings."""
+        if lake.address not in self._opened:
+            self._opened[lake.address] = connect_internal(lake)
+        return self._opened[lake.address]
 
 
-def plan(recordings: Sequence[Recording], lake: Lake, fingerprints: Mapping[str, str]) -> Plan:
-    """Compare a listing with the lake. Reads the bytes of files that may be copies, nothing else of any file.
-
-    `fingerprints` names every stage of `tables.FINGERPRINT_STAGES`. A lake that does not exist yet is empty.
-    """
-    listed, repeated = _once_each(recordings)
-    stages = stage_parameters(fingerprints)
-    with connect(lake) as connection:
-        verdicts = _judge(connection, listed, stages)
-        sorted_out: dict[str, list[Recording]] = {"todo": [], "done": [], "known_failure": []}
-        digests: dict[tuple[str, str], str] = {}
-        done_ms = 0
-        for recording, (_, attempts, recording_id, duration_ms, verdict) in zip(listed, verdicts, strict=True):
-            if verdict == "done":
-                done_ms += duration_ms
-            elif verdict == "outdated":
-                digests[source_key(recording)] = recording_id
-                recording = replace(recording, expected_s=duration_ms / 1000)
-            elif verdict == "retry":
-                recording = replace(recording, attempt=attempts + 1)
-            sorted_out[verdict if verdict in sorted_out else "todo"].append(recording)
-        todo, copies = _set_copies_apart(connection, sorted_out["todo"], digests, stages, lake.key)
-    return Plan(
-        todo=tuple(sorted(todo, key=lambda recording: (-recording.planned_s, *source_key(recording)))),
-        copies=tuple(copies),
-        done=tuple(sorted_out["done"]),
-        known_failures=tuple(sorted_out["known_failure"]),
-        repeated=tuple(repeated),
-        done_s=done_ms / 1000,
-    )
+def planned_ms(listed: pa.Table) -> pa.ChunkedArray[Any]:
+    """Milliseconds that planning counts: `expected_ms`, else a guess from the file's size."""
+    guessed = pc.divide(pc.multiply(listed.column("size_bytes"), 1000), GUESSED_BYTES_PER_S)
+    return pc.coalesce(listed.column("expected_ms").cast(pa.int64()), guessed)
 
 
-def _once_each(recordings: Iterable[Recording]) -> tuple[list[Recording], list[Recording]]:
-    listed: dict[tuple[str, str], Recording] = {}
-    repeated = []
-    for recording in recordings:
-        if recording.corpus == NULL_FOLDER or not 0 < len(clean(recording.corpus).encode()) <= MAX_CORPUS_BYTES:
-            raise UsageError(
-                f"corpus {recording.corpus!r} of {recording.uri} cannot name a folder of the lake; "
-                f"give a name of 1 to {MAX_CORPUS_BYTES} bytes (--corpus NAME)"
-            )
-        if listed.setdefault(source_key(recording), recording) is not recording:
-            repeated.append(recording)
-    return list(listed.values()), repeated
-
-
-def _judge(
-    connection: duckdb.DuckDBPyConnection, listed: Sequence[Recording], stages: Mapping[str, str]
-) -> list[tuple[int, int, str, int, str]]:
-    corpora, uris = ([source_key(recording)[part] for recording in listed] for part in (0, 1))
-    candidates = pa.table(
-        {
-            "position": pa.array(range(len(listed)), pa.int64()),
-            "corpus": pa.array(corpora, pa.string()),
-            "uri": pa.array(uris, pa.string()),
-            "size_bytes": pa.array([recording.size_bytes for recording in listed], pa.int64()),
-            "modified": pa.array([recording.modified for recording in listed], pa.string()),
-        }
-    )
-    connection.register("candidates", candidates)
-    retryable = sorted(str(code) for code in RETRYABLE)
-    return connection.execute(JUDGE, {**stages, "retryable": retryable}).fetchall()
-
-
-def _set_copies_apart(
-    connection: duckdb.DuckDBPyConnection,
-    todo: Sequence[Recording],
-    digests: Mapping[tuple[str, str], str],
-    stages: Mapping[str, str],
-    key: bytes,
-) -> tuple[list[Recording], list[Copy]]:
-    """Part the copies from what is to be scored. Equal bytes have equal sizes: only such files are read."""
-    counts = Counter(recording.size_bytes for recording in todo if recording.size_bytes)
-    known_sizes = connection.execute(KNOWN_SIZES, {**stages, "sizes": list(counts)}).fetchall()
-    shared = {size for size, count in counts.items() if count > 1} | {size for (size,) in known_sizes}
-    found = _digests([recording for recording in todo if recording.size_bytes in shared], digests, key)
-    known_audio = connection.execute(KNOWN_AUDIO, {**stages, "digests": list(set(found.values()))}).fetchall()
-    known = {recording_id for (recording_id,) in known_audio}
-    primaries: dict[str, Recording] = {}
-    unique, copies = [], []
-    for recording in todo:
-        digest = found.get(source_key(recording))
-        if digest is not None and digest in known:
-            copies.append(Copy(recording, digest, primary=None))
-        elif digest is not None and digest in primaries:
-            copies.append(Copy(recording, digest, primary=primaries[digest]))
-        else:
-            unique.append(recording)
-            if digest is not None:
-                primaries[digest] = recording
-    return unique, copies
-
-
-def _digests(
-    suspects: Sequence[Recording], digests: Mapping[tuple[str, str], str], key: bytes
-) -> dict[tuple[str, str], str]:
-    """(corpus, uri) -> recording_id, from the lake where the file is unchanged, else from its bytes."""
-    unread = [recording for recording in suspects if source_key(recording) not in digests]
-    found = {source: digests[source] for source in map(source_key, suspects) if source in digests}
-    # Hashing runs outside Python's lock.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        read = pool.map(lambda recording: recording_digest(recording, key), unread)
-        found |= {source_key(one): digest for one, digest in zip(unread, read, strict=True) if digest is not None}
-    return found
+def longest_first(listed: pa.Table) -> pa.Table:
+    """Sorted by `planned_ms`, then by corpus and uri."""
+    keyed = listed.append_column("planned_ms", planned_ms(listed))
+    ordered = keyed.sort_by([("planned_ms", "descending"), ("corpus", "ascending"), ("uri", "ascending")])
+    return ordered.drop_columns("planned_ms")

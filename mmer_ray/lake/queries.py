@@ -3,8 +3,9 @@
     with open_lake("calls.lake") as lake:
         lake.sql("SELECT label, count(*) FROM active_emotions GROUP BY label")
 
-Views: recordings, utterances, words, emotions, active_emotions, calls, runs, commits. What a reader sees is one
-moment of the lake; open it again to see later commits.
+Views: recordings, results, utterances, words, turns, emotions, active_emotions, calls, active_scorers, runs, commits.
+A row of results stands there once for every corpus that has the audio. What a reader sees is one moment of the lake;
+open it again to see later commits.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import duckdb
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError, SourceError, UsageError
-from mmer_ray.lake.conversation import Conversation, conversation_of
+from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.views import connect
+from mmer_ray.lake.values import values_of
+from mmer_ray.lake.views import connect, damaged
 from mmer_ray.tables import Row
 
 MAX_CANDIDATES = 10
@@ -62,7 +64,14 @@ class LakeStatus:
     failures: list[FailureCount]
     """Most frequent first."""
     num_utterances: int
-    active_scorer: str | None
+    """Of distinct audio: what two corpora share counts once."""
+    active_scorers: dict[str, str]
+    """Corpus -> the emotion model that its views and summaries follow."""
+
+    @property
+    def active_scorer(self) -> str | None:
+        """The one model, or all of them, that the corpora follow; None before the first answer."""
+        return ", ".join(sorted(set(self.active_scorers.values()))) or None
 
 
 class LakeReader:
@@ -84,6 +93,8 @@ class LakeReader:
         try:
             _refuse_writing(self._connection, query)
             answer: pa.Table = self._connection.cursor().sql(query, params=dict(parameters or {})).to_arrow_table()
+        except (duckdb.IOException, duckdb.HTTPException) as exc:
+            raise damaged(self.address, exc) from exc
         except duckdb.Error as exc:
             raise UsageError(f"the query cannot be answered: {exc}") from exc
         return answer
@@ -103,36 +114,33 @@ class LakeReader:
                 return found[0]
         raise SourceError(f"no recording in {self.address} is called {name!r}; `mmer query` on recordings lists them")
 
-    def conversation(self, recording_id: str) -> Conversation:
-        """Who spoke when, what was said and how it was felt, in one recording.
+    def conversation(self, recording: str | Row) -> Conversation:
+        """Who spoke when, what was said and how it was felt, in one recording: a row of `find_recording`, or what it
+        takes. Of audio that several corpora have it shows what the row's own corpus sees.
 
-        The feelings are the active scorer's, or the newest one's that has heard this recording.
-        Raises `SourceError` for an unknown id.
+        The emotions are the active scorer's, or the newest one's that has heard this recording. Raises `SourceError`
+        as `find_recording` does.
         """
-        known = {"recording_id": recording_id}
-        recordings = self._rows("SELECT * FROM recordings WHERE recording_id = $recording_id ORDER BY is_copy", known)
-        if not recordings:
-            raise SourceError(
-                f"no recording in {self.address} has the id {recording_id!r}; `mmer show` takes names too"
-            )
-        ordered = "WHERE recording_id = $recording_id ORDER BY utterance_idx"
-        scorer = self._scorer_of(recording_id)
-        return conversation_of(
-            recording=recordings[0],
-            scorer=scorer,
-            utterances=self._rows(f"SELECT * FROM utterances {ordered}", known),  # noqa: S608
-            words=self._rows(f"SELECT * FROM words {ordered}, word_idx", known),  # noqa: S608
-            emotions=self._rows(
-                "SELECT * FROM emotions WHERE recording_id = $recording_id AND scorer = $scorer ORDER BY utterance_idx",
-                {**known, "scorer": scorer},
+        row = self.find_recording(recording) if isinstance(recording, str) else recording
+        if row["status"] != "scored":
+            return Conversation(row, (), None, None)
+        place = {"corpus": row["corpus"], "recording_id": row["recording_id"]}
+        mine = "WHERE corpus = $corpus AND recording_id = $recording_id"
+        spoken = f"{mine} ORDER BY utterance_idx"
+        calls = self._rows(f"SELECT * FROM calls {mine}", place)  # noqa: S608
+        scorer = self._scorer_of(place, calls)
+        emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"  # noqa: S608
+        return Conversation(
+            recording=row,
+            utterances=utterances_of(
+                self._rows(f"SELECT * FROM utterances {spoken}", place),  # noqa: S608
+                self._rows(f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
+                self._rows(emotions, {**place, "scorer": scorer}),
             ),
-            calls=self._rows("SELECT * FROM calls WHERE recording_id = $recording_id", known),
+            measures=measures_of(calls[0]) if calls else None,
+            scorer=scorer,
+            turns=turns_of(self._rows(f"SELECT * FROM turns {mine} ORDER BY turn_idx", place)),  # noqa: S608
         )
-
-    def active_scorer(self) -> str | None:
-        """The emotion model whose answers views and summaries follow: the one that answered last."""
-        (row,) = self._rows("SELECT scorer FROM _active", {})
-        return None if row["scorer"] is None else str(row["scorer"])
 
     def status(self) -> LakeStatus:
         """Runs, ledger and failures by code."""
@@ -142,27 +150,39 @@ class LakeReader:
             FROM recordings WHERE status = 'failed'
             GROUP BY ALL ORDER BY num_recordings DESC, error_code, error_stage
         """
-        (counted,) = self._rows("SELECT count(*) AS num_utterances FROM utterances", {})
+        (counted,) = self._rows(
+            "SELECT count(*) AS num_utterances FROM internal.utterances AS said SEMI JOIN internal.shown AS shown "
+            "ON said.recording_id = shown.recording_id AND said.commit_id = shown.heard_commit",
+            {},
+        )
+        active = (
+            "SELECT DISTINCT corpus, active_scorer FROM internal.shown WHERE active_scorer IS NOT NULL ORDER BY ALL"
+        )
         return LakeStatus(
             ledger=lake_ledger(self._connection.cursor()),
             runs=self._rows("SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
             failures=[FailureCount(**row) for row in self._rows(failures, {})],
             num_utterances=counted["num_utterances"],
-            active_scorer=self.active_scorer(),
+            active_scorers={row["corpus"]: row["active_scorer"] for row in self._rows(active, {})},
         )
 
-    def _scorer_of(self, recording_id: str) -> str | None:
+    def _scorer_of(self, place: Mapping[str, Any], calls: list[Row]) -> str | None:
+        """The model whose answers are shown: that of the measures, which lakes of version 1 did not always write."""
+        if calls:
+            return str(calls[0]["scorer"]) or None
         query = """
-            SELECT answer.scorer FROM emotions AS answer JOIN commits USING (commit_id)
-            WHERE recording_id = $recording_id
-            ORDER BY answer.scorer = (SELECT scorer FROM _active) DESC, sequence DESC LIMIT 1
+            SELECT max_by(scorer, sequence) AS scorer
+            FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
+            WHERE corpus = $corpus AND recording_id = $recording_id
         """
-        found = self._rows(query, {"recording_id": recording_id})
-        return str(found[0]["scorer"]) if found else None
+        (found,) = self._rows(query, place)
+        return None if found["scorer"] is None else str(found["scorer"])
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         relation = self._connection.cursor().sql(query, params=dict(parameters))
-        return list(relation.to_arrow_table().to_pylist(maps_as_pydicts="strict"))
+        table = relation.to_arrow_table()
+        columns = [values_of(column) for column in table.columns]
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager

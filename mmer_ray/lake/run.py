@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmer_ray.lake.batch import Batch
 from mmer_ray.profiles import Profile
+from mmer_ray.tables import Row
+
+if TYPE_CHECKING:
+    from mmer_ray.stages.keys import Keys
 
 VERSIONED = ("mmer_ray", "torch", "transformers", "faster-whisper", "av", "ray", "deltalake", "duckdb", "pyarrow")
 """Packages whose versions a run records."""
@@ -26,38 +33,53 @@ class Run:
 
     run_id: str
     started_at: datetime
-    fingerprints: Mapping[str, str]
-    """Stage -> fingerprint, for every stage of `tables.FINGERPRINT_STAGES`."""
+    keys: Keys
     profile: str = ""
     options: str = "{}"
     """The whole profile as JSON."""
     model_digests: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     git_revision: str | None = None
-    gpus: Mapping[str, float] = field(default_factory=dict)
-    """Stage -> GPUs that it holds while it works; stages on CPUs are left out."""
 
 
-def begin_run(
-    profile: Profile,
-    fingerprints: Mapping[str, str],
-    model_digests: Mapping[str, str] | None = None,
-    gpus: Mapping[str, float] | None = None,
-) -> Run:
+def begin_run(profile: Profile, keys: Keys, model_digests: Mapping[str, str] | None = None) -> Run:
     """A run that starts now, with the versions of this process. Nothing is written."""
     now = datetime.now(UTC)
     return Run(
-        # Sortable by time; the tail keeps two hosts that start within a second apart.
-        run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        run_id=new_run_id(now),
         started_at=now,
-        fingerprints=dict(fingerprints),
+        keys=keys,
         profile=profile.name,
         options=profile.model_dump_json(),
         model_digests=dict(model_digests or {}),
         versions=_versions(),
         git_revision=_git_revision(),
-        gpus=dict(gpus or {}),
     )
+
+
+def new_run_id(now: datetime) -> str:
+    """Sortable by time; the tail keeps two hosts that start within a second apart."""
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_row(run: Run) -> Row:
+    """What `runs` keeps of a run from its start."""
+    row: Row = {name: getattr(run, name) for name in ("run_id", "started_at", "profile", "options", "git_revision")}
+    keys = asdict(run.keys) | {"channel_roles": json.dumps(run.keys.channel_roles)}
+    maps = {"versions": run.versions, "model_digests": run.model_digests, "keys": keys}
+    return row | {name: sorted(values.items()) for name, values in maps.items()}
+
+
+def commit_row(batch: Batch, run_id: str, scorer: str | None) -> Row:
+    """The row of `commits` that makes a commit's rows visible."""
+    return {
+        "sequence": batch.sequence,
+        "commit_id": batch.commit_id,
+        "run_id": run_id,
+        "committed_at": datetime.now(UTC),
+        "scorer": scorer,
+        **{f"num_{name}": table.num_rows for name, table in batch.tables.items()},
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -1,49 +1,58 @@
 """A lake is a folder: one Delta table per name in `tables.SCHEMAS` and `lake.json`, which says how it was made.
 
-    lake.json      schema version, fingerprint of the key
+    lake.json      schema version, fingerprint of the key, tables
     writer.lock    held by the one writer (local lakes)
-    recordings/ utterances/ words/ emotions/ calls/ runs/ commits/
+    recordings/ results/ utterances/ ... runs/ commits/
 
 This is the only file that imports deltalake, and it does so when a table is first touched.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.card import (
+    DRAFT_NAME,
+    KEY_VARIABLE,
+    PUBLIC_KEY,
+    Card,
+    fingerprint,
+    lake_key,
+    read_card,
+    refuse_newer,
+    write_card,
+)
+from mmer_ray.lake.lock import LOCK_NAME, only_writer
+from mmer_ray.lake.store_errors import damaged, reading, writing
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-KEY_VARIABLE = "MMER_LAKE_KEY"
-PUBLIC_KEY = b"mmer_ray"
-"""The key of recording_ids unless `MMER_LAKE_KEY` is set when the lake is made. Everybody knows it, so ids can be
-compared between lakes, and whoever holds an audio file can tell whether a lake has scored it. A private key ends
-both."""
-
 APPLICATION = "mmer_ray"
 """Application id of every append; its version is the number of the commit that the append belongs to."""
+VERSION_PROPERTY = "mmer_ray.schemaVersion"
+"""The property of each table that says which version of its schema it was last written with."""
+RUN_IN_LOG, SEQUENCE_IN_LOG = "mmer_run", "mmer_sequence"
+"""What the log says of each append: who wrote it, as part of which commit."""
+LOG_DEPTH = 50
+"""Entries of a table's log that are searched for the writer of a sequence number."""
 
 CONFIGURATION = {
     "delta.checkpointInterval": "50",
     "delta.deletedFileRetentionDuration": "interval 7 days",
     "delta.logRetentionDuration": "interval 7 days",
     "delta.enableDeletionVectors": "false",
+    VERSION_PROPERTY: str(SCHEMA_VERSION),
 }
 """Deletion vectors stay off: readers take whole files from the log."""
 
@@ -53,6 +62,17 @@ _UNFIT_IN_PATH = re.compile(r"[*?\[\]|^\\%\x00-\x1f]")
 
 _PARTITION_IN_PATH = re.compile(r"(^|/)(corpus|month)=")
 """DuckDB would read every row's corpus or month from that folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table, as the table's log describes it."""
+
+    path: str
+    first_commit: str | None
+    """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
+    say, as in lakes of version 1."""
+    last_commit: str | None
 
 
 class Lake:
@@ -68,6 +88,7 @@ class Lake:
         """
         text = str(address).removeprefix("file://")
         self.is_local = "://" not in text
+        _check_address(text)
         self.address = str(Path(text).absolute()) if self.is_local else text.rstrip("/")
         self.storage_options = {"conditional_put": "etag", **(storage_options or {})} if not self.is_local else {}
         self.key = lake_key()
@@ -79,35 +100,42 @@ class Lake:
             )
         self._tables: dict[str, DeltaTable] = {}
         self._lock_depth = 0
-        self.exists = self._check(to_read)
+        self._card = self._check(to_read)
+
+    @property
+    def exists(self) -> bool:
+        return self._card is not None
 
     def create(self) -> None:
-        """Make the lake unless it is there."""
-        if self.exists:
+        """Make the lake and its tables where they are not there; bring one of an earlier version to this one.
+
+        Raises `StoreError`.
+        """
+        card = self._card or Card(SCHEMA_VERSION, fingerprint(self.key))
+        if card.schema_version == SCHEMA_VERSION and set(card.tables) >= set(SCHEMAS):
             return
-        card = {"format": "mmer_ray lake", "schema_version": SCHEMA_VERSION, "key_fingerprint": fingerprint(self.key)}
-        if self.is_local:
-            Path(self.address).mkdir(parents=True, exist_ok=True)
-        # Renamed into place: a kill in between leaves a name that the next run overwrites.
-        target = f"{self.address}/lake.json"
-        draft = f"{target}.draft" if self.is_local else target
-        with fsspec.open(draft, "w", encoding="utf-8") as file:
-            file.write(json.dumps(card, indent=2) + "\n")
-        if self.is_local:
-            Path(draft).replace(target)
-        self.exists = True
+        with writing(self.address):
+            if self.is_local:
+                Path(self.address).mkdir(parents=True, exist_ok=True)
+            if self._card is None:
+                # First without tables: a kill in between leaves a lake that is begun, not one that is damaged.
+                write_card(self.address, card, is_local=self.is_local)
+            for name in SCHEMAS:
+                self._make(name)
+            self._card = replace(card, schema_version=SCHEMA_VERSION, tables=tuple(SCHEMAS))
+            write_card(self.address, self._card, is_local=self.is_local)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Be the one writer. The kernel lets the lock go when the process ends, however it ends.
 
         This object may nest it. Raises `LakeError` while anybody else writes. An `s3://` lake has no lock: there
-        the conditional put lets one of two writers fail at its next commit.
+        `append` finds out.
         """
         with ExitStack() as stack:
             if self.is_local and not self._lock_depth:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_only_writer(Path(self.address).resolve()))
+                stack.enter_context(only_writer(Path(self.address).resolve()))
             self._lock_depth += 1
             stack.callback(self._unnest)
             yield
@@ -115,25 +143,33 @@ class Lake:
     def _unnest(self) -> None:
         self._lock_depth -= 1
 
-    def append(self, name: str, rows: pa.Table, sequence: int) -> bool:
-        """Add rows to a table as part of commit `sequence`, at most once.
+    def append(self, name: str, rows: pa.Table, sequence: int, run_id: str) -> bool:
+        """Add rows to a table as part of commit `sequence` of this run, at most once.
 
-        Returns False where the table has them already. The library does not refuse a transaction it has
-        seen, so the last one is read first; with one writer the pair is exactly-once.
+        Returns False where this run has added them already, so a commit may be tried again. Raises `LakeError` where
+        another job has taken the number, `StoreError` where the store fails. The library does not refuse a
+        transaction it has seen, so the last one is read first; of two jobs that get past this, the store's
+        conditional put refuses one.
         """
         from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
-        table = self._writable(name)
-        table.update_incremental()
-        if (table.transaction_version(APPLICATION) or 0) >= sequence:
-            return False
-        write_deltalake(
-            table,
-            rows,
-            mode="append",
-            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP_ROWS),
-            commit_properties=CommitProperties(app_transactions=[Transaction(APPLICATION, sequence)]),
-        )
+        table = self._at_newest(name)
+        with writing(self.address):
+            if (table.transaction_version(APPLICATION) or 0) >= sequence:
+                self._require_own(table, name, sequence, run_id)
+                return False
+            write_deltalake(
+                table,
+                rows,
+                mode="append",
+                # Columns that an older table lacks are added to it.
+                schema_mode="merge",
+                writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP_ROWS),
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(APPLICATION, sequence)],
+                    custom_metadata={RUN_IN_LOG: run_id, SEQUENCE_IN_LOG: str(sequence)},
+                ),
+            )
         return True
 
     def next_sequence(self) -> int:
@@ -141,82 +177,120 @@ class Lake:
         tables = [self._opened(name) for name in SCHEMAS]
         return 1 + max((table.transaction_version(APPLICATION) or 0 for table in tables if table), default=0)
 
-    def files(self, name: str) -> list[str]:
-        """The data files of a table's newest version, from its log. Other files in the folder do not count."""
+    def files(self, name: str) -> list[DataFile]:
+        """The data files of a table's newest version, from its log. Other files in the folder do not count.
+
+        Raises `LakeError` where the table, its log or one of its files is damaged or gone.
+        """
         table = self._opened(name)
         if table is None:
             return []
-        actions = pa.table(table.get_add_actions())
+        with reading(f"{self.address}/{name}"):
+            actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
         # file_uris() percent-encodes the folder's own name, which is then no path.
-        return [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
+        paths = [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
+        if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
+            raise damaged(self.address, f"its file {gone} is gone")
+        first, last = (_extremes(actions, end) for end in ("min", "max"))
+        return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
 
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"
 
     def _opened(self, name: str) -> DeltaTable | None:
-        """The table at its newest version; None while it has never been written."""
+        """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
 
-        if name in self._tables:
-            self._tables[name].update_incremental()
-        elif DeltaTable.is_deltatable(self._uri(name), self.storage_options):
-            self._tables[name] = DeltaTable(self._uri(name), storage_options=self.storage_options)
+        with reading(f"{self.address}/{name}"):
+            if name in self._tables:
+                self._tables[name].update_incremental()
+            elif DeltaTable.is_deltatable(self._uri(name), self.storage_options):
+                table = DeltaTable(self._uri(name), storage_options=self.storage_options)
+                refuse_newer(f"{self.address}/{name}", _version_of(table))
+                self._tables[name] = table
+        if name not in self._tables and self._card is not None and name in self._card.tables:
+            raise damaged(self.address, f"its table {name} is gone")
         return self._tables.get(name)
 
-    def _writable(self, name: str) -> DeltaTable:
+    def _at_newest(self, name: str) -> DeltaTable:
+        """The table, refreshed once."""
+        known = self._tables.get(name)
+        if known is None:
+            known = self._opened(name)
+            assert known is not None, f"{self.address}: append to {name} before create"
+            return known
+        with writing(self.address):
+            known.update_incremental()
+        return known
+
+    def _make(self, name: str) -> None:
+        """Create a table, or mark one of an earlier version as of this one."""
         from deltalake import DeltaTable
 
-        if (table := self._opened(name)) is None:
-            table = self._tables[name] = DeltaTable.create(
+        table = self._opened(name)
+        if table is None:
+            self._tables[name] = DeltaTable.create(
                 self._uri(name),
                 SCHEMAS[name],
                 partition_by=partition_columns(name),
                 configuration=CONFIGURATION | {"delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name])},
                 storage_options=self.storage_options,
+                raise_if_key_not_exists=False,
             )
-        return table
+        elif _version_of(table) < SCHEMA_VERSION:
+            properties = {
+                VERSION_PROPERTY: str(SCHEMA_VERSION),
+                "delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name]),
+            }
+            table.alter.set_table_properties(properties, raise_if_not_exists=False)
 
-    def _check(self, to_read: bool) -> bool:
-        """Whether the lake is there; `LakeError` when it is not one, or not ours to write."""
+    def _require_own(self, table: DeltaTable, name: str, sequence: int, run_id: str) -> None:
+        """Return where this run wrote that sequence number; raise `LakeError` where another job did."""
+        for entry in table.history(LOG_DEPTH):
+            if entry.get(SEQUENCE_IN_LOG) == str(sequence):
+                if entry.get(RUN_IN_LOG) == run_id:
+                    return
+                break
+        raise LakeError(
+            f"another job writes the lake {self.address}: {name} has a commit {sequence} that is not of this run; "
+            "stop the other job, then run the same command again"
+        )
+
+    def _check(self, to_read: bool) -> Card | None:
+        """What the lake says of itself, None where there is none; `LakeError` when it is not one, or not ours."""
         card = read_card(self.address)
         if card is None:
             if self.is_local and _holds_other_things(Path(self.address)):
                 raise LakeError(f"{self.address} is not empty and not a lake; name an empty or a new folder")
-            return False
-        if not to_read and card.get("key_fingerprint") != fingerprint(self.key):
+            return None
+        if not to_read and card.key_fingerprint != fingerprint(self.key):
             remedy = f"set {KEY_VARIABLE} to the key it was made with"
-            if card.get("key_fingerprint") == fingerprint(PUBLIC_KEY):
+            if card.key_fingerprint == fingerprint(PUBLIC_KEY):
                 remedy = f"it has the public key, so unset {KEY_VARIABLE}"
             raise LakeError(f"the lake {self.address} was made with another key: {remedy}, or name another folder")
-        return True
+        return card
 
 
-def read_card(address: str) -> dict[str, Any] | None:
-    """What `lake.json` says, or None where there is none. Raises `LakeError` on a damaged or newer one."""
+def _version_of(table: DeltaTable) -> int:
+    return int(table.metadata().configuration.get(VERSION_PROPERTY) or 1)
+
+
+def _extremes(actions: pa.Table, end: str) -> list[str | None]:
+    name = f"{end}.commit_id"
+    if name not in actions.column_names:
+        return [None] * int(actions.num_rows)
+    values: list[str | None] = actions.column(name).to_pylist()
+    return values
+
+
+def _check_address(text: str) -> None:
+    if "://" in text and not text.startswith("s3://"):
+        raise LakeError(f"{text}: a lake lies in a folder or below s3://; name one of these")
     try:
-        with fsspec.open(f"{address}/lake.json", "r", encoding="utf-8") as file:
-            card = json.load(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, OSError) as exc:
-        raise LakeError(f"{address}/lake.json cannot be read: {exc}; restore it from a copy") from exc
-    version = card.get("schema_version") if isinstance(card, dict) else None
-    if version != SCHEMA_VERSION:
-        raise LakeError(f"{address} has schema version {version}, this mmer_ray reads {SCHEMA_VERSION}; upgrade it")
-    return dict(card)
-
-
-def lake_key() -> bytes:
-    """The BLAKE2b key of recording_ids: `MMER_LAKE_KEY`, or the public one."""
-    key = os.environ.get(KEY_VARIABLE, "").encode() or PUBLIC_KEY
-    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
-        raise LakeError(f"{KEY_VARIABLE} has {len(key)} bytes, at most {hashlib.blake2b.MAX_KEY_SIZE} are allowed")
-    return key
-
-
-def fingerprint(key: bytes) -> str:
-    """What `lake.json` keeps of a key: enough to recognise it, too little to use it."""
-    return hashlib.blake2b(b"mmer_ray lake key", digest_size=8, key=key).hexdigest()
+        text.encode()
+    except UnicodeEncodeError as exc:
+        # deltalake and DuckDB take addresses as UTF-8 only.
+        raise LakeError(f"{text!a}: a lake's path must be UTF-8; rename the folder or choose another one") from exc
 
 
 def _holds_other_things(folder: Path) -> bool:
@@ -224,34 +298,4 @@ def _holds_other_things(folder: Path) -> bool:
         return False
     if not folder.is_dir():
         return True
-    return any(entry.name not in {"writer.lock", "lake.json.draft"} for entry in folder.iterdir())
-
-
-_LOCKED_HERE: set[Path] = set()
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold a POSIX record lock. Unlike flock's, it is not shared with forked children: decoders that outlive a
-    killed driver by a moment do not keep the lake from its next run. It binds processes, so this process's own
-    holders are counted beside it."""
-    if folder in _LOCKED_HERE:
-        raise LakeError(f"the lake {folder} is being written by this very process; finish that run first")
-    with (folder / "writer.lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            if exc.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            file.seek(0)
-            holder = f"process {file.read(20).strip() or 'unknown'}"
-            remedy = "wait for it or stop it, then run this again"
-            raise LakeError(f"the lake {folder} is being written by {holder}; {remedy}") from exc
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        _LOCKED_HERE.add(folder)
-        try:
-            yield
-        finally:
-            _LOCKED_HERE.discard(folder)
+    return any(entry.name not in {LOCK_NAME, DRAFT_NAME} for entry in folder.iterdir())

@@ -1,56 +1,31 @@
-"""The SQL that readers see: one view per table, over the files of the commit log, without torn or outdated rows."""
+"""DuckDB connections with a lake's visible rows (`visibility.py`), closed to everything else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import duckdb
 
-from mmer_ray.lake.store import Lake
-from mmer_ray.tables import SCHEMAS, partition_columns
-
-CURRENT = """
-    CREATE TABLE _current AS
-    SELECT corpus, uri, commit_id, recording_id, status, result_commit_id
-    FROM _all_recordings JOIN commits USING (commit_id)
-    QUALIFY row_number() OVER (PARTITION BY corpus, uri ORDER BY sequence DESC) = 1
-"""
-"""The newest committed row of each (corpus, uri)."""
-
-RESULTS = """
-    CREATE TABLE _results AS
-    SELECT recording_id, max_by(result_commit_id, sequence) AS commit_id, max(sequence) AS sequence
-    FROM _current JOIN commits ON commits.commit_id = result_commit_id
-    WHERE status = 'scored'
-    GROUP BY recording_id
-"""
-"""Which commit holds the utterances of each recording that is current somewhere. Audio that no file has any more
-is not among them, nor are the older answers for audio that was scored again."""
-
-ACTIVE_SCORER = (
-    "CREATE TABLE _active AS SELECT max_by(scorer, sequence) AS scorer FROM commits WHERE scorer IS NOT NULL"
+from mmer_ray.errors import LakeError
+from mmer_ray.lake.visibility import (
+    ACTIVE,
+    ACTIVE_OF_VERSION_1,
+    CURRENT,
+    FELT,
+    HEARD,
+    SHOWN,
+    VIEWS,
+    commits_table,
+    committed,
+    committed_view,
+    with_commits,
 )
+from mmer_ray.tables import SCHEMAS
 
-VIEWS = {
-    "recordings": "SELECT * FROM _all_recordings SEMI JOIN _current USING (corpus, uri, commit_id)",
-    "utterances": "SELECT * FROM _all_utterances SEMI JOIN _results USING (recording_id, commit_id)",
-    "words": "SELECT * FROM _all_words SEMI JOIN _results USING (recording_id, commit_id)",
-    # A later commit may add another scorer's answers to the same utterances; an earlier one belongs to older ones.
-    "emotions": """
-        SELECT answer.* FROM _all_emotions AS answer
-        JOIN commits USING (commit_id)
-        JOIN _results ON _results.recording_id = answer.recording_id AND commits.sequence >= _results.sequence
-    """,
-    "active_emotions": "SELECT * FROM emotions WHERE scorer = (SELECT scorer FROM _active)",
-    "calls": """
-        SELECT call.* FROM _all_calls AS call
-        JOIN commits USING (commit_id)
-        JOIN _results ON _results.recording_id = call.recording_id AND commits.sequence >= _results.sequence
-        QUALIFY row_number() OVER (PARTITION BY call.recording_id ORDER BY commits.sequence DESC) = 1
-    """,
-    "runs": """
-        SELECT * FROM _all_runs
-        QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY status = 'started', written_at DESC) = 1
-    """,
-}
+if TYPE_CHECKING:
+    from mmer_ray.lake.store import DataFile, Lake
 
 SAFE_SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -61,44 +36,102 @@ SAFE_SETTINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """Where what does not fit the memory goes."""
+
+    folder: str
+    memory_mb: int
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"temp_directory": self.folder, "memory_limit": f"{self.memory_mb}MB"}
+
+
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
+"""What DuckDB raises for a file that is gone or is no Parquet."""
+_COUNTED = [name for name in SCHEMAS if f"num_{name}" in SCHEMAS["commits"].names]
+
+
 def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the lake's views, closed to every file but the lake's and to further settings."""
-    # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
-    names = ["commits", *(name for name in SCHEMAS if name != "commits")]
-    files = {name: lake.files(name) for name in names}
-    connection = duckdb.connect(":memory:", config=dict(SAFE_SETTINGS))
-    connection.execute("SET TimeZone = 'UTC'")
-    for name, paths in files.items():
-        _everything(connection, name, paths)
-    connection.execute("CREATE TABLE commits AS SELECT * FROM _all_commits")
-    for statement in (CURRENT, RESULTS, ACTIVE_SCORER):
+    """An in-memory DuckDB with the lake's views, closed to every file but the lake's and to further settings.
+
+    Raises `LakeError` for a damaged lake.
+    """
+    connection = connect_internal(lake)
+    for statement in (ACTIVE_OF_VERSION_1, SHOWN):
         connection.execute(statement)
     for name, query in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
-    # The order matters: nothing can be allowed once outside access is off.
-    connection.execute("SET allowed_paths = $paths", {"paths": [path for paths in files.values() for path in paths]})
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
-def _everything(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
-    """View `_all_<name>`: all rows that the table's log lists, of finished commits and torn ones."""
-    schema = SCHEMAS[name]
-    if not paths:
-        connection.register("typed", schema.empty_table())
-        connection.execute(f"CREATE TABLE _all_{name} AS SELECT * FROM typed")  # noqa: S608
-        connection.unregister("typed")
-        return
-    partitions = partition_columns(name)
-    types = ", ".join(f"{_quoted(column)}: VARCHAR" for column in partitions)
-    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partitions else "hive_partitioning = false"
-    # A view takes no bound parameters, so the paths, which come from the commit log, stand in it as literals.
-    listed = ", ".join(_quoted(path) for path in paths)
-    columns = ", ".join(schema.names)
-    source = f"read_parquet([{listed}], {hive})"
-    connection.execute(f"CREATE VIEW _all_{name} AS SELECT {columns} FROM {source}")  # noqa: S608
+def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
+    `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
+    bounded. Raises `LakeError` for a damaged lake."""
+    # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
+    names = ["commits", *(name for name in SCHEMAS if name != "commits")]
+    listed = {name: lake.files(name) for name in names}
+    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET parquet_metadata_cache = true")
+        connection.execute("CREATE SCHEMA internal")
+        files = _committed_files(connection, listed)
+        for name in names[1:]:
+            connection.execute(committed_view(connection, name, files[name]))
+        # Set here, since nothing can be allowed once outside access is off.
+        paths = [path for some in files.values() for path in some]
+        connection.execute("SET allowed_paths = $paths", {"paths": paths})
+        _require_whole(connection, lake.address, listed)
+        for statement in (CURRENT, HEARD, FELT, ACTIVE):
+            connection.execute(statement)
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, UNREADABLE):
+            raise damaged(lake.address, exc) from exc
+        raise
+    return connection
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def damaged(address: str, exc: duckdb.Error) -> LakeError:
+    """What to raise where DuckDB cannot read a lake's own files."""
+    return LakeError(f"the lake {address} is damaged: {str(exc).splitlines()[0][:300]}; restore it from a copy")
+
+
+def _committed_files(
+    connection: duckdb.DuckDBPyConnection, listed: dict[str, list[DataFile]]
+) -> Mapping[str, Sequence[str]]:
+    """Table -> paths of its finished commits' files. Makes `commits`; `listed` learns which commits a file holds."""
+    connection.execute(commits_table(connection, [file.path for file in listed["commits"]]))
+    commit_ids = {commit_id for (commit_id,) in connection.execute("SELECT commit_id FROM commits").fetchall()}
+    for name in listed:
+        if "commit_id" in SCHEMAS[name].names and name != "commits":
+            listed[name] = committed(with_commits(connection, listed[name]), commit_ids)
+    return {name: [file.path for file in some] for name, some in listed.items()}
+
+
+def _require_whole(
+    connection: duckdb.DuckDBPyConnection, address: str, listed: Mapping[str, Sequence[DataFile]]
+) -> None:
+    """Raise `LakeError` where a commit's rows are gone: an emptied entry of a table's log reads as one that adds
+    nothing, a lost table as one that was never written."""
+    for name in _COUNTED:
+        wanted = connection.execute(f"SELECT commit_id FROM commits WHERE num_{name} > 0").fetchall()  # noqa: S608
+        held = {file.first_commit for file in listed[name]}
+        several = [file for file in listed[name] if file.first_commit != file.last_commit]
+        for (commit_id,) in wanted:
+            if commit_id not in held and not any(_may_hold(file, commit_id) for file in several):
+                raise LakeError(
+                    f"the lake {address} is damaged: the {name} of commit {commit_id} are gone; restore it from a copy"
+                )
+    finished = "SELECT count(*) FROM internal.runs WHERE status = 'finished' AND num_scored + num_failed > 0"
+    if not listed["commits"] and connection.execute(finished).fetchall() != [(0,)]:
+        raise LakeError(f"the lake {address} is damaged: its commits are gone; restore it from a copy")
+
+
+def _may_hold(file: DataFile, commit_id: str) -> bool:
+    return (file.first_commit or "") <= commit_id <= (file.last_commit or "")

@@ -1,4 +1,4 @@
-"""The one writer: buffers scored recordings and commits them so that each appears exactly once, whole or not at all.
+"""The one writer: takes answers and commits them so that each appears exactly once, whole or not at all.
 
 A commit appends its rows to every table and, last, one row to `commits`. A crash in between leaves rows whose
 commit_id is not listed there: they do not exist to a reader, and the next run makes them again.
@@ -7,53 +7,52 @@ commit_id is not listed there: they do not exist to a reader, and the next run m
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mmer_ray.errors import LakeError, LedgerError
+from mmer_ray.errors import ErrorCode, LedgerError, StoreError
+from mmer_ray.lake.answers import Answers
+from mmer_ray.lake.batch import Batch, sealed
+from mmer_ray.lake.card import recording_id, uri_id
+from mmer_ray.lake.columns import values
+from mmer_ray.lake.copies import COPY_COLUMNS, copy_rows, follow, with_containers
 from mmer_ray.lake.failpoint import failpoint
-from mmer_ray.lake.ledger import Ledger, run_ledger
-from mmer_ray.lake.plan import Copy, Plan
-from mmer_ray.lake.results import known_results, known_rows
-from mmer_ray.lake.rows import Stamp, arrow_table, copied_row, recording_row, rows_of, source_key
-from mmer_ray.lake.run import Run
+from mmer_ray.lake.heard import HeardAudio
+from mmer_ray.lake.ledger import Ledger, Received, run_ledger
+from mmer_ray.lake.plan import Plan
+from mmer_ray.lake.run import Run, commit_row, run_row
+from mmer_ray.lake.sources import Sources
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.views import connect
+from mmer_ray.lake.views import connect_internal
+from mmer_ray.lake.visibility import find_wanted
 from mmer_ray.profiles import RunOptions
-from mmer_ray.records import ScoredRecording
-from mmer_ray.tables import DATA_TABLES, Row, Rows
+from mmer_ray.tables import DATA_TABLES, SCHEMAS, Row
 
 RunStatus = Literal["started", "finished", "interrupted", "unbalanced"]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The rows of one commit, fixed: however often it is tried, the same rows are appended."""
-
-    sequence: int
-    commit_id: str
-    tables: dict[str, pa.Table]
-    scorer: str | None
 
 
 class Writer:
     """A context manager around one run: holds the lake's lock, writes the run's start and its end.
 
         with Writer(lake, run, plan) as writer:
-            for scored in answers:
-                writer.add(scored)
+            for answers in arriving:
+                writer.add(answers)
                 if writer.due():
                     writer.commit()
 
-    Leaving it commits what is left and closes the run: `finished`, or `interrupted` when an exception passes. A
-    plan with nothing to do writes nothing.
+    Leaving it commits what is left and closes the run: `finished`, or `interrupted` when an exception passes. A plan
+    with nothing to do writes nothing. `StoreError` says that the store failed: `commit`, `finish` and `interrupt` may
+    then be called again, and go on where they stopped.
     """
 
     def __init__(
@@ -70,24 +69,27 @@ class Writer:
         self._started_s = self._committed_s = clock()
         self._sequence = 0
         self._num_commits = 0
-        self._buffer: Rows = _empty()
+        self._sources = Sources(plan.todo)
+        self._is_taken = np.zeros(plan.todo.num_rows, dtype=bool)
+        self._open: list[tuple[Answers, npt.NDArray[np.int64]]] = []
+        self._num_bytes = 0
+        self._known_copies = COPY_COLUMNS.empty_table()
         self._pending: Batch | None = None
-        self._planned = {source_key(recording) for recording in plan.planned}
-        self._added: set[tuple[str, str]] = set()
-        self._results: dict[str, str] = {}
-        self._copies: defaultdict[tuple[str, str], list[Copy]] = defaultdict(list)
+        self._received = Received(plan)
         self._stage_s: Counter[str] = Counter()
+        self._gpu_s: Counter[str] = Counter()
         self._num_utterances = 0
-        self._ledger: Ledger | None = None
+        self._end: tuple[RunStatus, Ledger] | None = None
+        self._is_closed = plan.is_empty
 
     def __enter__(self) -> Writer:
-        if self._is_idle:
+        if self._plan.is_empty:
             return self
         with ExitStack() as stack:
             stack.enter_context(self._lake.lock())
             self._lake.create()
             self._sequence = self._lake.next_sequence()
-            self._find_known_audio()
+            self._look_up()
             self._append_run("started", None)
             failpoint("after_run_start")
             self._stack = stack.pop_all()
@@ -97,46 +99,50 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            if self._ledger is None:
+            # A store that failed to the end would fail again.
+            if not self._is_closed and not isinstance(error, StoreError):
                 self._close("finished" if kind is None else "interrupted")
 
-    def add(self, scored: ScoredRecording) -> bool:
-        """Take one recording's answer, and those of the copies that waited for it.
+    def add(self, answers: Answers) -> pa.Table:
+        """Take the answers of some recordings of the plan.
 
-        Returns False for a recording that this run has an answer for: the first one counts.
+        Returns what was taken, schema `answers.SUMMARY`: the first answer of each recording counts.
         """
-        source = source_key(scored.recording)
-        if source in self._added:
-            return False
-        assert source in self._planned, f"{source} is not in the plan"
-        self._added.add(source)
-        self._stage_s.update(scored.stage_seconds)
-        recording_id = scored.audio.recording_id if scored.audio else ""
-        if scored.status == "scored" and recording_id in self._results:
-            row = recording_row(scored, self._stamp, self._lake.key)
-            self._buffer["recordings"].append(row | _copy_of(self._results[recording_id]))
-        else:
-            self._take(rows_of(scored, self._stamp, self._lake.key))
-            if scored.status == "scored":
-                self._results[recording_id] = self._stamp.commit_id
-        for copy in self._copies.pop(source, ()):
-            self._add_copy(copy, scored)
-        return True
+        recordings = answers.tables["recordings"]
+        corpora, uris = (values(recordings, name) for name in ("corpus", "uri"))
+        positions = self._sources.positions(corpora, uris)
+        is_first = np.zeros(len(positions), dtype=bool)
+        is_first[np.unique(positions, return_index=True)[1]] = True
+        keep = is_first & ~self._is_taken[positions]
+        answers, positions = answers.only(keep), positions[keep]
+        self._is_taken[positions] = True
+        answers = self._without_changed(answers, positions)
+        summary = answers.summary
+        self._received.add(summary, self._plan.todo.column("expected_ms").take(positions))
+        for stages, seconds in ((self._stage_s, "stage_s"), (self._gpu_s, "gpu_s")):
+            for items in values(summary, seconds):
+                stages.update(dict(items))
+        if answers.num_recordings:
+            self._open.append((answers, positions))
+            self._num_bytes += answers.num_bytes
+        return summary
 
     def due(self) -> bool:
         """Whether enough rows or enough time have gathered for a commit."""
-        if self._pending is None and not self._buffer["recordings"]:
+        if self._pending is None and not self._open and not self._known_copies.num_rows:
             return False
         waited_s = self._clock() - self._committed_s
-        many = len(self._buffer["utterances"]) >= self._options.commit_every_utterances
-        return many or waited_s >= self._options.commit_every_s
+        most_s = self._options.commit_every_s if self._num_commits else self._options.first_commit_s
+        return self._num_bytes >= self._options.commit_every_mb * 1e6 or waited_s >= min(
+            most_s, self._options.commit_every_s
+        )
 
     def commit(self) -> str | None:
         """Make what was added visible; returns the commit_id, or None when there was nothing.
 
-        After an error it may be called again: a table that has the rows is passed over.
+        After `StoreError` it may be called again: a table that has the rows is passed over.
         """
-        if self._pending is None and self._buffer["recordings"]:
+        if self._pending is None and (self._open or self._known_copies.num_rows):
             self._pending = self._seal()
         if self._pending is None:
             return None
@@ -144,11 +150,13 @@ class Writer:
         for name in DATA_TABLES:
             failpoint(f"before_append_{name}")
             if batch.tables[name].num_rows:
-                self._lake.append(name, batch.tables[name], batch.sequence)
+                self._append(name, batch.tables[name], batch.sequence)
             failpoint(f"after_append_{name}")
         failpoint("before_append_commits")
-        self._lake.append("commits", _commit_table(batch, self._run.run_id), batch.sequence)
+        row = commit_row(batch, self._run.run_id, self._plan.keys.scorer)
+        self._append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), batch.sequence)
         failpoint("after_append_commits")
+        self._num_utterances += batch.tables["utterances"].num_rows
         self._pending = None
         self._committed_s = self._clock()
         return batch.commit_id
@@ -161,111 +169,122 @@ class Writer:
         """Commit what is there and close the run as interrupted; the same command goes on from here."""
         return self._close("interrupted")
 
-    @property
-    def _is_idle(self) -> bool:
-        return not self._plan.todo and not self._plan.copies
+    def _look_up(self) -> None:
+        """Read what the lake knows of the audio that may come again, and make the rows of its copies."""
+        with connect_internal(self._lake) as connection:
+            find_wanted(connection, self._plan.keys)
+            self._heard = HeardAudio(connection, self._plan.todo)
+            copies = with_containers(connection, self._plan.copies)
+            active = connection.execute("SELECT DISTINCT corpus FROM internal.active_scorers").fetchall()
+        self._followed = {corpus for (corpus,) in active}
+        known = copies.filter(copies.column("is_known"))
+        self._copies = copies.filter(pc.invert(copies.column("is_known")))
+        self._known_copies = copy_rows(known, self._plan.keys)
+        self._received.add_copies(known.num_rows)
 
-    @property
-    def _stamp(self) -> Stamp:
-        return Stamp(self._run.run_id, f"{self._run.run_id}.{self._num_commits + 1:05d}", self._run.fingerprints)
-
-    def _find_known_audio(self) -> None:
-        """Write the copies of audio that the lake has; remember the others, and the audio that may come again."""
-        known = [copy for copy in self._plan.copies if copy.primary is None]
-        for copy in self._plan.copies:
-            if copy.primary is not None:
-                self._copies[source_key(copy.primary)].append(copy)
-        with connect(self._lake) as connection:
-            sizes = {recording.size_bytes for recording in self._plan.todo}
-            self._results = known_results(connection, self._run.fingerprints, sizes)
-            rows = known_rows(connection, {copy.recording_id for copy in known})
-        for copy in known:
-            row = rows.get(copy.recording_id)
-            if row is None:
-                raise LakeError(f"the lake no longer has the audio of {copy.recording.uri}; plan again")
-            self._buffer["recordings"].append(copied_row(row, copy.recording, self._stamp))
-            self._added.add(source_key(copy.recording))
-
-    def _add_copy(self, copy: Copy, scored: ScoredRecording) -> None:
-        row = recording_row(replace(scored, recording=copy.recording), self._stamp, self._lake.key)
-        if scored.status == "scored" and scored.audio:
-            row |= _copy_of(self._results[scored.audio.recording_id])
-        self._buffer["recordings"].append(row)
-        self._added.add(source_key(copy.recording))
-
-    def _take(self, rows: Rows) -> None:
-        for name, some in rows.items():
-            self._buffer[name].extend(some)
-        self._num_utterances += len(rows["utterances"])
+    def _without_changed(self, answers: Answers, positions: npt.NDArray[np.int64]) -> Answers:
+        """What was felt in other bytes than were heard is no answer: the file changed, and the row says so."""
+        recordings = answers.tables["recordings"]
+        if "emotion" not in recordings.column("restart").unique().to_pylist():
+            return answers
+        planned = values(self._plan.todo.select(["recording_id"]).take(positions), "recording_id")
+        changed = [
+            digest is not None and restart == "emotion" and recording_id(digest, self._lake.key) != name
+            for digest, restart, name in zip(
+                values(recordings, "recording_id"), values(recordings, "restart"), planned, strict=True
+            )
+        ]
+        message = "the file changed since it was heard, with its size and its time as they were"
+        return answers.failed_at(np.array(changed, dtype=bool), ErrorCode.CHANGED_DURING_READ, "decode", message)
 
     def _seal(self) -> Batch:
-        rows, self._buffer = self._buffer, _empty()
-        scorer = max((row["scorer"] for row in rows["emotions"]), default=None)
-        tables = {name: arrow_table(name, rows[name]) for name in DATA_TABLES}
-        batch = Batch(self._sequence, self._stamp.commit_id, tables, scorer)
-        self._sequence += 1
+        many, self._open, self._num_bytes = self._open, [], 0
+        answers = Answers.concat(one for one, _ in many)
+        positions = np.concatenate([np.empty(0, dtype=np.int64), *(part for _, part in many)])
+        todo = self._plan.todo.select(["recording_id", "needs_row"]).take(positions)
+        planned = values(todo, "recording_id")
+        ids = self._recording_ids(answers, planned)
+        placed = self._heard.place(answers, ids, values(todo, "needs_row"))
+        followers = follow(self._copies, answers.with_containers(), ids, planned, self._plan.keys)
+        self._received.add_followers(followers, answers.summary, planned)
+        more = pa.concat_tables([self._known_copies, followers])
+        self._known_copies = self._known_copies.slice(0, 0)
         self._num_commits += 1
+        commit_id = f"{self._run.run_id}.{self._num_commits:05d}"
+        active = self._activations(answers, more)
+        batch = sealed(placed, more, active, self._sequence, self._run.run_id, commit_id)
+        self._sequence += 1
         return batch
 
+    def _recording_ids(self, answers: Answers, planned: list[str | None]) -> list[str]:
+        """The lake's name of each answer's audio: of its digest, else as the planner knows it, else of its uri."""
+        recordings, key = answers.tables["recordings"], self._lake.key
+        columns = (values(recordings, name) for name in ("recording_id", "status", "uri"))
+        ids = []
+        for digest, status, uri, name in zip(*columns, planned, strict=True):
+            if digest is not None:
+                ids.append(recording_id(digest, key))
+            elif status == "scored":
+                assert name is not None, f"{uri}: scored, and nobody read its bytes"
+                ids.append(name)
+            else:
+                ids.append(uri_id(uri, key))
+        return ids
+
+    def _activations(self, answers: Answers, more: pa.Table) -> pa.Table:
+        """A corpus follows the first model that answers in it."""
+        rows = pa.concat_tables([table.select(["corpus", "status"]) for table in (answers.tables["recordings"], more)])
+        scored = set(values(rows.filter(pc.field("status") == "scored"), "corpus"))
+        corpora = sorted(scored - self._followed)
+        self._followed.update(corpora)
+        now = datetime.now(UTC)
+        made = [{"corpus": corpus, "scorer": self._plan.keys.scorer, "activated_at": now} for corpus in corpora]
+        return pa.Table.from_pylist(made, schema=SCHEMAS["active_scorers"])
+
     def _close(self, status: RunStatus) -> Ledger:
-        if self._ledger is not None:
-            return self._ledger
-        if self._is_idle:
-            self._ledger = Ledger()
-            return self._ledger
-        while self.commit():
-            continue
-        with connect(self._lake) as connection:
-            ledger = self._ledger = run_ledger(connection, self._run.run_id, self._plan.planned)
-        failpoint("before_run_end")
-        try:
-            if status == "finished":
-                ledger.check()
-        except LedgerError:
-            status = "unbalanced"
-            raise
-        finally:
+        if self._plan.is_empty:
+            return Ledger()
+        if self._end is None:
+            while self.commit():
+                continue
+            with connect_internal(self._lake) as connection:
+                ledger = run_ledger(connection, self._run.run_id, self._plan, self._received)
+            failpoint("before_run_end")
+            self._end = (_status(status, ledger), ledger)
+        status, ledger = self._end
+        if not self._is_closed:
             self._append_run(status, ledger)
+            self._is_closed = True
+        if status == "unbalanced":
+            ledger.check()
         return ledger
 
+    def _append(self, name: str, rows: pa.Table, sequence: int) -> None:
+        self._lake.append(name, rows, sequence, self._run.run_id)
+
     def _append_run(self, status: RunStatus, ledger: Ledger | None) -> None:
-        row = _run_row(self._run) | {
+        row: Row = run_row(self._run) | {
             "status": status,
             "written_at": datetime.now(UTC),
-            "num_known": len(self._plan.done) + len(self._plan.known_failures),
-            "num_planned": len(self._plan.planned),
+            "num_known": self._plan.num_done + self._plan.num_known_failures,
+            "num_planned": self._plan.num_planned,
         }
         if ledger is not None:
             row |= asdict(ledger)
             row["num_utterances"] = self._num_utterances
             row["wall_s"] = round(self._clock() - self._started_s, 3)
-            row["stage_s"] = sorted((stage, round(seconds, 3)) for stage, seconds in self._stage_s.items())
-            row["gpu_s"] = [(stage, round(self._run.gpus.get(stage, 0.0) * s, 3)) for stage, s in row["stage_s"]]
-        self._lake.append("runs", arrow_table("runs", [row]), self._sequence)
+            row["stage_s"], row["gpu_s"] = (
+                sorted((stage, round(seconds, 3)) for stage, seconds in stages.items())
+                for stages in (self._stage_s, self._gpu_s)
+            )
+        self._append("runs", pa.Table.from_pylist([row], schema=SCHEMAS["runs"]), self._sequence)
         self._sequence += 1
 
 
-def _empty() -> Rows:
-    return {name: [] for name in DATA_TABLES}
-
-
-def _copy_of(result_commit_id: str) -> Row:
-    return {"is_copy": True, "result_commit_id": result_commit_id}
-
-
-def _run_row(run: Run) -> Row:
-    row: Row = {name: getattr(run, name) for name in ("run_id", "started_at", "profile", "options", "git_revision")}
-    maps = ("versions", "model_digests", "fingerprints")
-    return row | {name: sorted(getattr(run, name).items()) for name in maps}
-
-
-def _commit_table(batch: Batch, run_id: str) -> pa.Table:
-    row: Row = {
-        "sequence": batch.sequence,
-        "commit_id": batch.commit_id,
-        "run_id": run_id,
-        "committed_at": datetime.now(UTC),
-        "scorer": batch.scorer,
-        **{f"num_{name}": batch.tables[name].num_rows for name in ("recordings", "utterances", "words", "emotions")},
-    }
-    return arrow_table("commits", [row])
+def _status(status: RunStatus, ledger: Ledger) -> RunStatus:
+    try:
+        if status == "finished":
+            ledger.check()
+    except LedgerError:
+        return "unbalanced"
+    return status

@@ -1,22 +1,21 @@
 """Pretrained encoders, speech classifiers and tokenizers: the only place that calls the Hugging Face loaders.
 
-A source is a local folder, or a repository of the Hugging Face hub together with the commit that is meant: a branch
-can move, and with it every score.
+They read folders that `resolver.resolve` found, and never the network or a pickle.
 
 Shape letters: B texts, N padded tokens.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
+
+from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models.library import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
@@ -28,34 +27,22 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
 )
 
-from mmer_ray.errors import PreflightError, UsageError
-
 AUDIO_TYPES = frozenset({"wav2vec2", "hubert", "wavlm"})
 TEXT_TYPES = frozenset({"roberta", "bert", "deberta", "deberta-v2"})
+_LOCAL: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_WEIGHTS: Mapping[str, Any] = {**_LOCAL, "use_safetensors": True}
 MAX_TOKENS = 128
 """Longest text that is read: an utterance of 30 s has about 75 words; what lies beyond is cut."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where an encoder comes from."""
-
-    address: str
-    """A folder, or `owner/name` on the hub."""
-    revision: str | None = None
-    """Commit, 40 hex digits; needed for the hub, not for a folder."""
-    offline: bool = False
-    """True: only what the hub's local cache holds already."""
-
-
-def load_audio_encoder(source: Source) -> PreTrainedModel:
+def load_audio_encoder(folder: Path) -> PreTrainedModel:
     """Load a wav2vec2, HuBERT or WavLM backbone (without a head), in evaluation mode."""
-    return _load_encoder(source, AUDIO_TYPES)
+    return _load_encoder(folder, AUDIO_TYPES)
 
 
-def load_text_encoder(source: Source) -> PreTrainedModel:
+def load_text_encoder(folder: Path) -> PreTrainedModel:
     """Load a RoBERTa, BERT or DeBERTa encoder (without a head), in evaluation mode."""
-    return _load_encoder(source, TEXT_TYPES)
+    return _load_encoder(folder, TEXT_TYPES)
 
 
 def build_audio_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
@@ -71,35 +58,33 @@ def build_text_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
     return _build(table, TEXT_TYPES, options)
 
 
-def load_audio_classifier(source: Source) -> PreTrainedModel:
+def load_audio_classifier(folder: Path) -> PreTrainedModel:
     """Load a speech classifier with its head, float32, in evaluation mode.
 
     Raises `PreflightError` where the library would fill in weights that the checkpoint lacks: a head of its own makes
     such a model guess.
     """
-    arguments = _arguments(source)
     try:
         classifier, report = AutoModelForAudioClassification.from_pretrained(
-            source.address, output_loading_info=True, **arguments
+            _checked_folder(folder), output_loading_info=True, **_WEIGHTS
         )
     except (OSError, ValueError, RuntimeError) as exc:
-        raise PreflightError(f"no speech classifier in {source.address}: {exc}") from exc
+        raise PreflightError(f"no speech classifier in {folder}: {exc}") from exc
     # The stand-in for masked frames is of use in training alone; some checkpoints come without it.
     if missing := sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed")):
-        raise PreflightError(f"{source.address} lacks weights of its classifier: {', '.join(missing[:3])}")
+        raise PreflightError(f"{folder} lacks weights of its classifier: {', '.join(missing[:3])}")
     network: PreTrainedModel = classifier.float()
     torch.nn.Module.eval(network)
     return network
 
 
-def load_feature_extractor(source: Source) -> FeatureExtractionMixin:
+def load_feature_extractor(folder: Path) -> FeatureExtractionMixin:
     """Load what turns samples into the inputs of a speech classifier."""
-    arguments = _arguments(source)
     try:
         load: Callable[..., FeatureExtractionMixin] = AutoFeatureExtractor.from_pretrained
-        extractor = load(source.address, **arguments)
+        extractor = load(_checked_folder(folder), **_LOCAL)
     except (OSError, ValueError) as exc:
-        raise PreflightError(f"no feature extractor in {source.address}: {exc}") from exc
+        raise PreflightError(f"no feature extractor in {folder}: {exc}") from exc
     return extractor
 
 
@@ -116,13 +101,12 @@ def build_feature_extractor(arguments: Mapping[str, Any]) -> FeatureExtractionMi
     return Wav2Vec2FeatureExtractor(**arguments)  # type: ignore[no-untyped-call]
 
 
-def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer that belongs to a text encoder."""
-    arguments = _arguments(source)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.address, **arguments)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(_checked_folder(folder), **_LOCAL)
     except (OSError, ValueError) as exc:
-        raise PreflightError(f"no tokenizer in {source.address}: {exc}") from exc
+        raise PreflightError(f"no tokenizer in {folder}: {exc}") from exc
     return tokenizer
 
 
@@ -137,15 +121,14 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[
     return token_ids_BN, torch.tensor(encoded["attention_mask"], dtype=torch.bool)
 
 
-def _load_encoder(source: Source, allowed_types: frozenset[str]) -> PreTrainedModel:
-    arguments = _arguments(source)
+def _load_encoder(folder: Path, allowed_types: frozenset[str]) -> PreTrainedModel:
     try:
-        encoder: PreTrainedModel = AutoModel.from_pretrained(source.address, **arguments)
+        encoder: PreTrainedModel = AutoModel.from_pretrained(_checked_folder(folder), **_WEIGHTS)
     except (OSError, ValueError) as exc:
-        raise PreflightError(f"no encoder in {source.address}: {exc}") from exc
+        raise PreflightError(f"no encoder in {folder}: {exc}") from exc
     model_type = encoder.config.model_type
     if model_type not in allowed_types:
-        raise UsageError(f"{source.address} holds a {model_type} model; expected one of {sorted(allowed_types)}")
+        raise UsageError(f"{folder} holds a {model_type} model; expected one of {sorted(allowed_types)}")
     torch.nn.Module.eval(encoder)
     return encoder
 
@@ -162,12 +145,8 @@ def _checked(model_type: str, allowed_types: frozenset[str]) -> str:
     return model_type
 
 
-def _arguments(source: Source) -> dict[str, Any]:
-    """Choose the loader's arguments; a folder is never looked for on the network."""
-    if Path(source.address).is_dir():
-        return {"local_files_only": True, "trust_remote_code": False}
-    if source.address.startswith((".", "/", "~")):
-        raise PreflightError(f"{source.address} is not a folder")
-    if source.revision is None or not re.fullmatch(r"[0-9a-f]{40}", source.revision):
-        raise UsageError(f"{source.address} comes from the hub: give its commit as revision, 40 hex digits")
-    return {"revision": source.revision, "local_files_only": source.offline, "trust_remote_code": False}
+def _checked_folder(folder: Path) -> Path:
+    """Return the folder; the library would look for another name on the network."""
+    if not folder.is_dir():
+        raise PreflightError(f"{folder} is not a folder")
+    return folder

@@ -1,17 +1,18 @@
-"""What there is to know of a model before any weight is loaded: parameters, parts, classes.
+"""What there is to know of a model before any weight is loaded: parameters, parts, classes. No torch.
 
-Models are built on PyTorch's meta device, which has shapes and no memory, so the published sizes cost nothing.
+`facts.json` holds the facts of every family and size; `python jobs/count_parameters.py` writes it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import torch
+from mmer_ray.errors import UsageError
 
-from mmer_ray.models import families
-from mmer_ray.models.interface import EmotionModel
+FACTS = Path(__file__).with_name("facts.json")
 
 SOURCES = {
     "mmer": "Ghosh et al., MMER, Interspeech 2023, arXiv 2203.16794 v5",
@@ -43,32 +44,26 @@ class ModelFacts:
     reads_dialogue: bool
 
 
-def describe(family: str, size: str) -> ModelFacts:
-    """Count a family at a size. Raises `UsageError` for an unknown one."""
-    with torch.device("meta"):
-        model = families.build(family, size)
-    return facts_of(model, size)
+def all_facts() -> list[ModelFacts]:
+    """Every family at every size, in the order of `families.FAMILIES`."""
+    rows = json.loads(FACTS.read_text(encoding="utf-8"))
+    return [ModelFacts(**(row | {"labels": tuple(row["labels"])})) for row in rows]
 
 
-def facts_of(model: EmotionModel, size: str) -> ModelFacts:
-    """Count a model that exists."""
-    parts: Counter[str] = Counter()
-    trainable = 0
-    for name, parameter in model.named_parameters():
-        noted = (part for part in model.noted_parts if name.startswith(f"{part}."))
-        part = next(noted, name.partition(".")[0])
-        parts[part] += parameter.numel()
-        if parameter.requires_grad and part != model.text_encoder_part:
-            trainable += parameter.numel()
-    return ModelFacts(
-        family=model.family,
-        size=size,
-        source=SOURCES[model.family],
-        labels=model.labels,
-        parameters=parts.total() - parts[model.text_encoder_part],
-        trainable=trainable,
-        text_encoder=parts[model.text_encoder_part],
-        parts={part: num for part, num in parts.items() if num},
-        min_samples=model.min_samples,
-        reads_dialogue=model.reads_dialogue,
-    )
+def facts_about(family: str, size: str | None = None) -> list[ModelFacts]:
+    """One family at one size, or at all of them. Raises `UsageError` naming those that are known."""
+    known = all_facts()
+    of_family = [facts for facts in known if facts.family == family]
+    if not of_family:
+        raise UsageError(
+            f"there is no family {family!r}; families: {', '.join(dict.fromkeys(f.family for f in known))}"
+        )
+    found = [facts for facts in of_family if size in (None, facts.size)]
+    if not found:
+        raise UsageError(f"{family} has no size {size!r}; sizes: {', '.join(facts.size for facts in of_family)}")
+    return found
+
+
+def facts_as_json(facts: Iterable[ModelFacts]) -> str:
+    """The text of `facts.json`."""
+    return json.dumps([asdict(one) for one in facts], indent=1) + "\n"

@@ -6,7 +6,6 @@ Every family is a sub-package with the same four files: `config.py` (`SIZES`: na
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from mmer_ray.errors import PreflightError, UsageError
-from mmer_ray.models.audio_classification.config import ARCHITECTURES
-from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
+from mmer_ray.errors import UsageError
+from mmer_ray.models.emotion_checkpoints import family_in
+from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, Targets
+from mmer_ray.models.library import PreTrainedTokenizerBase
 
-FAMILIES = ("mmer", "mmer_v1", "bridge_tokens", "leaf_transformer", "late_fusion", AUDIO_CLASSIFICATION)
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
 
 
@@ -55,20 +53,8 @@ def save_emotion_model(
 
 def load_emotion_model(folder: Path) -> LoadedModel:
     """Load the checkpoint in a folder; `config.json` names the family or the library's class of a classifier."""
-    try:
-        family = _family_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as exc:
-        raise PreflightError(f"{folder} holds no emotion model: config.json cannot be read ({exc})") from exc
-    if family not in FAMILIES:
-        raise PreflightError(f"{folder} holds a model of family {family!r}; families: {', '.join(FAMILIES)}")
-    loaded: LoadedModel = _part(family, "checkpoint").load(folder)
+    loaded: LoadedModel = _part(family_in(folder), "checkpoint").load(folder)
     return loaded
-
-
-def _family_of(config: Mapping[str, Any]) -> str | None:
-    foreign = any(str(name).endswith(ARCHITECTURES) for name in config.get("architectures") or ())
-    family: str | None = config.get("family", AUDIO_CLASSIFICATION if foreign else None)
-    return family
 
 
 def _part(family: str, part: str) -> Any:

@@ -11,26 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmer_ray.errors import UsageError
 from mmer_ray.models.encoders import tokenise
 from mmer_ray.models.wav2vec2 import pad_batch
+from mmer_ray.records import Clip as Clip
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-
-class Clip(NamedTuple):
-    """One utterance as a model is asked about it."""
-
-    samples: NDArray[np.float32]
-    """Mono 16 kHz, float32 in -1..1, shape (num_samples,)."""
-    text: str
-    """The transcript; it may be empty."""
+    from mmer_ray.models.library import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ class Targets:
     dimensions: Tensor | None = None
     """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN where one is unknown."""
     ctc: Tensor | None = None
-    """Int64, shape (B, L): symbols of the transcript, padded with -100."""
+    """Int64, shape (B, L): symbols of the transcript, padded with `ctc.losses.TARGET_PADDING`."""
 
 
 class EmotionModel(nn.Module, ABC):

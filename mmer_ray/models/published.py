@@ -8,25 +8,32 @@ or the hub; without one the model takes text features computed beforehand.
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mmer_ray.errors import UsageError
-from mmer_ray.models import checkpoints
-from mmer_ray.models.encoders import Source, load_text_encoder, load_tokenizer
+from mmer_ray.models import folders
+from mmer_ray.models.ctc.vocabulary import SYMBOLS
+from mmer_ray.models.encoders import load_text_encoder, load_tokenizer
+from mmer_ray.models.layout import CARD_NAME
+from mmer_ray.models.library import PreTrainedModel, PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint as mmer
-from mmer_ray.models.mmer.config import CTC_SYMBOLS, LABELS, MmerConfig
+from mmer_ray.models.mmer.config import LABELS, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.mmer_v1 import checkpoint as mmer_v1
 from mmer_ray.models.mmer_v1.config import MmerV1Config
 from mmer_ray.models.mmer_v1.model import MmerV1Model
+from mmer_ray.models.resolver import ResolvedModel
 
+SAFETENSORS_SUFFIX = ".safetensors"
 FINAL_PREFIX = "model_mmi."
 HEAD_WIDTH = 64
 """Of wav2vec2-base and of the published fusion blocks."""
@@ -48,19 +55,19 @@ class Imported:
     """SHA-256 of the file, 64 hex digits."""
 
 
-def import_published(file: Path, text: Source | None = None, num_heads: int | None = None) -> Imported:
+def import_published(file: Path, text: ResolvedModel | None = None, num_heads: int | None = None) -> Imported:
     """Read a checkpoint of either version, keys with or without `module.`, weight norm in either spelling.
 
     `num_heads`: of the backbone and the fusion blocks; by default as many as are 64 wide. Raises `UsageError` for a
     file that is none.
     """
-    table = {name.removeprefix("module."): value for name, value in checkpoints.read_foreign(file).items()}
+    table = {name.removeprefix("module."): value for name, value in read_foreign(file).items()}
     is_final = any(name.startswith(FINAL_PREFIX) for name in table)
     bare = {name.removeprefix(FINAL_PREFIX): value for name, value in table.items()}
     if "gate.weight" not in bare or "ctc_linear.weight" not in bare:
         raise UsageError(f"{file} holds no MMER: keys of its fusion are missing (the audio-only baselines have none)")
     sizes = _sizes(file, bare, num_heads)
-    encoder, tokenizer = (None, None) if text is None else (load_text_encoder(text), load_tokenizer(text))
+    encoder, tokenizer = (None, None) if text is None else (load_text_encoder(text.path), load_tokenizer(text.path))
     if encoder is not None:
         sizes["text"] = _text_sizes(encoder, sizes["audio"]["hidden_size"])
     model: MmerModel | MmerV1Model
@@ -70,15 +77,33 @@ def import_published(file: Path, text: Source | None = None, num_heads: int | No
         model, weights = MmerV1Model(MmerV1Config(**sizes)), mmer_v1.our_weights(table)
     if encoder is not None:
         weights |= {f"text.{name}": value for name, value in _without_pooler(encoder).items()}
-    checkpoints.fill(model, weights, file)
+    folders.fill(model, weights, file)
     return Imported(model.eval(), tokenizer, len(table), hashlib.sha256(file.read_bytes()).hexdigest())
 
 
-def write_import(folder: Path, imported: Imported, file: Path, text: Source | None) -> None:
+def read_foreign(file: Path) -> dict[str, Tensor]:
+    """Read somebody else's state dict, bare or as `{"state_dict": ...}`; nothing in the file is executed.
+
+    Raises `UsageError` for a file that is none, or that holds anything but tensors.
+    """
+    try:
+        if file.suffix == SAFETENSORS_SUFFIX:
+            return dict(load_file(file))
+        table = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as exc:
+        reason = str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
+        raise UsageError(f"{file} is no file of tensors alone ({reason}); give a .pt or .safetensors") from exc
+    table = table.get("state_dict", table) if isinstance(table, dict) else table
+    if not isinstance(table, dict) or not all(isinstance(value, Tensor) for value in table.values()):
+        raise UsageError(f"{file} holds no state dict; give the file that the training wrote with torch.save")
+    return table
+
+
+def write_import(folder: Path, imported: Imported, file: Path, text: ResolvedModel | None) -> None:
     """Write the folder: configuration, safetensors, tokenizer, and a card that says where all of it came from."""
     model = imported.model
-    checkpoints.save_model(folder, model, imported.tokenizer, torch.float32)
-    (folder / checkpoints.CARD_NAME).write_text(_card(imported, file, text), encoding="utf-8")
+    folders.save_model(folder, model, imported.tokenizer, torch.float32)
+    (folder / CARD_NAME).write_text(_card(imported, file, text), encoding="utf-8")
 
 
 def _sizes(file: Path, bare: Mapping[str, Tensor], num_heads: int | None) -> dict[str, Any]:
@@ -94,9 +119,7 @@ def _sizes(file: Path, bare: Mapping[str, Tensor], num_heads: int | None) -> dic
         "num_heads": heads,
         "intermediate_size": bare["txt2img_attention.layer.0.intermediate.dense.weight"].shape[0],
         "labels": LABELS if num_labels == len(LABELS) else tuple(f"class_{index}" for index in range(num_labels)),
-        "ctc_symbols": CTC_SYMBOLS
-        if num_symbols == len(CTC_SYMBOLS)
-        else tuple(f"<{index}>" for index in range(num_symbols)),
+        "ctc_symbols": SYMBOLS if num_symbols == len(SYMBOLS) else tuple(f"<{index}>" for index in range(num_symbols)),
     }
 
 
@@ -137,11 +160,9 @@ def _without_pooler(encoder: PreTrainedModel) -> dict[str, Tensor]:
     return {name: value for name, value in encoder.state_dict().items() if not name.startswith("pooler.")}
 
 
-def _card(imported: Imported, file: Path, text: Source | None) -> str:
+def _card(imported: Imported, file: Path, text: ResolvedModel | None) -> str:
     model = imported.model
-    origin = "none: text features must be given" if text is None else f"`{text.address}`"
-    if text is not None and text.revision is not None:
-        origin += f" at `{text.revision}`"
+    origin = "none: text features must be given" if text is None else f"`{text.ref}`, digest `{text.digest}`"
     return f"""# {model.family}, imported
 
 - Made from `{file.name}`, SHA-256 `{imported.file_digest}`, {imported.num_tensors} tensors.

@@ -21,10 +21,10 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from mmer_ray.errors import UsageError
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 Model = TypeVar("Model", bound=nn.Module)
 
-SAMPLE_RATE_HZ = 16_000
 # Both are the published constants: the variance floor of the input and of the first convolution's norm.
 INPUT_VARIANCE_FLOOR = 1e-7
 GROUP_NORM_EPS = 1e-5

@@ -3,59 +3,105 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol
 
 from mmer_ray.errors import AudioError
-from mmer_ray.records import AudioFacts, Recording, Window
+from mmer_ray.records import AudioFacts, Recording, Task, Window
 
 MIN_ITEM_S = 0.1
-"""What an item without audio counts in the queue, so that a million failures do not fill the memory."""
+"""What an item without audio counts, so that a million failures do not fill the memory."""
 
 
 class Decodes(Protocol):
-    """What the pipeline needs of a decoder."""
+    """What the pipeline needs of a decoder. Safe to call from several threads."""
 
     def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]: ...
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One thing the decoder said about one recording."""
+    """One thing the decoder said about one task."""
 
     position: int
-    """Of the recording among those given: two may be equal."""
-    recording: Recording
-    item: Window | AudioFacts | AudioError
+    """Of the task among those given: two may be equal."""
+    task: Task
+    item: Window | AudioFacts | AudioError | None
+    """None: the task needs no audio."""
     wall_s: float
     """Seconds spent on this item."""
 
     @property
-    def audio_s(self) -> float:
-        return self.item.end_s - self.item.start_s if isinstance(self.item, Window) else 0.0
+    def cost_s(self) -> float:
+        """Seconds of audio that it counts in the room."""
+        audio_s = self.item.end_s - self.item.start_s if isinstance(self.item, Window) else 0.0
+        return max(audio_s, MIN_ITEM_S)
+
+
+@dataclass(frozen=True)
+class InputEnded:
+    """Nothing more will be decoded."""
+
+    bug: BaseException | None = None
+    """An exception that is no `AudioError`, of the decoder or of the iterable of tasks."""
+
+
+class Room:
+    """Seconds of audio that may be in memory at a time. One item fits always, however long."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._held_s = 0.0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def enter(self, cost_s: float) -> bool:
+        """Wait for room and take it; False once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._held_s <= 0 or self._held_s + cost_s <= self._limit_s)
+            if not self._closed:
+                self._held_s += cost_s
+            return not self._closed
+
+    def exchange(self, given_s: float, taken_s: float) -> None:
+        """Give room back and take some without waiting."""
+        with self._changed:
+            self._held_s += taken_s - given_s
+            if self._held_s < 1e-6:
+                self._held_s = 0.0
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def needs_audio(task: Task) -> bool:
+    """Whether a task asks a model anything: measures do not, nor do emotions where nobody said a word."""
+    if task.restart == "decode":
+        return True
+    assert task.known is not None, "work that does not begin at decode needs what is known"
+    return task.restart == "emotion" and bool(task.known.utterances)
 
 
 class DecodeAhead:
-    """Iterate over what a decoder says of recordings, in order, while a thread decodes up to `ahead_s` seconds more.
+    """Passes what a decoder says of tasks to `tell`, in order, while there is room, and at the end an `InputEnded`.
 
-    A context manager: leaving it ends the thread, after the window it is at. An exception that is not an `AudioError`
-    comes out of the iteration.
+    A context manager: leaving it ends the thread, after the window it is at. Whoever is told gives the room back.
     """
 
-    def __init__(self, decoder: Decodes, recordings: Iterable[Recording], ahead_s: float) -> None:
+    def __init__(
+        self, decoder: Decodes, tasks: Iterable[Task], room: Room, tell: Callable[[Decoded | InputEnded], None]
+    ) -> None:
         self._decoder = decoder
-        self._recordings = recordings
-        self._ahead_s = ahead_s
-        self._queue: deque[Decoded] = deque()
-        self._queued_s = 0.0
-        self._changed = threading.Condition()
-        self._stopped = False
-        self._ended = False
-        self._bug: BaseException | None = None
+        self._tasks = tasks
+        self._room = room
+        self._tell = tell
         self._thread = threading.Thread(target=self._run, name="decode-ahead", daemon=True)
 
     def __enter__(self) -> DecodeAhead:
@@ -65,65 +111,41 @@ class DecodeAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._stopped = True
-            self._queue.clear()
-            self._changed.notify_all()
+        self._room.close()
         self._thread.join()
 
-    def __iter__(self) -> Iterator[Decoded]:
-        while (decoded := self._take()) is not None:
-            yield decoded
-
-    def _take(self) -> Decoded | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._ended)
-            if self._queue:
-                decoded = self._queue.popleft()
-                self._queued_s -= max(decoded.audio_s, MIN_ITEM_S)
-                self._changed.notify_all()
-                return decoded
-        if self._bug is not None:
-            raise self._bug
-        return None
-
     def _run(self) -> None:
+        bug: BaseException | None = None
         try:
-            for position, recording in enumerate(self._recordings):
-                if not self._decode(position, recording):
-                    return
-        except BaseException as bug:
+            for position, task in enumerate(self._tasks):
+                if not self._handle(position, task):
+                    break
+        except BaseException as error:
             # Told to the consumer, whose bug it is: a thread's own traceback would end nothing.
-            self._bug = bug
+            bug = error
         finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
+            self._tell(InputEnded(bug))
 
-    def _decode(self, position: int, recording: Recording) -> bool:
-        """Queue all that the decoder says of one recording; False when told to stop."""
+    def _handle(self, position: int, task: Task) -> bool:
+        """Tell all that there is to say of one task; False when told to stop."""
+        if not needs_audio(task):
+            return self._pass_on(Decoded(position, task, None, 0.0))
         begun = perf_counter()
-        items = self._decoder.decode(recording)
+        items = self._decoder.decode(task.recording)
         try:
             for item in items:
-                if not self._put(Decoded(position, recording, item, perf_counter() - begun)):
+                if not self._pass_on(Decoded(position, task, item, perf_counter() - begun)):
                     return False
                 begun = perf_counter()
         except AudioError as error:
-            return self._put(Decoded(position, recording, error, perf_counter() - begun))
+            return self._pass_on(Decoded(position, task, error, perf_counter() - begun))
         finally:
             if isinstance(items, Generator):
                 items.close()
         return True
 
-    def _put(self, decoded: Decoded) -> bool:
-        """Wait until there is room, then queue; False when told to stop. One item fits always, however long."""
-        cost_s = max(decoded.audio_s, MIN_ITEM_S)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._queue or self._queued_s + cost_s <= self._ahead_s)
-            if self._stopped:
-                return False
-            self._queue.append(decoded)
-            self._queued_s += cost_s
-            self._changed.notify_all()
-        return True
+    def _pass_on(self, decoded: Decoded) -> bool:
+        is_let_in = self._room.enter(decoded.cost_s)
+        if is_let_in:
+            self._tell(decoded)
+        return is_let_in

@@ -1,74 +1,56 @@
-"""The job: decode, diarize, transcribe, emotion, link."""
+"""The job: decode, diarize, transcribe, join, emotion, link."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from time import perf_counter
 from types import TracebackType
-from typing import Protocol
 
-from mmer_ray.errors import AudioError
-from mmer_ray.pipelines.ahead import DecodeAhead, Decodes
-from mmer_ray.pipelines.gather import Desk, Group, Links
+from mmer_ray.models.batches import LIKE_LENGTH
+from mmer_ray.pipelines.ahead import Decodes
+from mmer_ray.pipelines.assembler import Question
+from mmer_ray.pipelines.batcher import Batcher
+from mmer_ray.pipelines.clock import Clock
+from mmer_ray.pipelines.cores import use_one_core_per_batch
+from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory
+from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Recording, ScoredRecording, Window
+from mmer_ray.records import Clip, ScoredRecording, Task, Window
 
-FIRST_GROUP_S = 60.0
-"""The first group is this small and each may be twice the last, up to `run.batch_s`: first results come soon."""
-
-
-class Stage(Protocol):
-    """Windows in, the same windows with one more answer out, in the same order."""
-
-    @property
-    def name(self) -> str: ...
-
-    def __call__(self, windows: list[Window]) -> list[Window]: ...
-
-
-def stages_of(profile: Profile) -> list[Stage]:
-    """The stages between `decode`, which fans out, and `link`, which gathers."""
-    # torch takes seconds to import; who only plans or reads never pays for it.
-    from mmer_ray.stages.diarize import Diarize
-    from mmer_ray.stages.emotion import ScoreEmotion
-    from mmer_ray.stages.transcribe import Transcribe
-
-    return [
-        Diarize(profile.diarize),
-        Transcribe(profile.transcribe),
-        ScoreEmotion(profile.emotion),
-    ]
+SLOT_S = 60.0
+"""Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
 
 
 class Pipeline:
     """All stages in one process. Loaded once, it scores any number of recordings; a context manager.
 
-    `key` is the lake's, for the recording ids. Decoder and stages can be given in place of the profile's.
+    It owns its process: threads and memory are set up for scoring. Several threads may call `score` at once; they share
+    models, batches and decoder. Decoder and engine can be given in place of the profile's; who gives an engine owns
+    the process and says how many batches are worked on side by side.
     """
 
     def __init__(
         self,
         profile: Profile,
-        key: bytes,
         *,
         decoder: Decodes | None = None,
-        stages: Sequence[Stage] | None = None,
+        engine: Engine | None = None,
+        slots: int | None = None,
     ) -> None:
-        from mmer_ray.stages.link import Link
-
+        """Load the models. Raises `PreflightError` where one is missing."""
         keep_freed_memory()
         self._exit = ExitStack()
-        # First, so that its child starts while the models load.
-        self._decoder = decoder if decoder is not None else self._open_decoder(profile, key)
         try:
-            self._stages = list(stages_of(profile) if stages is None else stages)
+            # First, so that its child starts while the models load.
+            self._decoder = decoder if decoder is not None else self._open_decoder(profile)
+            if engine is None:
+                slots = slots or use_one_core_per_batch()
+            self._engine = engine or Engine.load(profile)
+            self._shared = self._share(profile, slots or 1)
         except BaseException:
             self.close()
             raise
-        self._link: Links = Link(profile.link)
-        self._batch_s = profile.run.batch_s
 
     def __enter__(self) -> Pipeline:
         return self
@@ -79,46 +61,76 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Stop the decoder's child."""
+        """Work on what was submitted, then stop the threads and the decoder's child."""
         self._exit.close()
 
-    def score(self, recordings: Iterable[Recording]) -> Iterator[ScoredRecording]:
-        """Score recordings; each comes out as soon as it is finished, failed ones among them.
+    @property
+    def scorer(self) -> str:
+        """Name and digest of the emotion model."""
+        return self._engine.scorer
 
-        Windows of several recordings pass through the stages together, up to `run.batch_s` seconds of audio; as many
-        are decoded ahead. At most these and one more window are in memory. An answer does not depend on its company.
-        A bug in a stage is raised. `recordings` is iterated in the decoding thread.
+    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
+        """Score recordings; each comes out as soon as it is finished, failed ones among them, also while the input
+        stays open.
+
+        Windows of several recordings are heard together, up to `run.batch_s` seconds of audio, and their clips are
+        scored together; an answer does not depend on its company. At most twice `run.batch_s` seconds and one more
+        window are in memory, besides what waits at window borders (`assembler.py`). A bug in a stage is raised and
+        ends the call. Closing the iterator drops its work. `tasks` is iterated in the decoding thread.
+
+        `on_heard(recording, end_s)` is told of each window that was heard, up to what second it goes: a recording of
+        hours comes out at its end alone.
         """
-        with DecodeAhead(self._decoder, recordings, self._batch_s) as ahead:
-            desk = Desk(self._link)
-            group = Group(limit_s=min(FIRST_GROUP_S, self._batch_s))
-            for decoded in ahead:
-                if isinstance(decoded.item, Window) and not group.has_room(decoded):
-                    desk.hand_in(*self._run(group))
-                    group = Group(limit_s=min(2 * group.limit_s, self._batch_s))
-                if isinstance(decoded.item, Window):
-                    group.add(decoded.position, decoded.item)
-                elif isinstance(decoded.item, AudioError):
-                    group.drop(decoded.position)
-                desk.take_note(decoded)
-                yield from desk.finished()
-            desk.hand_in(*self._run(group))
-            yield from desk.finished()
+        return Scoring(self._shared, tasks, on_heard).results()
 
-    def _run(self, group: Group) -> tuple[list[tuple[int, Window]], dict[str, float]]:
-        """Pass a group through the stages; returns it, audio let go, and each stage's wall seconds."""
-        positions, windows = [position for position, _ in group.windows], [window for _, window in group.windows]
-        stage_wall_s: dict[str, float] = {}
-        for stage in self._stages if windows else ():
-            begun = perf_counter()
-            windows = stage(windows)
-            assert len(windows) == len(positions), f"{stage.name} must give one window per window"
-            stage_wall_s[stage.name] = perf_counter() - begun
-        group.windows.clear()
-        return [(p, w.without_samples()) for p, w in zip(positions, windows, strict=True)], stage_wall_s
+    def _share(self, profile: Profile, slots: int) -> Shared:
+        run = profile.run
+        hearing: Batcher[Window, Heard] = Batcher(
+            self._hear,
+            lambda window: window.end_s - window.start_s,
+            run.batch_s if slots == 1 else min(run.batch_s, SLOT_S),
+            run.max_wait_s,
+            slots,
+            name="hear",
+        )
+        self._exit.callback(hearing.close)
+        feeling: Batcher[Question, Felt] = Batcher(
+            self._feel,
+            lambda question: question.padded_s,
+            profile.emotion.batch_s,
+            run.max_wait_s,
+            slots,
+            min_share=LIKE_LENGTH,
+            name="feel",
+        )
+        self._exit.callback(feeling.close)
+        return Shared(profile, self._engine, self._decoder, hearing, feeling)
 
-    def _open_decoder(self, profile: Profile, key: bytes) -> Decodes:
+    def _hear(self, windows: list[Window]) -> list[Heard]:
+        """Hear a batch; the stages' seconds are shared out by seconds of audio."""
+        clock = Clock()
+        heard = self._engine.hear(windows, clock)
+        return list(zip(heard, _shares(clock, [window.end_s - window.start_s for window in windows]), strict=True))
+
+    def _feel(self, questions: list[Question]) -> list[Felt]:
+        """Score the clips of a batch; the stage's seconds are shared out by seconds of audio."""
+        clock = Clock()
+        clips: list[Clip] = [
+            clip._replace(dialogue=number) for number, question in enumerate(questions) for clip in question.clips
+        ]
+        emotions = iter(self._engine.feel(clips, clock))
+        answers = [[next(emotions) for _ in question.clips] for question in questions]
+        return list(zip(answers, _shares(clock, [question.audio_s for question in questions]), strict=True))
+
+    def _open_decoder(self, profile: Profile) -> Decodes:
         from mmer_ray.audio.decode import Decoder
 
-        decoder: Decodes = self._exit.enter_context(Decoder(profile.decode, key))
+        decoder: Decodes = self._exit.enter_context(Decoder(profile.decode))
         return decoder
+
+
+def _shares(clock: Clock, audio_s: Sequence[float]) -> list[Clock]:
+    shares = [Clock() for _ in audio_s]
+    for share, seconds in zip(shares, audio_s, strict=True):
+        share.add(clock, seconds / max(sum(audio_s), 1e-9))
+    return shares

@@ -1,1 +1,1 @@
-"""The doors to the pipeline. Only modules in here import Ray."""
+"""The runners of the pipeline: in this process, or on Ray. Only modules in here import Ray."""

@@ -1,24 +1,22 @@
-"""The door for small jobs and tests: the pipeline in this process, no cluster."""
+"""The runner for small jobs and tests: the pipeline in this process, no cluster."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from itertools import takewhile
 
-from mmer_ray.pipelines.corpus import Pipeline
-from mmer_ray.profiles import Profile
-from mmer_ray.records import Recording, ScoredRecording
+from mmer_ray.lake.answers import Answers
+from mmer_ray.runners.todo import OnHeard, Scores, Todo, tasks_of
+from mmer_ray.stages.keys import Keys
 
 
 def score(
-    recordings: Sequence[Recording], profile: Profile, key: bytes, stop: threading.Event | None = None
-) -> Generator[ScoredRecording, None, None]:
-    """Score recordings one group after the other; yields each as it is finished, in no promised order.
+    pipeline: Scores, todo: Todo, keys: Keys, stop: threading.Event, on_heard: OnHeard | None = None
+) -> Generator[Answers, None, None]:
+    """Score recordings several at a time; yields each answer as it is finished, in no promised order.
 
-    `key` is the lake's, for the recording ids. Once `stop` is set no further recording is begun. Closing the iterator
-    stops the decoder.
+    Once `stop` is set no further recording is begun. `on_heard(recording, end_s)` is told how far each is.
     """
-    with Pipeline(profile, key) as pipeline:
-        wanted = recordings if stop is None else takewhile(lambda _: not stop.is_set(), recordings)
-        yield from pipeline.score(wanted)
+    for scored in pipeline.score(takewhile(lambda _: not stop.is_set(), tasks_of(todo)), on_heard):
+        yield Answers.of([scored], keys)

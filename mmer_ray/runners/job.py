@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Literal
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmer_ray.audio.decode import Decoder
-from mmer_ray.errors import PreflightError
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.plan import Plan
-from mmer_ray.lake.plan import plan as compare
+from mmer_ray.lake.plan import Plan, planned_ms
+from mmer_ray.lake.planner import plan_job
+from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Recording, ScoredRecording
-from mmer_ray.runners.estimate import estimate, with_durations
-from mmer_ray.stages.fingerprints import fingerprints, model_digests
-from mmer_ray.storage import SourceListing, list_sources
+from mmer_ray.records import Restart
+from mmer_ray.runner import Runner
+from mmer_ray.runners.cluster import StoppedError
+from mmer_ray.runners.driver import Driven, Driver
+from mmer_ray.runners.durations import num_probers, probe_headers, with_durations
+from mmer_ray.runners.estimate import SHARE, Estimate, estimate
+from mmer_ray.runners.preflight import isolation_warning, require_room
+from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
+from mmer_ray.runners.todo import OnHeard, todo_of
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
+from mmer_ray.stages.keys import keys_of, model_digests
+from mmer_ray.stages.preflight import preflight_models
 
-MIN_FREE_BYTES = 200 << 20
-"""An hour of speech leaves about 2 MB in the lake; a disk with less than this is about to fail the job."""
+__all__ = ["Job", "JobOptions", "JobPlan", "JobReport", "Progress", "prepare", "run"]
+
+FAILURES = "SELECT error_code, count(*) AS num FROM recordings WHERE run_id = '{}' AND status = 'failed' GROUP BY 1"
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What the caller asks for."""
+    """What the caller asks for. `profile.run.runner` says where it runs."""
 
     sources: tuple[str, ...]
     lake: str
     profile: Profile
     corpus: str = "default"
-    runner: Literal["auto", "inprocess", "ray"] = "auto"
+    roots: tuple[str, ...] = ()
+    """Folders and `s3://` prefixes that manifests and links may lead to, besides each source's own folder."""
     limit: int | None = None
     """Score at most this many recordings, the longest first."""
 
@@ -47,224 +61,210 @@ class JobOptions:
 class JobPlan:
     """What a job would do."""
 
-    runner: str
+    runner: Runner
     reason: str
-    todo: tuple[Recording, ...]
-    num_done: int
-    num_known_failures: int
-    num_aliases: int
-    """Files whose bytes are known: a row each, no models."""
+    num_todo: int
+    """Recordings to work on."""
     todo_s: float
+    restarts: Mapping[Restart, int]
+    """Where the work on them begins -> how many."""
+    num_done: int
     done_s: float
-    left_out: Mapping[str, int]
-    """Extension -> files of a folder that are no audio."""
+    num_known_failures: int
+    num_copies: int
+    """Files whose bytes are known: a row each, no models."""
     estimate_s: tuple[float, float] | None
     """Low and high guess of the wall seconds; None with nothing to do."""
+    untried: Untried = field(default_factory=Untried)
+    warnings: tuple[str, ...] = ()
+    """What does not stop a job and should be known, a line each."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a job is."""
+class _Planned:
+    """What there is to do, and where it would be done."""
 
-    done_s: float
-    total_s: float
-    num_done: int
-    num_total: int
-    num_failed: int
-    message: str | None = None
+    plan: Plan
+    guess: Estimate
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class JobReport:
-    """What a job did."""
-
-    run_id: str | None
-    """None when there was nothing to do."""
-    runner: str
-    num_scored: int = 0
-    num_failed: int = 0
-    num_skipped: int = 0
-    audio_s: float = 0.0
-    """Seconds of the recordings that were scored."""
-    wall_s: float = 0.0
-    first_result_s: float | None = None
-    failures_by_code: Mapping[str, int] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
-    interrupted: bool = False
-
-
-@dataclass(frozen=True)
-class _Asked:
+class Job:
     """A job whose arguments are in order."""
 
-    lake: Lake
-    profile: Profile
-    fingerprints: Mapping[str, str]
-    listing: SourceListing
-    limit: int | None
+    def __init__(self, options: JobOptions) -> None:
+        """Look at the arguments; nothing is computed, written or started.
 
+        Raises `UsageError` for sources that are not there, `PreflightError` for missing models or space, `LakeError`
+        for a lake that cannot be read.
+        """
+        self._profile, self._limit = options.profile, options.limit
+        preflight_models(options.profile)
+        self._keys = keys_of(options.profile)
+        self._listing = list_sources(options.sources, options.corpus, options.roots)
+        self._lake = Lake(options.lake)
+        require_room(self._lake)
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A job ready to start."""
+    def plan(self) -> JobPlan:
+        """Say what the job would do; writes nothing."""
+        planned = self._planned()
+        plan, guess = planned.plan, planned.guess
+        return JobPlan(
+            runner=guess.runner,
+            reason=guess.reason,
+            num_todo=plan.todo.num_rows,
+            todo_s=plan.todo_s,
+            restarts=Counter(_restarts(plan.todo)),
+            num_done=plan.num_done,
+            done_s=plan.done_ms / 1000,
+            num_known_failures=plan.num_known_failures,
+            num_copies=plan.num_copies,
+            estimate_s=guess.wall_s if plan.todo.num_rows else None,
+            untried=self._untried(plan),
+            warnings=planned.warnings,
+        )
 
-    lake: Lake
-    profile: Profile
-    plan: Plan
-    fingerprints: Mapping[str, str]
-    summary: JobPlan
+    def run(self, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> JobReport:
+        """Score what is not yet scored. Setting `stop` commits what is finished and ends.
+
+        Raises `LakeError` when another process writes the lake, `PreflightError` when the runner cannot start,
+        `StoreError` when the lake's store keeps failing, `SystematicFailureError` when recordings fail for one reason
+        outside them, and `LedgerError` when the ledger does not sum. What was committed stays.
+        """
+        begun, stop = perf_counter(), stop or threading.Event()
+        # A plan made while another job writes would score that job's recordings again.
+        with self._lake.lock():
+            planned = self._planned()
+            tally = Tally(planned.plan.todo, on_progress, begun)
+            if planned.plan.is_empty:
+                return self._report(planned, tally, None, None)
+            this_run = begin_run(self._profile, self._keys, model_digests(self._profile))
+            try:
+                with (
+                    self._answers(planned, stop, tally.hear) as answers,
+                    Writer(self._lake, this_run, planned.plan, self._profile.run) as writer,
+                ):
+                    driven = Driver(writer, planned.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
+            except StoppedError:
+                return self._report(planned, tally, None, Driven(Ledger(), interrupted=True))
+        return self._report(planned, tally, this_run.run_id, driven)
+
+    def _planned(self) -> _Planned:
+        profile = self._profile
+        plan = plan_job(self._listing.batches(), self._lake, self._keys, profile.run)
+        if self._limit is not None:
+            plan = plan.limited(self._limit)
+        warnings = [self._inactive(corpus) for corpus in plan.inactive_corpora]
+        with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
+            todo = with_durations(
+                plan.todo,
+                lambda rows: list(recordings_of(rows)),
+                lambda recordings: probe_headers(recordings, decoder),
+                profile.decode.max_file_bytes,
+            )
+            if any(restart != "link" for restart in _restarts(todo)) and (warning := isolation_warning(decoder)):
+                warnings.append(warning)
+        plan = plan.with_todo(todo)
+        return _Planned(plan, estimate(profile, plan.todo.num_rows, _work_s(plan.todo)), tuple(warnings))
+
+    def _inactive(self, corpus: str) -> str:
+        return (
+            f"corpus {corpus} follows another emotion model than {self._keys.scorer}, whose answers lie beside it: "
+            f"`mmer models activate {self._keys.scorer} --lake {self._lake.address} --corpus {corpus}` moves it"
+        )
+
+    @contextmanager
+    def _answers(
+        self, planned: _Planned, stop: threading.Event, on_heard: OnHeard
+    ) -> Iterator[Generator[Answers, None, None]]:
+        """The answers to all that is to do. Entering starts what the runner needs."""
+        plan, lake, keys, profile = planned.plan, self._lake, self._keys, self._profile
+        is_linking = pa.array([restart == "link" for restart in _restarts(plan.todo)], pa.bool_())
+        linked = _linked_answers(plan, lake, profile, plan.todo.filter(is_linking))
+        rest = todo_of(plan, lake, plan.todo.filter(pc.invert(is_linking)))
+        # Each runner is imported when it is taken: a small job never pays for Ray, one without models for none.
+        if not rest.planned_s:
+            yield linked
+        elif planned.guess.runner == Runner.RAY:
+            from mmer_ray.runners.cluster import cluster
+
+            with cluster(stop):
+                from mmer_ray.runners import batch
+
+                yield _both(linked, batch.score(rest, profile, keys))
+        else:
+            from mmer_ray.pipelines.corpus import Pipeline
+            from mmer_ray.runners import inprocess
+
+            with Pipeline(profile) as pipeline:
+                yield _both(linked, inprocess.score(pipeline, rest, keys, stop, on_heard))
+
+    def _report(self, planned: _Planned, tally: Tally, run_id: str | None, driven: Driven | None) -> JobReport:
+        plan, ledger = planned.plan, driven.ledger if driven else Ledger()
+        return JobReport(
+            run_id=run_id,
+            runner=planned.guess.runner,
+            num_scored=ledger.num_scored,
+            num_failed=ledger.num_failed,
+            num_known_failures=plan.num_known_failures,
+            num_skipped=plan.num_done + plan.num_known_failures,
+            audio_s=ledger.scored_ms / 1000,
+            computed_s=tally.computed_s,
+            wall_s=tally.wall_s,
+            first_result_s=tally.first_result_s,
+            failures_by_code=self._failures(run_id) if ledger.num_failed else {},
+            ledger=ledger,
+            interrupted=driven is not None and driven.interrupted,
+            untried=self._untried(plan),
+            warnings=planned.warnings,
+        )
+
+    def _untried(self, plan: Plan) -> Untried:
+        return Untried(
+            left_out=self._listing.left_out,
+            examples=self._listing.left_out_examples,
+            num_repeated=plan.num_repeated,
+            repeated_example=plan.repeated_example,
+        )
+
+    def _failures(self, run_id: str | None) -> dict[str, int]:
+        """Error code -> rows of a run, with those of equal bytes, as the lake has them."""
+        with open_lake(self._lake.address) as reader:
+            rows = reader.sql(FAILURES.format(run_id)).to_pylist()
+        return {row["error_code"]: row["num"] for row in rows}
 
 
 def prepare(options: JobOptions) -> JobPlan:
-    """Say what the job would do; writes nothing.
-
-    Raises `UsageError` for sources that are not there, `PreflightError` for missing models or space, `LakeError` for a
-    lake that cannot be read.
-    """
-    return _prepare(_ask(options)).summary
+    """Say what a job would do; raises as `Job`."""
+    return Job(options).plan()
 
 
 def run(
-    options: JobOptions,
-    *,
-    on_progress: Callable[[Progress], None] | None = None,
-    stop: threading.Event | None = None,
+    options: JobOptions, *, on_progress: OnProgress | None = None, stop: threading.Event | None = None
 ) -> JobReport:
-    """Score what is not yet scored. Setting `stop` commits what is finished and ends.
-
-    Raises as `prepare` does, `LakeError` when another process writes the lake, and `LedgerError` when the
-    ledger does not sum.
-    """
-    begun = perf_counter()
-    asked = _ask(options)
-    # A plan made while another job writes would score that job's recordings again.
-    with asked.lake.lock():
-        prepared = _prepare(asked)
-        tally = _Tally(prepared, on_progress or (lambda _: None), begun)
-        if not prepared.plan.planned:
-            return tally.report(None, Ledger(), interrupted=False)
-        return _run(prepared, tally, stop or threading.Event())
+    """Do a job; raises as `Job` and `Job.run`."""
+    return Job(options).run(on_progress, stop)
 
 
-def _run(prepared: _Prepared, tally: _Tally, stop: threading.Event) -> JobReport:
-    profile = prepared.profile
-    this_run = begin_run(profile, prepared.fingerprints, model_digests(profile))
-    with Writer(prepared.lake, this_run, prepared.plan, profile.run) as writer:
-        with closing(_score(prepared, stop)) as answers:
-            for scored in answers:
-                if writer.add(scored):
-                    tally.add(scored)
-                if writer.due():
-                    writer.commit()
-                if stop.is_set():
-                    break
-        interrupted = stop.is_set() and tally.num_answers < len(prepared.plan.todo)
-        ledger = writer.interrupt() if interrupted else writer.finish()
-    return tally.report(this_run.run_id, ledger, interrupted)
+def _linked_answers(plan: Plan, lake: Lake, profile: Profile, rows: pa.Table) -> Generator[Answers, None, None]:
+    if rows.num_rows:
+        from mmer_ray.runners import linking
+
+        yield from linking.score(todo_of(plan, lake, rows), profile.link, plan.keys)
 
 
-def _ask(options: JobOptions) -> _Asked:
-    profile = options.profile
-    if options.runner != "auto":
-        profile = profile.model_copy(update={"run": profile.run.model_copy(update={"runner": options.runner})})
-    prints = fingerprints(profile)
-    listing = list_sources(options.sources, options.corpus)
-    lake = Lake(options.lake)
-    _check_space(lake)
-    return _Asked(lake, profile, prints, listing, options.limit)
+def _both(
+    first: Generator[Answers, None, None], then: Generator[Answers, None, None]
+) -> Generator[Answers, None, None]:
+    yield from first
+    yield from then
 
 
-def _prepare(asked: _Asked) -> _Prepared:
-    lake, profile, listing = asked.lake, asked.profile, asked.listing
-    plan = compare(listing.recordings, lake, asked.fingerprints)
-    if asked.limit is not None:
-        plan = plan.limited(asked.limit)
-    with Decoder(profile.decode, lake.key) as decoder:
-        plan = replace(plan, todo=with_durations(plan.todo, decoder, profile.decode.max_file_bytes))
-    guess = estimate(profile, len(plan.todo), plan.todo_s)
-    summary = JobPlan(
-        runner=guess.runner,
-        reason=guess.reason,
-        todo=plan.todo,
-        num_done=len(plan.done),
-        num_known_failures=len(plan.known_failures),
-        num_aliases=len(plan.copies),
-        todo_s=plan.todo_s,
-        done_s=plan.done_s,
-        left_out=listing.left_out,
-        estimate_s=guess.wall_s if plan.todo else None,
-    )
-    return _Prepared(lake, profile, plan, asked.fingerprints, summary)
+def _work_s(todo: pa.Table) -> float:
+    """Seconds of audio to work on, each weighted with what is left to do."""
+    shares = np.array([SHARE[restart] for restart in _restarts(todo)])
+    return float((planned_ms(todo).to_numpy() * shares).sum()) / 1000
 
 
-def _check_space(lake: Lake) -> None:
-    if not lake.is_local:
-        return
-    folder = Path(lake.address)
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free_bytes = shutil.disk_usage(existing).free
-    if free_bytes < MIN_FREE_BYTES:
-        have = f"{existing} has {free_bytes >> 20} MB free, a lake needs {MIN_FREE_BYTES >> 20} MB"
-        raise PreflightError(f"{have}; free some or name another folder")
-
-
-def _score(prepared: _Prepared, stop: threading.Event) -> Generator[ScoredRecording, None, None]:
-    profile = prepared.profile
-    # Each door is imported when it is taken: a small job never pays for Ray.
-    if prepared.summary.runner == "ray":
-        from mmer_ray.runners import batch
-
-        return batch.score(prepared.plan.todo, profile, prepared.lake.key, stop)
-    from mmer_ray.runners import inprocess
-
-    return inprocess.score(prepared.plan.todo, profile, prepared.lake.key, stop)
-
-
-class _Tally:
-    """Counts what comes in, and tells the caller."""
-
-    def __init__(self, prepared: _Prepared, on_progress: Callable[[Progress], None], begun: float) -> None:
-        self._prepared, self._on_progress, self._begun = prepared, on_progress, begun
-        self._status: Counter[str] = Counter()
-        self._codes: Counter[str] = Counter()
-        self._audio_s = self._done_s = 0.0
-        self._first_result_s: float | None = None
-        self._tell(None)
-
-    @property
-    def num_answers(self) -> int:
-        return self._status.total()
-
-    def add(self, scored: ScoredRecording) -> None:
-        """Count one recording's answer."""
-        if self._first_result_s is None:
-            self._first_result_s = perf_counter() - self._begun
-        self._status[scored.status] += 1
-        self._done_s += scored.recording.planned_s
-        self._audio_s += scored.audio.duration_s if scored.audio and scored.status == "scored" else 0.0
-        message = None
-        if scored.failure is not None:
-            self._codes[scored.failure.code] += 1
-            message = f"{scored.recording.uri}: {scored.failure.code}: {scored.failure.message}"
-        self._tell(message)
-
-    def report(self, run_id: str | None, ledger: Ledger, interrupted: bool) -> JobReport:
-        plan = self._prepared.plan
-        return JobReport(
-            run_id=run_id,
-            runner=self._prepared.summary.runner,
-            num_scored=self._status["scored"] + ledger.num_copied,
-            num_failed=self._status["failed"],
-            num_skipped=len(plan.done) + len(plan.known_failures),
-            audio_s=self._audio_s,
-            wall_s=perf_counter() - self._begun,
-            first_result_s=self._first_result_s,
-            failures_by_code=dict(self._codes),
-            ledger=ledger,
-            interrupted=interrupted,
-        )
-
-    def _tell(self, message: str | None) -> None:
-        todo = self._prepared.plan.todo
-        total_s = self._prepared.summary.todo_s
-        self._on_progress(Progress(self._done_s, total_s, self.num_answers, len(todo), self._status["failed"], message))
+def _restarts(todo: pa.Table) -> list[Restart]:
+    return cast(list[Restart], todo["restart"].to_pylist())

@@ -1,1 +1,1 @@
-"""The stages: each takes windows and hands the same windows on, with one more answer in them."""
+"""The stages between decoding and the lake: diarize, transcribe and join (what was heard), emotion, link."""

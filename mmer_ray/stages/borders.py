@@ -1,36 +1,77 @@
-"""Utterances that a window's border cut in two become one again."""
+"""Window borders: which utterances lie at one, and which two halves become one utterance."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mmer_ray.records import Emotion, Utterance, Window
-from mmer_ray.stages.measures import MAX_UTTERANCE_S
+from mmer_ray.records import Utterance, Window
+from mmer_ray.stages.utterances import MAX_UTTERANCE_S
 
 MAX_BORDER_GAP_S = 0.5
 """An utterance that goes on within this after a window's border was cut by it."""
 
 
-def mend_borders(windows: Sequence[Window]) -> list[Utterance]:
-    """Collect the utterances of windows sorted by index, speakers already joined; channel after channel."""
-    by_channel: dict[int, list[Utterance]] = defaultdict(list)
-    for window in windows:
-        collected, added = by_channel[window.channel], list(window.utterances)
-        if collected and added and _cut_by_border(collected[-1], added[0], window.start_s):
-            collected[-1] = _merge(collected[-1], added.pop(0))
-        collected.extend(added)
-    return [utterance for collected in by_channel.values() for utterance in collected]
+def starts_at_border(utterance: Utterance, window: Window) -> bool:
+    """Whether the window before may have a say in this utterance."""
+    return window.start_s > 0 and utterance.start_s - window.start_s < MAX_BORDER_GAP_S
 
 
-def _cut_by_border(before: Utterance, after: Utterance, border_s: float) -> bool:
+def ends_at_border(utterance: Utterance, window: Window) -> bool:
+    """Whether the window after, if there is one, may have a say in this utterance."""
+    return window.end_s - utterance.end_s < MAX_BORDER_GAP_S
+
+
+def may_be_one(before: Utterance, after: Utterance, border_s: float) -> bool:
+    """Whether two utterances on either side of a border are halves of one, if one person speaks both."""
     return (
-        before.speaker == after.speaker
-        and before.end_s <= border_s <= after.start_s
+        before.end_s <= border_s <= after.start_s
         and after.start_s - before.end_s < MAX_BORDER_GAP_S
         and after.end_s - before.start_s <= MAX_UTTERANCE_S
     )
+
+
+def merge_over_borders(windows: Sequence[Window]) -> list[Utterance]:
+    """Collect the utterances of windows sorted by index, speakers already joined; channel after channel.
+
+    The last of a window and the first of the next on its channel become one where they are halves and one person
+    speaks both.
+    """
+    collected: dict[int, list[Utterance]] = defaultdict(list)
+    before: dict[int, Window] = {}
+    for window in windows:
+        utterances, added = collected[window.channel], list(window.utterances)
+        previous = before.get(window.channel)
+        if previous is not None and previous.utterances and added and _is_cut(utterances[-1], added[0], window.start_s):
+            utterances[-1] = _merge(utterances[-1], added.pop(0))
+        utterances.extend(added)
+        before[window.channel] = window
+    return [utterance for utterances in collected.values() for utterance in utterances]
+
+
+def number_dialogues(utterances: Iterable[Utterance], windows: Sequence[Window]) -> list[Utterance]:
+    """Say which utterances a model of dialogues reads together, given the windows that they came from.
+
+    Those inside a window have its index; each of those at a border, which is known later, has a number of its own,
+    above all indices.
+    """
+    own = {(w.channel, one.start_s, one.end_s): w for w in windows for one in w.utterances if _is_inside(one, w)}
+    next_number = 1 + max((window.index for window in windows), default=-1)
+    numbered: list[Utterance] = []
+    for one in sorted(utterances, key=lambda one: (one.start_s, one.end_s, one.channel)):
+        window = own.get((one.channel, one.start_s, one.end_s))
+        numbered.append(replace(one, dialogue_idx=next_number if window is None else window.index))
+        next_number += window is None
+    return numbered
+
+
+def _is_inside(utterance: Utterance, window: Window) -> bool:
+    return not starts_at_border(utterance, window) and not ends_at_border(utterance, window)
+
+
+def _is_cut(before: Utterance, after: Utterance, border_s: float) -> bool:
+    return before.speaker == after.speaker and may_be_one(before, after, border_s)
 
 
 def _merge(before: Utterance, after: Utterance) -> Utterance:
@@ -43,8 +84,8 @@ def _merge(before: Utterance, after: Utterance) -> Utterance:
         words=before.words + after.words,
         language_p=_weighted(before.language_p, after.language_p, weights),
         asr_logprob=_weighted(before.asr_logprob, after.asr_logprob, weights),
+        fallback_reason=before.fallback_reason or after.fallback_reason,
         snr_db=_weighted(before.snr_db, after.snr_db, weights),
-        emotions=_merge_emotions(before.emotions, after.emotions, weights),
     )
 
 
@@ -52,33 +93,3 @@ def _weighted(left: float | None, right: float | None, weights: tuple[float, flo
     if left is None or right is None:
         return right if left is None else left
     return (left * weights[0] + right * weights[1]) / max(sum(weights), 1e-9)
-
-
-def _merge_emotions(
-    before: Sequence[Emotion], after: Sequence[Emotion], weights: tuple[float, float]
-) -> tuple[Emotion, ...]:
-    """Average what each model said of the parts; one that skipped a part is taken at its word on the other."""
-    later = {emotion.scorer: emotion for emotion in after}
-    return tuple(
-        _merge_answers(emotion, later[emotion.scorer], weights) if emotion.scorer in later else emotion
-        for emotion in before
-    )
-
-
-def _merge_answers(before: Emotion, after: Emotion, weights: tuple[float, float]) -> Emotion:
-    if before.label is None or after.label is None:
-        return after if before.label is None else before
-    names = sorted({*before.probabilities, *after.probabilities})
-    probabilities = {
-        name: _weighted(before.probabilities.get(name, 0.0), after.probabilities.get(name, 0.0), weights) or 0.0
-        for name in names
-    }
-    return replace(
-        before,
-        label=max(probabilities, key=lambda name: probabilities[name]) if probabilities else before.label,
-        probabilities=probabilities,
-        confidence=_weighted(before.confidence, after.confidence, weights),
-        valence=_weighted(before.valence, after.valence, weights),
-        arousal=_weighted(before.arousal, after.arousal, weights),
-        dominance=_weighted(before.dominance, after.dominance, weights),
-    )

@@ -1,8 +1,8 @@
-"""The stretches of a window that the transcriber reads at once, and how they are packed into batches."""
+"""The stretches of a window that the recognizer reads at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,9 +10,6 @@ from mmer_ray.audio.loudness import quietest
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
 from mmer_ray.stages.intervals import union
 
-MAX_CHUNK_S = 6.0
-"""The embedded transcriber reads short stretches best: on 31 tuning calls 0.055 of the words were wrong at 15 s, 0.047
-at 6 s, 0.049 at 4 s."""
 PAUSE_S = 0.25
 """A cut lies in the middle of the quietest stretch of this length: a pause where there is one."""
 MIN_PART_S = 1.0
@@ -32,7 +29,7 @@ class Chunk:
         return self.end - self.begin
 
 
-def cut_chunks(windows: Sequence[Window], max_chunk_s: float = MAX_CHUNK_S) -> list[Chunk]:
+def cut_chunks(windows: Sequence[Window], max_chunk_s: float) -> list[Chunk]:
     """Cut the speech of windows (the union of their turns) into chunks of at most `max_chunk_s`, in order of time."""
     chunks: list[Chunk] = []
     for position, window in enumerate(windows):
@@ -42,18 +39,6 @@ def cut_chunks(windows: Sequence[Window], max_chunk_s: float = MAX_CHUNK_S) -> l
             cuts = [begin, *_cuts(window.samples, begin, end, round(max_chunk_s * SAMPLE_RATE_HZ)), end]
             chunks.extend(Chunk(position, *cut) for cut in pairwise(cuts) if cut[0] < cut[1])
     return chunks
-
-
-def pack(chunks: Sequence[Chunk], batch_s: float) -> Iterator[list[Chunk]]:
-    """Pack chunks, longest first, into batches of at most `batch_s` padded seconds; at least one chunk each."""
-    batch: list[Chunk] = []
-    for chunk in sorted(chunks, key=lambda chunk: -chunk.num_samples):
-        if batch and (len(batch) + 1) * batch[0].num_samples > batch_s * SAMPLE_RATE_HZ:
-            yield batch
-            batch = []
-        batch.append(chunk)
-    if batch:
-        yield batch
 
 
 def _cuts(samples: Samples, begin: int, end: int, max_samples: int) -> list[int]:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from mmer_ray.records import CallMeasures, Utterance
-from mmer_ray.stages.intervals import Interval, gaps, intersection, seconds, union
+from mmer_ray.stages.intervals import gaps, seconds, union
+from mmer_ray.stages.talk import REACH_S, overlap_s, talk_by_speaker
 
-MAX_UTTERANCE_S = 30.0
 FLOOR_S = 0.5
 """Who has spoken for less than this does not have the floor yet; two people starting together interrupt nobody."""
 MIN_OVERLAP_S = 0.12
@@ -22,8 +22,6 @@ MIN_OVERLAP_S = 0.12
 no-gap-no-overlaps")."""
 WORST_WINDOW_S = 30.0
 QUARTERS = 4
-# The slack is for utterances whose ends were rounded.
-_REACH_S = MAX_UTTERANCE_S + 0.1
 
 
 def measure(utterances: Sequence[Utterance], duration_s: float) -> CallMeasures:
@@ -58,37 +56,6 @@ def measure(utterances: Sequence[Utterance], duration_s: float) -> CallMeasures:
     )
 
 
-def talk_by_speaker(utterances: Sequence[Utterance]) -> dict[str, list[Interval]]:
-    """Speaker -> the stretches in which they talk, speakers sorted by name."""
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    return {
-        speaker: union((one.start_s, one.end_s) for one in utterances if one.speaker == speaker) for speaker in speakers
-    }
-
-
-def overlap_s(utterances: Sequence[Utterance]) -> float:
-    """Seconds in which at least two speakers talk."""
-    talk = list(talk_by_speaker(utterances).values())
-    shared = [
-        stretch
-        for index, stretches in enumerate(talk)
-        for others in talk[index + 1 :]
-        for stretch in intersection(stretches, others)
-    ]
-    return seconds(union(shared))
-
-
-def overlap_of_each(utterances: Sequence[Utterance]) -> list[float]:
-    """For each utterance the seconds in which somebody else talks too; utterances sorted by start."""
-    starts_s = [utterance.start_s for utterance in utterances]
-    overlaps_s: list[float] = []
-    for one in utterances:
-        near = utterances[bisect_left(starts_s, one.start_s - _REACH_S) : bisect_left(starts_s, one.end_s)]
-        others = union((other.start_s, other.end_s) for other in near if other.speaker != one.speaker)
-        overlaps_s.append(seconds(intersection([(one.start_s, one.end_s)], others)))
-    return overlaps_s
-
-
 def count_interruptions(utterances: Sequence[Utterance]) -> int:
     """Count how often a speaker takes the floor from somebody who is still talking; utterances sorted by start.
 
@@ -102,7 +69,7 @@ def count_interruptions(utterances: Sequence[Utterance]) -> int:
             held.speaker != new.speaker
             and held.start_s + FLOOR_S <= new.start_s <= held.end_s - MIN_OVERLAP_S
             and held.end_s < new.end_s
-            for held in utterances[bisect_left(starts_s, new.start_s - _REACH_S) : index]
+            for held in utterances[bisect_left(starts_s, new.start_s - REACH_S) : index]
         )
         for index, new in enumerate(utterances)
     )
@@ -115,8 +82,8 @@ def _longest_monologue_s(utterances: Sequence[Utterance]) -> float:
 
 def _valences(utterances: Sequence[Utterance]) -> list[tuple[float, float]]:
     """Start and valence of the utterances that have one, by the first model that gives it."""
-    judged = ((one.start_s, [e.valence for e in one.emotions if e.valence is not None]) for one in utterances)
-    return [(start_s, valences[0]) for start_s, valences in judged if valences]
+    scored = ((one.start_s, [e.valence for e in one.emotions if e.valence is not None]) for one in utterances)
+    return [(start_s, valences[0]) for start_s, valences in scored if valences]
 
 
 def _valence_by_quarter(utterances: Sequence[Utterance], duration_s: float) -> tuple[float | None, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Turn, Utterance, Window, Word
+from mmer_ray.records import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Samples, Turn, Utterance, Window, Word
 from mmer_ray.stages.intervals import gaps, union
-from mmer_ray.stages.measures import MAX_UTTERANCE_S
+
+MAX_UTTERANCE_S = 30.0
 
 MAX_PAUSE_S = 0.8
 """A longer pause between two words ends the utterance. Pauses inside a sentence are mostly below half a second, and
@@ -22,19 +24,22 @@ QUANTISATION_POWER = 1 / 12
 
 
 class HeardWord(NamedTuple):
-    """A word as the transcriber gives it: times always known, with what its frames say of the transcript."""
+    """A word of the recording, with what its transcript says of it."""
 
     word: str
     start_s: float
     end_s: float
     p: float
     """Mean probability of its characters."""
-    logprob: float
-    """Mean log probability of the transcript's path over its frames."""
+    logprob: float | None
+    """Mean log probability of the transcript over its frames."""
+    language: str | None = None
+    language_p: float | None = None
+    fallback_reason: str | None = None
 
 
 def to_utterances(window: Window, words: Sequence[HeardWord]) -> tuple[Utterance, ...]:
-    """Group a window's words, sorted by time, into its utterances, sorted by start."""
+    """Group a window's words, sorted by time, into its utterances, sorted by start. Their times are whole ms."""
     runs: list[tuple[int, list[HeardWord]]] = []
     for word in words:
         speaker = speaker_of(word, window.turns)
@@ -46,7 +51,7 @@ def to_utterances(window: Window, words: Sequence[HeardWord]) -> tuple[Utterance
     utterances = (
         _utterance(window, speaker, part, floor) for speaker, run in runs for part in split_long(run, MAX_UTTERANCE_S)
     )
-    return tuple(sorted(utterances, key=lambda utterance: utterance.start_s))
+    return tuple(sorted(utterances, key=lambda utterance: (utterance.start_s, utterance.end_s)))
 
 
 def speaker_of(word: HeardWord, turns: Sequence[Turn]) -> int:
@@ -75,19 +80,67 @@ def noise_power(window: Window) -> float | None:
     return max(sum(_energy(part) for part in quiet) / num_samples, QUANTISATION_POWER)
 
 
+def voted_language(votes: Iterable[tuple[str | None, float | None, float]]) -> tuple[str | None, float | None]:
+    """Choose the language with the most seconds among (language, its probability, seconds).
+
+    Its probability is the mean over the seconds for which one is known, None where none is.
+    """
+    seconds_of: dict[str, float] = defaultdict(float)
+    known_s: dict[str, float] = defaultdict(float)
+    sums: dict[str, float] = defaultdict(float)
+    for language, probability, seconds in votes:
+        if language is None:
+            continue
+        seconds_of[language] += seconds
+        if probability is not None:
+            known_s[language] += seconds
+            sums[language] += seconds * probability
+    if not seconds_of:
+        return None, None
+    language = max(sorted(seconds_of), key=lambda name: seconds_of[name])
+    return language, sums[language] / known_s[language] if known_s[language] else None
+
+
 def _utterance(window: Window, speaker: int, words: Sequence[HeardWord], floor: float | None) -> Utterance:
-    start_s, end_s = max(window.start_s, words[0].start_s), min(window.end_s, words[-1].end_s)
-    weights = np.array([max(word.end_s - word.start_s, 1e-3) for word in words])
+    timed = tuple(_in_whole_ms(word, window) for word in words)
+    start_s, end_s = timed[0].start_s, timed[-1].end_s
+    assert start_s is not None
+    assert end_s is not None
+    weights = [max(word.end_s - word.start_s, 1e-3) for word in words]
+    language, language_p = voted_language(
+        (word.language, word.language_p, weight) for word, weight in zip(words, weights, strict=True)
+    )
     return Utterance(
         start_s=start_s,
         end_s=end_s,
         channel=window.channel,
         speaker=f"W{window.index}:{speaker}",
         text=" ".join(word.word for word in words),
-        words=tuple(Word(word.word, word.start_s, word.end_s, word.p) for word in words),
-        asr_logprob=float(np.average([word.logprob for word in words], weights=weights)),
+        words=timed,
+        language=language,
+        language_p=language_p,
+        asr_logprob=_mean_logprob(words, weights),
+        fallback_reason=next((word.fallback_reason for word in words if word.fallback_reason), None),
         snr_db=_snr_db(_cut(window, start_s, end_s), floor),
+        speaker_is_channel=window.one_speaker,
     )
+
+
+def _mean_logprob(words: Sequence[HeardWord], weights: Sequence[float]) -> float | None:
+    known = [(word.logprob, weight) for word, weight in zip(words, weights, strict=True) if word.logprob is not None]
+    if not known:
+        return None
+    return float(np.average([logprob for logprob, _ in known], weights=[weight for _, weight in known]))
+
+
+def _in_whole_ms(word: HeardWord, window: Window) -> Word:
+    """Round a word's times to milliseconds, which are exact samples, inside its window; it lasts one at least."""
+    first_ms = round(window.start_s * 1000)
+    # A recording need not end on a whole millisecond.
+    last_ms = max(first_ms + 1, round(window.end_s * SAMPLE_RATE_HZ) // SAMPLES_PER_MS)
+    start_ms = min(max(round(word.start_s * 1000), first_ms), last_ms - 1)
+    end_ms = max(min(round(word.end_s * 1000), last_ms), start_ms + 1)
+    return Word(word.word, start_ms / 1000, end_ms / 1000, word.p)
 
 
 def _snr_db(samples: Samples, floor: float | None) -> float | None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import torch
 
 from mmer_ray.demo.grammar import Split
-from mmer_ray.models import ctc
-from mmer_ray.models.ctc import language
+from mmer_ray.models.ctc import bigrams, checkpoint
+from mmer_ray.models.ctc.config import SIZES
+from mmer_ray.models.ctc.losses import mean_ctc_loss, pad_targets
 from mmer_ray.models.ctc.model import CtcModel, greedy_texts
 from mmer_ray.models.ctc.vocabulary import to_symbols
 from mmer_ray.models.wav2vec2 import pad_batch
@@ -20,7 +22,6 @@ from mmer_ray.training.mixtures import Example, Mixer, MixtureRecipe, Spoken, cu
 from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.schedule import Clock, Schedule
 from mmer_ray.training.synthetic import read_manifest, read_speech
-from mmer_ray.training.word_error import word_error_rate
 
 Log = Callable[[str], None]
 
@@ -52,14 +53,14 @@ def train_ctc(cache: Path, target: Path, recipe: CtcTraining, log: Log) -> None:
     """
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
-    trainer = _Trainer(ctc.CtcModel(ctc.SIZES[recipe.size]), recipe, cache / "ctc_resume.pt")
+    trainer = _Trainer(CtcModel(SIZES[recipe.size]), recipe, cache / "ctc_resume.pt")
     mixer = Mixer(load_spoken(cache, "train"), MixtureRecipe(), np.random.default_rng(recipe.seed + trainer.num_steps))
     checks = check_sets(load_spoken(cache, "validation")[: recipe.num_check_utterances])
     trainer.run(prefetch(mixer.batches(recipe.batch_s)), checks, log)
-    ctc.save(trainer.model, target)
-    language.save(language.count_pairs(line.text for line in read_manifest(cache, "train")), target)
+    checkpoint.save(trainer.model, target)
+    bigrams.save(bigrams.count_bigrams(line.text for line in read_manifest(cache, "train")), target)
     for name, examples in check_sets(load_spoken(cache, "validation")).items():
-        log(f"final WER, {name}, {len(examples)} examples: {evaluate(ctc.load(target), examples):.4f}")
+        log(f"final WER, {name}, {len(examples)} examples: {evaluate(checkpoint.load(target), examples):.4f}")
 
 
 def load_spoken(cache: Path, split: Split) -> list[Spoken]:
@@ -85,7 +86,7 @@ def evaluate(model: CtcModel, examples: list[Example], batch_s: float = 60.0) ->
         for batch in cut_batches(examples, batch_s):
             hypotheses += greedy_texts(*model(*pad_batch([example.samples for example in batch])))
             references += [example.text for example in batch]
-    return word_error_rate(references, hypotheses)
+    return float(jiwer.wer(references, hypotheses))
 
 
 class _Trainer:
@@ -130,7 +131,8 @@ class _Trainer:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
             logits_BTV, num_frames_B = self.model(*pad_batch([example.samples for example in batch]))
-        loss = ctc.ctc_loss(logits_BTV, num_frames_B, [to_symbols(example.text) for example in batch])
+        targets_BL = pad_targets([to_symbols(example.text) for example in batch])
+        loss = mean_ctc_loss(logits_BTV, num_frames_B, targets_BL)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_gradient_norm)

@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
+from mmer_ray.models.ctc.losses import ctc_loss, pad_targets
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import SYMBOLS, to_symbols
 from mmer_ray.models.encoders import MAX_TOKENS
 from mmer_ray.models.interface import EmotionBatch, collate
+from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
@@ -72,7 +73,7 @@ class TrainingBatch:
     labels: Tensor
     """Int64, shape (B,)."""
     targets: Tensor
-    """Int64, shape (B, L): symbols of what is said, padded with `losses.TARGET_PADDING`."""
+    """Int64, shape (B, L): symbols of what is said, padded with `ctc.losses.TARGET_PADDING`."""
 
 
 def train_mmer(cache: Path, ctc_folder: Path, target: Path, recipe: MmerRecipe, log: Log) -> None:
@@ -120,7 +121,7 @@ def loss_of(model: MmerModel, batch: TrainingBatch) -> tuple[losses.LossTerms, T
     both_views = torch.cat([clean.logits, augmented.logits]).float()
     terms = losses.LossTerms(
         category=losses.category_loss(both_views, batch.labels.repeat(2)),
-        ctc=losses.ctc_loss(clean.ctc_logits.float(), clean.num_frames, batch.targets).mean(),
+        ctc=ctc_loss(clean.ctc_logits, clean.num_frames, batch.targets).mean(),
         supervised=losses.supervised_contrast(clean_vectors, batch.labels),
         augmentation=losses.augmentation_contrast(clean_vectors, augmented_vectors),
     )
@@ -151,12 +152,11 @@ class _Batches(IterableDataset[TrainingBatch]):
 
 def collate_examples(examples: list[Example], tokenizer: PreTrainedTokenizerBase) -> TrainingBatch:
     """Pad both views and the spelling of what is said."""
-    spelled = [torch.tensor(to_symbols(example.text), dtype=torch.int64) for example in examples]
     return TrainingBatch(
         clean=collate([example.clean for example in examples], tokenizer),
         augmented=collate([example.augmented for example in examples], tokenizer),
         labels=torch.tensor([example.label for example in examples]),
-        targets=torch.nn.utils.rnn.pad_sequence(spelled, batch_first=True, padding_value=losses.TARGET_PADDING),
+        targets=pad_targets([to_symbols(example.text) for example in examples]),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmer_ray.audio.pcm import to_float
 from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.models.interface import Clip
 from mmer_ray.records import SAMPLE_RATE_HZ
@@ -17,7 +18,6 @@ from mmer_ray.training.augment import CLEAN, Conditions, augment
 from mmer_ray.training.embedded_text import transcribe_badly
 from mmer_ray.training.synthetic import Utterance, read_speech
 
-INT16_SCALE = 32_768.0
 # Turns of the pipeline hold one to three sentences, or a part of one.
 JOIN_SHARE = 0.35
 CUT_SHARE = 0.25
@@ -83,7 +83,7 @@ class Examples:
         return np.concatenate([samples, _silence(PAUSE_S, rng), self._read(second)]), f"{first.text} {second.text}"
 
     def _read(self, utterance: Utterance) -> NDArray[np.float32]:
-        return (read_speech(self._cache, utterance) / INT16_SCALE).astype(np.float32)
+        return to_float(read_speech(self._cache, utterance))
 
 
 def _silence(range_s: tuple[float, float], rng: np.random.Generator) -> NDArray[np.float32]:

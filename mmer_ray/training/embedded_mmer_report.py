@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmer_ray.audio.pcm import to_float
 from mmer_ray.models.interface import Clip, LoadedModel, collate
 from mmer_ray.training.metrics import unweighted_accuracy
 from mmer_ray.training.synthetic import Utterance, read_manifest, read_speech
 
-INT16_SCALE = 32_768.0
 BATCH_SIZE = 16
 
 
@@ -34,7 +34,7 @@ def _guess(loaded: LoadedModel, cache: Path, utterances: Sequence[Utterance], *,
     guesses = []
     for first in range(0, len(utterances), BATCH_SIZE):
         clips = [
-            Clip((read_speech(cache, utterance) / INT16_SCALE).astype(np.float32), utterance.text if is_read else "")
+            Clip(to_float(read_speech(cache, utterance)), utterance.text if is_read else "")
             for utterance in utterances[first : first + BATCH_SIZE]
         ]
         with torch.inference_mode():

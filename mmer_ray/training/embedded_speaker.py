@@ -13,17 +13,20 @@ from scipy import signal
 from torch import Tensor, nn
 
 from mmer_ray.audio.features import log_mel
-from mmer_ray.models import speaker
-from mmer_ray.models.speaker.model import SpeakerModel, pad_features
+from mmer_ray.audio.pcm import to_float
+from mmer_ray.models.speaker import checkpoint
+from mmer_ray.models.speaker.config import SIZES
+from mmer_ray.models.speaker.losses import additive_margin_loss
+from mmer_ray.models.speaker.model import SpeakerModel, embed, pad_features
+from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import Conditions, augment
 from mmer_ray.training.embedded_ctc import load_spoken
 from mmer_ray.training.equal_error import EqualError, equal_error
-from mmer_ray.training.mixtures import Spoken, as_float
+from mmer_ray.training.mixtures import Spoken
 from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.schedule import Clock, Schedule
 
-SAMPLE_RATE_HZ = 16_000
-# Each voice is also heard with all frequencies shifted by these ratios, as another speaker.
+# Each speaker is also heard with all frequencies shifted by these ratios, as another speaker.
 SHIFTS = ((1, 1), (10, 11), (11, 10))
 
 Log = Callable[[str], None]
@@ -47,12 +50,12 @@ class SpeakerTraining:
 
 
 def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) -> None:
-    """Train, checking on unseen voices as it goes, and write the model to `target`."""
+    """Train, checking on unseen speakers as it goes, and write the model to `target`."""
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
     crops = SpeakerCrops(load_spoken(cache, "train"), recipe)
     validation = load_spoken(cache, "validation")
-    model = SpeakerModel(speaker.SIZES[recipe.size])
+    model = SpeakerModel(SIZES[recipe.size])
     centres = nn.Parameter(torch.randn(crops.num_speakers, model.config.embedding_size))
     optimizer = torch.optim.AdamW([*model.parameters(), centres], weight_decay=recipe.weight_decay)
     schedule, clock = Schedule(recipe.minutes * 60, recipe.peak_rate), Clock()
@@ -65,8 +68,8 @@ def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) 
             found = describe(evaluate(model, validation, recipe.check_segment_s))
             log(f"{clock.spent_s / 60:.1f} min, step {num_steps}, loss {np.mean(losses):.3f}, {found}")
             next_check_s, losses = clock.spent_s + recipe.minutes_between_checks * 60, []
-    speaker.save(model, target)
-    log(f"final, {num_steps} steps: {describe(evaluate(speaker.load(target), validation, recipe.check_segment_s))}")
+    checkpoint.save(model, target)
+    log(f"final, {num_steps} steps: {describe(evaluate(checkpoint.load(target), validation, recipe.check_segment_s))}")
 
 
 class SpeakerCrops:
@@ -77,12 +80,12 @@ class SpeakerCrops:
         self.rng = np.random.default_rng(recipe.seed)
         self._by_speaker: dict[str, list[Samples]] = {}
         for utterance in utterances:
-            self._by_speaker.setdefault(utterance.speaker, []).append(as_float(utterance.samples))
+            self._by_speaker.setdefault(utterance.speaker, []).append(to_float(utterance.samples))
         self._speakers = sorted(self._by_speaker)
 
     @property
     def num_speakers(self) -> int:
-        """Count labels: every voice at every shift."""
+        """Count labels: every speaker at every shift."""
         return len(self._speakers) * len(SHIFTS)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -94,9 +97,9 @@ class SpeakerCrops:
             yield *pad_features(features), torch.from_numpy(labels)
 
     def _crop(self, label: int, num_samples: int) -> Samples:
-        voice, shift = divmod(label, len(SHIFTS))
+        speaker, shift = divmod(label, len(SHIFTS))
         up, down = SHIFTS[shift]
-        own = self._by_speaker[self._speakers[voice]]
+        own = self._by_speaker[self._speakers[speaker]]
         wanted = num_samples * down // up + 1
         speech = np.zeros(0, np.float32)
         while len(speech) < wanted:
@@ -113,7 +116,7 @@ class SpeakerCrops:
 
 @dataclass(frozen=True)
 class Verification:
-    """How well segments of unseen voices are told apart."""
+    """How well segments of unseen speakers are told apart."""
 
     all_pairs: EqualError
     other_variants: EqualError
@@ -126,7 +129,7 @@ def evaluate(model: SpeakerModel, utterances: list[Spoken], segment_s: float) ->
     """Compare the first `segment_s` of every utterance that is so long with every other one."""
     num_samples = int(segment_s * SAMPLE_RATE_HZ)
     chosen = [utterance for utterance in utterances if len(utterance.samples) >= num_samples]
-    embeddings = speaker.embed(model.eval(), [as_float(one.samples[:num_samples]) for one in chosen])
+    embeddings = embed(model.eval(), [to_float(one.samples[:num_samples]) for one in chosen])
     left, right = np.triu_indices(len(chosen), k=1)
     cosines = np.sum(embeddings[left] * embeddings[right], axis=1)
     speakers = np.array([one.speaker for one in chosen])
@@ -160,7 +163,7 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     features_BFM, num_frames_B, label_B = batch
-    loss = speaker.additive_margin_loss(model(features_BFM, num_frames_B), centres, label_B)
+    loss = additive_margin_loss(model(features_BFM, num_frames_B), centres, label_B)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from mmer_ray.models.encoders import MAX_TOKENS
+from mmer_ray.models.library import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from mmer_ray.normalise import normalise
 
 # RoBERTa's special tokens in RoBERTa's order: begin 0, padding 1, end 2.
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+LANGUAGE = "en"
+"""Of the synthetic set."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 EMPTY_SHARE = 0.15
 WORD_DROP_SHARE = 0.05
@@ -50,12 +53,13 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> PreTrainedToke
 
 def transcribe_badly(text: str, rng: np.random.Generator) -> str:
     """Return a text as a transcriber might have heard it: true, with wrong letters and lost words, or nothing."""
+    plain = normalise(text, LANGUAGE)
     fate = rng.random()
     if fate < EMPTY_SHARE:
         return ""
     if fate < EMPTY_SHARE + CLEAN_SHARE:
-        return text.lower()
-    words = [word for word in text.lower().split() if rng.random() >= WORD_DROP_SHARE]
+        return plain
+    words = [word for word in plain.split() if rng.random() >= WORD_DROP_SHARE]
     return " ".join("".join(_mishear(letter, rng) for letter in word) for word in words)
 
 

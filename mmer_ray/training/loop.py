@@ -6,7 +6,6 @@ on the clips that are tested.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from torch.optim.swa_utils import AveragedModel
 
 from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
 from mmer_ray.models.families import Loss
 from mmer_ray.models.interface import Clip, EmotionBatch, EmotionModel, Targets, collate
+from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training.augment import UNCHANGED, Variation, vary
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.schedule import cosine_rate
@@ -75,7 +75,7 @@ def train(
     drawn = draw_batches(clips, model.labels, tokenizer, recipe)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
-    average = copy.deepcopy(model).eval()
+    average = running_average(model, recipe.average_decay)
     steps_per_epoch = math.ceil(len(clips) / recipe.batch_size)
     num_steps = recipe.num_epochs * steps_per_epoch
     masked = _masked_modalities(recipe)
@@ -90,11 +90,12 @@ def train(
         torch.autograd.backward(loss_of(model, loss, batch))
         nn.utils.clip_grad_norm_(trained, recipe.max_gradient_norm)
         optimiser.step()
-        # Early on the average must forget the fresh weights faster than it will later.
-        update_average(average, model, min(recipe.average_decay, (1 + step) / (10 + step)))
+        average.update_parameters(model)
     if recipe.modality_masking:
         _mask(model, None)
-    return average
+    averaged = average.module
+    assert isinstance(averaged, EmotionModel)
+    return averaged.eval()
 
 
 def loss_of(model: EmotionModel, loss: Loss, batch: TrainingBatch) -> Tensor:
@@ -151,15 +152,20 @@ def guess(
     return guesses
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move a running average towards a model's weights and buffers; counters are copied."""
-    theirs = model.state_dict()
-    for name, ours in average.state_dict().items():
-        if ours.is_floating_point():
-            ours.lerp_(theirs[name], 1 - decay)
-        else:
-            ours.copy_(theirs[name])
+def running_average(model: EmotionModel, decay: float) -> AveragedModel:
+    """Copy a model into a running average of its weights and buffers; counters are copied at each update.
+
+    Update n (from 0) keeps the share min(`decay`, n / (9 + n)) of the average: early on it must forget the fresh
+    weights faster than it will later.
+    """
+
+    def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
+        if not current.is_floating_point():
+            return current
+        kept = min(decay, float(num_averaged / (9 + num_averaged)))
+        return torch.lerp(averaged, current, 1 - kept)
+
+    return AveragedModel(model, avg_fn=average, use_buffers=True)
 
 
 @runtime_checkable

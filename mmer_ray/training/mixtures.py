@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mmer_ray.models.wav2vec2 import SAMPLE_RATE_HZ, normalise
+from mmer_ray.audio.pcm import to_float
+from mmer_ray.models.wav2vec2 import normalise
+from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import CLEAN, Conditions, augment
 
 Samples = NDArray[np.float32]
@@ -74,7 +76,7 @@ class Mixer:
         silence = self.rng.uniform(*self.recipe.edge_range_s)
         pieces: list[Samples] = [_silence(silence)]
         for part in parts:
-            pieces += [as_float(part.samples), _silence(self.rng.uniform(*self.recipe.gap_range_s))]
+            pieces += [to_float(part.samples), _silence(self.rng.uniform(*self.recipe.gap_range_s))]
         pieces[-1] = _silence(self.rng.uniform(*self.recipe.edge_range_s))
         conditions = CLEAN if self.rng.random() < self.recipe.clean else self.recipe.conditions
         neighbours = self.rng.integers(len(self.utterances), size=4)
@@ -116,11 +118,6 @@ def cut_batches(examples: Sequence[Example], batch_s: float) -> list[list[Exampl
             batches.append([])
         batches[-1].append(example)
     return batches
-
-
-def as_float(samples: NDArray[np.int16]) -> Samples:
-    """Scale int16 samples to [-1, 1): shape (num_samples,) in and out."""
-    return samples.astype(np.float32) / np.float32(32_768)
 
 
 def _silence(seconds: float) -> Samples:

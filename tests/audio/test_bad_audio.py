@@ -14,7 +14,7 @@ from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Window
-from mmer_ray.uris import local_uri
+from mmer_ray.sources.uris import local_uri
 from tests.bad_audio.case import Case
 from tests.bad_audio.cases import all_cases, write_cases
 
@@ -34,7 +34,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def batch_decoder() -> Iterator[Decoder]:
-    with Decoder(BATCH, b"key") as decoder:
+    with Decoder(BATCH) as decoder:
         yield decoder
 
 
@@ -62,7 +62,7 @@ def test_the_table_is_complete() -> None:
 def test_a_case_ends_as_wanted(case: Case, corpus: dict[str, str], batch_decoder: Decoder) -> None:
     began = time.monotonic()
     if case.online:
-        with Decoder(ONLINE, b"key") as decoder:
+        with Decoder(ONLINE) as decoder:
             code, flags = outcome(decoder, corpus[case.id])
     else:
         code, flags = outcome(batch_decoder, corpus[case.id])
@@ -79,7 +79,7 @@ def test_a_file_without_read_permission_is_refused_even_where_tests_run_as_root(
         # Of this thread alone, and of the child that it starts.
         for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
             ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-        with Decoder(BATCH, b"key") as decoder:
+        with Decoder(BATCH) as decoder:
             seen.append(outcome(decoder, corpus["G20_noperm"])[0])
 
     thread = threading.Thread(target=attempt)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmer_ray.audio.channels import ChannelPlan, Track
 from mmer_ray.audio.windows import MIN_LAST_S, Cutter
-from mmer_ray.errors import Flag
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
 WINDOW_S = 20.0
@@ -81,52 +78,3 @@ def test_both_channels_count_when_a_pause_is_looked_for() -> None:
     samples[0, 12 * SAMPLE_RATE_HZ : 14 * SAMPLE_RATE_HZ] = 0
     samples[:, 16 * SAMPLE_RATE_HZ : round(16.3 * SAMPLE_RATE_HZ)] = 0
     assert cut(samples)[0].shape[1] == round(16.15 * SAMPLE_RATE_HZ)
-
-
-def tracks_of(plan: ChannelPlan, first: Samples, second: Samples) -> list[Track]:
-    return list(plan.tracks(np.concatenate([first, second])))
-
-
-def test_two_parties_are_kept_apart() -> None:
-    plan = ChannelPlan(2)
-    tracks = tracks_of(plan, hum(2), hum(2, seed=1))
-    assert [(track.channel, track.apart) for track in tracks] == [(0, True), (1, True)]
-    assert plan.flags == set()
-
-
-@pytest.mark.parametrize(
-    ("second", "channel", "flags"),
-    [
-        (hum(2), 0, set()),
-        (-hum(2), 0, {Flag.ANTIPHASE}),
-        (0 * hum(2), 0, {Flag.DEAD_CHANNEL}),
-    ],
-    ids=["equal", "turned round", "dead"],
-)
-def test_one_signal_on_two_channels_is_handed_on_once(second: Samples, channel: int, flags: set[Flag]) -> None:
-    plan = ChannelPlan(2)
-    (track,) = tracks_of(plan, hum(2), second)
-    assert (track.channel, track.apart) == (channel, False)
-    assert np.array_equal(track.samples, hum(2)[0])
-    assert plan.flags == flags
-
-
-def test_the_live_channel_is_taken_when_the_first_is_dead() -> None:
-    (track,) = tracks_of(ChannelPlan(2), 0 * hum(2), hum(2))
-    assert track.channel == 1
-
-
-def test_silence_decides_nothing_and_the_first_sound_does() -> None:
-    plan = ChannelPlan(2)
-    (silent,) = tracks_of(plan, 0 * hum(2), 0 * hum(2))
-    assert not silent.apart
-    assert len(tracks_of(plan, hum(2), hum(2, seed=1))) == 2
-    assert len(tracks_of(plan, hum(2), 0 * hum(2))) == 2
-
-
-def test_a_party_that_wakes_on_a_dead_channel_is_mixed_in_and_not_lost() -> None:
-    plan = ChannelPlan(2)
-    tracks_of(plan, hum(2), 0 * hum(2))
-    (track,) = tracks_of(plan, 0 * hum(2), hum(2, seed=1))
-    assert not track.apart
-    assert np.array_equal(track.samples, hum(2, seed=1)[0] >> 1)

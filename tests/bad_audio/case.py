@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmer_ray.errors import ErrorCode, Flag
+from mmer_ray.records import AudioFacts, Samples
 
 Make = Callable[[Path], object]
 """Puts the case's file at the path it is given. The corpus's folder is the path's parent."""
 Data = Callable[[], bytes]
 """The bytes of the case's file, made when they are needed: collecting tests must not encode anything."""
+
+Decode = Callable[[bytes], tuple[Samples, AudioFacts]]
+"""The bytes of a file to what came out of it."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmer_ray.uris import local_uri
+from mmer_ray.sources.uris import local_uri
 from tests.bad_audio import bombs, codecs, headers, hostile, sounds
 from tests.bad_audio.case import Case
 from tests.bad_audio.containers import wav16

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import ErrorCode, Flag
-from mmer_ray.uris import local_path
+from mmer_ray.sources.uris import local_path
 from tests.bad_audio.case import Case
 from tests.bad_audio.cases import all_cases, write_cases
 

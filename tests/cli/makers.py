@@ -7,15 +7,16 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmer_ray.errors import Flag
-from mmer_ray.lake.plan import plan
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.records import AudioFacts, CallMeasures, Emotion, Recording, ScoredRecording, Utterance, Word
-from tests.lake.makers import FINGERPRINTS, a_run, digest
+from tests.lake.makers import KEYS, a_run, content_digest, plan_of, taken
+
+ROLES = replace(KEYS, channel_roles=("agent", "customer"))
 
 HOSTILE = "red \x1b[31malert\x1b[0m \x9b2J --> <b>\u202eevil</b>"
 HOUR_S = 3_600.0
@@ -37,14 +38,22 @@ def said(
     step_s = (end_s - start_s) / max(len(texts), 1)
     words = tuple(Word(word, start_s + at * step_s, start_s + (at + 1) * step_s, 0.9) for at, word in enumerate(texts))
     emotion = Emotion(
-        scorer="mmer@1",
+        scorer=KEYS.scorer,
         label=label,
         probabilities={"angry": p_angry, "neutral": 1 - p_angry} if label else {},
         confidence=max(p_angry, 1 - p_angry) if label else None,
         skip_reason=None if label else "too_short",
     )
     return Utterance(
-        start_s, end_s, channel=channel, speaker=speaker, text=text, words=words, role=role, emotions=(emotion,)
+        start_s,
+        end_s,
+        channel=channel,
+        speaker=speaker,
+        text=text,
+        words=words,
+        role=role,
+        speaker_is_channel=role is not None,
+        emotions=(emotion,),
     )
 
 
@@ -59,7 +68,9 @@ def scored_as(recording: Recording, utterances: Sequence[Utterance], duration_s:
     return ScoredRecording(
         recording=recording,
         status="scored",
-        audio=AudioFacts(digest(Path(recording.uri).read_bytes()), duration_s, 2, 8_000, "opus", container, flags),
+        audio=AudioFacts(
+            content_digest(Path(recording.uri).read_bytes()), duration_s, 2, 8_000, "opus", container, flags
+        ),
         utterances=tuple(utterances),
         measures=CallMeasures(
             len(utterances), talk_s, duration_s - speech_s, 0.5, 1, dict.fromkeys(talk_s, 120.0), 12.0, (), 40.0, -0.25
@@ -74,10 +85,10 @@ def scored_as(recording: Recording, utterances: Sequence[Utterance], duration_s:
 def write_lake(folder: Path, answers: Callable[[Recording], ScoredRecording], recordings: Sequence[Recording]) -> None:
     """A finished job over `recordings`, through the real planner and writer."""
     lake = Lake(folder)
-    todo = plan(recordings, lake, FINGERPRINTS)
-    with Writer(lake, a_run(), todo) as writer:
-        for recording in todo.todo:
-            writer.add(answers(recording))
+    plan = plan_of(recordings, lake, ROLES)
+    with Writer(lake, a_run(ROLES), plan) as writer:
+        for task in plan.tasks(lake, plan.todo):
+            writer.add(taken(answers(task.recording), keys=ROLES))
 
 
 CALL = [

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmer_ray import __version__
 from mmer_ray.cli import main
 from mmer_ray.cli.app import app
-from mmer_ray.errors import LakeError, PreflightError, UsageError
+from mmer_ray.errors import LakeError, PreflightError, StoreError, UsageError
 from mmer_ray.runners import job
 from tests.cli.makers import Ended, process
 
@@ -25,15 +25,43 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     code = "import sys, mmer_ray.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
-    assert not {"torch", "ray", "deltalake", "pyarrow", "duckdb", "transformers", "faster_whisper"} & set(found)
+    heavy = {"torch", "ray", "deltalake", "pyarrow", "duckdb", "numpy", "transformers", "faster_whisper", "rich"}
+    assert not heavy & set(found)
     assert "typer" in found
+
+
+HEAVY = {"torch", "ray", "transformers", "pandas", "scipy", "av"}
+SLOW_TO_IMPORT = {
+    ("--help",): HEAVY | {"pyarrow", "duckdb", "deltalake", "numpy", "rich"},
+    ("models", "list"): HEAVY | {"pyarrow", "duckdb", "deltalake"},
+    ("models", "show", "mmer"): HEAVY | {"pyarrow", "duckdb", "deltalake"},
+    ("status", "--lake", "LAKE"): HEAVY,
+    ("show", "call.opus", "--lake", "LAKE"): HEAVY,
+    ("export", "call.opus", "--lake", "LAKE", "-f", "rttm"): HEAVY,
+    ("query", "SELECT now() AS t, * FROM runs", "--lake", "LAKE"): HEAVY,
+}
+
+
+@pytest.mark.parametrize("words", SLOW_TO_IMPORT, ids=" ".join)
+def test_a_command_that_only_reads_imports_nothing_that_takes_seconds(words: tuple[str, ...], lake: Path) -> None:
+    report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
+    child = process(report, *(lake if word == "LAKE" else word for word in words))
+
+    _, err = child.communicate()
+
+    assert child.returncode == 0, err
+    assert not SLOW_TO_IMPORT[words] & set(err.split())
 
 
 def test_help_names_every_command_and_the_exit_codes() -> None:
     page = CliRunner().invoke(app, ["--help"]).output
 
     assert all(command in page for command in COMMANDS)
-    assert "130 interrupted" in page
+    words = " ".join(page.split())
+    for text in ("0 done", "1 internal error", "2 usage", "3 finished", "4 not possible", "5 the lake's store"):
+        assert text in words
+    assert "130 interrupted" in words
+    assert "141 the reader" in words
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,7 +93,12 @@ def test_an_unknown_profile_key_ends_with_2_and_the_near_miss(mmer: Callable[...
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UsageError("no such source"), 2), (PreflightError("no models"), 4), (LakeError("locked by process 7"), 4)],
+    [
+        (UsageError("no such source"), 2),
+        (PreflightError("no models"), 4),
+        (LakeError("locked by process 7"), 4),
+        (StoreError("the lake's store failed 5 times"), 5),
+    ],
 )
 def test_our_own_errors_have_their_exit_codes(
     mmer: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
@@ -91,7 +124,7 @@ def crash(*_: object, **__: object) -> None:
     raise ZeroDivisionError("in our code")
 
 
-def test_a_bug_ends_with_1_and_leaves_its_traceback_in_a_file(
+def test_an_internal_error_ends_with_1_and_leaves_its_traceback_in_a_file(
     mmer: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(job, "prepare", crash)
@@ -101,7 +134,8 @@ def test_a_bug_ends_with_1_and_leaves_its_traceback_in_a_file(
 
     assert ended.code == 1
     assert ended.err.count("\n") == 1
-    (path,) = re.findall(r"\S+mmer-bug-\S+\.txt", ended.err)
+    assert ended.err.startswith("mmer: internal error (ZeroDivisionError). Details are in ")
+    (path,) = re.findall(r"\S+mmer-error-\S+\.txt", ended.err)
     assert "ZeroDivisionError: in our code" in Path(path).read_text()
 
 

@@ -63,24 +63,24 @@ def test_the_demo_scores_the_shipped_calls_on_ray_into_a_new_lake_that_it_names(
     (options,) = asked
     assert ended.code == 0
     assert [Path(source).name for source in options.sources] == sorted(TRUTH)
-    assert (options.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
+    assert (options.profile.run.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
     assert Path(options.lake).parent == tmp_path
     assert options.lake in ended.err
     assert f"mmer show --lake {options.lake} " in ended.out
 
 
-def test_the_demo_prints_calls_the_angriest_moment_and_the_measured_truth(
+def test_the_demo_prints_calls_the_worst_moment_and_the_measured_truth(
     mmer: Mmer, asked: list[JobOptions], tmp_path: Path
 ) -> None:
     out = mmer("demo", "--into", tmp_path / "lake").out
 
     assert all(name in out for name in TRUTH)
-    assert "the angriest moment: call_" in out
+    assert "the worst moment: call_" in out
     lines = {line[:20].strip(): line[20:].split() for line in out.splitlines()}
     assert lines["words wrong (WER)"][:2] == ["0.0", "%"]
     assert lines["speakers wrong (DER)"][:2] == ["0.0", "%"]
     assert lines["speakers confused"][:2] == ["0.0", "%"]
-    assert lines["feelings right (UA)"][:2] == ["100.0", "%"]
+    assert lines["emotions right (UA)"][:2] == ["100.0", "%"]
 
 
 def test_the_printed_commands_run(mmer: Mmer, asked: list[JobOptions], tmp_path: Path) -> None:

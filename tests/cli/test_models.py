@@ -11,10 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmer_ray.models.families import FAMILIES, load_emotion_model
+from mmer_ray.cli.model_fetch import fetch_all
+from mmer_ray.models.families import load_emotion_model
+from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.mmer.config import TINY
 from mmer_ray.models.mmer.model import MmerModel
+from mmer_ray.models.refs import ModelRef
 from tests.cli.makers import Ended
+from tests.models.makers import COMMIT, hub_snapshot, safetensors_folder
 from tests.models.test_published import published_name
 
 Mmer = Callable[..., Ended]
@@ -76,3 +80,46 @@ def test_import_does_not_write_into_a_folder_in_use(mmer: Mmer, published: Path,
 def test_a_folder_without_a_checkpoint_has_no_card(mmer: Mmer, tmp_path: Path) -> None:
     ended = mmer("models", "card", tmp_path)
     assert (ended.code, "holds no checkpoint" in ended.err) == (2, True)
+
+
+def test_fetch_says_where_every_model_of_a_profile_lies_and_that_nothing_is_to_fetch(mmer: Mmer) -> None:
+    ended = mmer("models", "fetch")
+    assert ended.code == 0, ended.err
+    models = {one.split()[0]: one for one in ended.out.splitlines() if "nothing to fetch" in one}
+    assert set(models) == {"vad.model", "diarize.model", "transcribe.model", "emotion.model"}
+    assert "embedded" in models["emotion.model"]
+    assert "local" in models["vad.model"]
+
+
+def test_fetch_finds_what_the_cache_of_the_hub_holds(
+    mmer: Mmer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshot = safetensors_folder(hub_snapshot(tmp_path, "owner/name"))
+    ended = mmer("models", "fetch", "--set", f"transcribe.model=owner/name@{COMMIT}", "--json")
+    assert ended.code == 0, ended.err
+    found = {one["model"]: one for one in json.loads(ended.out)["models"]}
+    assert found["transcribe.model"]["where"] == str(snapshot)
+    assert found["transcribe.model"]["fetched"] == "was here"
+
+
+def test_fetch_downloads_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+    def download(repository: str, commit: str) -> None:
+        safetensors_folder(hub_snapshot(tmp_path, repository, commit))
+
+    fetched, failures = fetch_all({"emotion.model": ModelRef("emotion", "owner/name", COMMIT)}, download)
+    assert fetched["emotion.model"].downloaded
+    assert not failures
+
+
+def test_fetch_that_cannot_is_preflight_with_the_remedies_and_tells_of_the_others_all_the_same(
+    mmer: Mmer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    ended = mmer("models", "fetch", "--set", f"emotion.model=owner/name@{COMMIT}")
+    assert ended.code == 4
+    assert f"emotion.model: owner/name@{COMMIT} cannot be downloaded" in ended.err
+    assert "Remedies" in ended.err
+    assert "transcribe.model" in ended.out

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mmer_ray.cli.caution import CAUTION
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.records import Recording
+from mmer_ray.runner import Runner
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress
+from mmer_ray.runners.tally import Untried
 from tests.cli.makers import Ended, on_terminal, process
 
 LEDGER = Ledger(
@@ -22,25 +26,33 @@ LEDGER = Ledger(
 )  # fmt: skip
 REPORT = JobReport(
     run_id="20261121T000000-abc",
-    runner="inprocess",
+    runner=Runner.INPROCESS,
     num_scored=2,
     num_failed=0,
     num_skipped=4,
     audio_s=7_200.0,
+    computed_s=7_200.0,
     wall_s=60.0,
     first_result_s=2.5,
     ledger=LEDGER,
 )
+UNTRIED = Untried(
+    {"txt": 4, "(unreadable folder)": 1},
+    {"txt": "/calls/a.txt", "(unreadable folder)": "/calls/lost+found/"},
+    num_repeated=2,
+    repeated_example="/calls/a.wav",
+)
 PATCH = """
-import threading
+import sys, threading
+from mmer_ray.runner import Runner
 from mmer_ray.runners import job
 def run(options, *, on_progress=None, stop=None):
     on_progress(job.Progress(0.0, 100.0, 0, 10, 0))
     on_progress(job.Progress(50.0, 100.0, 5, 10, 1, "bad.wav: empty_file: \\x1b[31mnothing in it"))
-    print("ready", flush=True)
+    print("ready", file=sys.stderr, flush=True)
     stop.wait()
     if HANG:
-        print("stopping", flush=True)
+        print("stopping", file=sys.stderr, flush=True)
         threading.Event().wait()
     return job.JobReport(run_id="r", runner="ray", num_scored=5, interrupted=True)
 job.run = run
@@ -76,14 +88,14 @@ def test_all_arguments_reach_the_job(mmer: Mmer, jobs: Jobs) -> None:
     asked = jobs(REPORT)
 
     mmer(
-        "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.actors=3", "--set",
-        "diarize.max_speakers=2", "--runner", "ray", "--limit", "5",
+        "score", "a", "s3://b/c", "--lake", "l", "--corpus", "calls", "--set", "run.max_actors=3", "--set",
+        "diarize.max_speakers=2", "--runner", "ray", "--limit", "5", "--root", "/data", "--root", "s3://b",
     )  # fmt: skip
 
     (options,) = asked
     assert (options.sources, options.lake, options.corpus) == (("a", "s3://b/c"), "l", "calls")
-    assert (options.runner, options.limit) == ("ray", 5)
-    assert (options.profile.run.actors, options.profile.diarize.max_speakers) == (3, 2)
+    assert (options.profile.run.runner, options.limit, options.roots) == ("ray", 5, ("/data", "s3://b"))
+    assert (options.profile.run.max_actors, options.profile.diarize.max_speakers) == (3, 2)
 
 
 def test_the_summary_tells_counts_hours_and_speed(mmer: Mmer, jobs: Jobs) -> None:
@@ -109,6 +121,27 @@ def test_failed_recordings_end_with_3_the_top_codes_and_the_command_that_lists_t
     assert "WHERE status = 'failed'" in ended.out
 
 
+def test_the_summary_names_what_was_not_tried(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(failing(untried=UNTRIED))
+
+    out = mmer("score", "a", "--lake", "l").out
+    document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
+
+    assert "1 x (unreadable folder), such as /calls/lost+found/" in out
+    assert "2 named again, such as /calls/a.wav" in out
+    assert (document["left_out"], document["num_repeated"]) == (dict(UNTRIED.left_out), 2)
+
+
+def test_recordings_that_failed_in_an_earlier_run_end_with_3_too(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(JobReport(run_id=None, runner=Runner.INPROCESS, num_known_failures=2, num_skipped=10))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 3
+    assert "2 recordings of these sources failed earlier" in ended.out
+    assert "WHERE status = 'failed'" in ended.out
+
+
 def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer, jobs: Jobs) -> None:
     jobs(failing(interrupted=True))
 
@@ -116,6 +149,41 @@ def test_an_interrupted_job_ends_with_130_even_when_recordings_failed(mmer: Mmer
 
     assert ended.code == 130
     assert "the same command goes on from here" in ended.out
+
+
+def test_recordings_that_failed_earlier_and_are_not_tried_again_end_with_3_and_are_named(
+    mmer: Mmer, jobs: Jobs
+) -> None:
+    jobs(JobReport(run_id=None, runner="inprocess", num_skipped=12, num_known_failures=2))
+
+    ended = mmer("score", "a", "--lake", "l")
+
+    assert ended.code == 3
+    assert ended.out.splitlines()[0] == "0 scored, 0 failed, 10 already done"
+    assert "2 recordings of these sources failed earlier and are not tried again" in ended.out
+    assert "WHERE status = 'failed'" in ended.out
+
+
+def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs) -> None:
+    ledger = replace(LEDGER, num_scored=3, num_copies=1, scored_ms=7_260_000)
+    jobs(replace(REPORT, num_scored=3, ledger=ledger, audio_s=7_260.0, computed_s=7_200.0))
+
+    out = mmer("score", "a", "--lake", "l").out
+    document = json.loads(mmer("score", "a", "--lake", "l", "--json").out)
+
+    assert "of these, 1 file with the bytes of another: models worked on 2.0 h" in out
+    assert (document["num_scored"], document["num_copies"]) == (3, 1)
+    assert (document["audio_s"], document["computed_s"]) == (7_260.0, 7_200.0)
+
+
+def test_the_embedded_models_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
+    jobs(REPORT)
+    others = ("--set", "transcribe.model=/m/asr", "--set", "emotion.model=/m/emotion")
+
+    assert CAUTION in mmer("score", "a", "--lake", "l").out
+    assert json.loads(mmer("score", "a", "--lake", "l", "--json").out)["caution"] == CAUTION
+    assert CAUTION in mmer("score", "a", "--lake", "l", *others[:2]).out
+    assert CAUTION not in mmer("score", "a", "--lake", "l", *others).out
 
 
 def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs) -> None:
@@ -131,7 +199,7 @@ def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs)
 
 
 def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs) -> None:
-    jobs(JobReport(run_id=None, runner="inprocess", num_skipped=12, wall_s=0.5))
+    jobs(JobReport(run_id=None, runner=Runner.INPROCESS, num_skipped=12, wall_s=0.5))
 
     ended = mmer("score", "a", "--lake", "l")
 
@@ -141,9 +209,9 @@ def test_a_job_with_nothing_to_do_says_so_without_a_speed(mmer: Mmer, jobs: Jobs
 
 def planned(**changes: Any) -> JobPlan:
     values = {
-        "runner": "ray", "reason": "about 20 s on 2 actors", "todo": (Recording("a"), Recording("b")), "num_done": 1,
-        "num_known_failures": 3, "num_aliases": 0, "todo_s": 5_400.0, "done_s": 30.0, "left_out": {".txt": 4},
-        "estimate_s": (10.0, 40.0),
+        "runner": "ray", "reason": "about 20 s on 2 actors", "num_todo": 2, "restarts": {"decode": 2}, "num_done": 1,
+        "num_known_failures": 3, "num_copies": 0, "todo_s": 5_400.0, "done_s": 30.0,
+        "estimate_s": (10.0, 40.0), "untried": UNTRIED,
     }  # fmt: skip
     return JobPlan(**{**values, **changes})
 
@@ -155,24 +223,31 @@ def test_the_plan_tells_files_hours_time_and_runner(mmer: Mmer, monkeypatch: pyt
 
     assert "2 recordings, 1.5 h of audio" in out
     assert "1 recording, 30.0 s" in out
-    assert "4 x .txt, not audio" in out
+    assert "4 x txt, not audio" in out
+    assert "1 x (unreadable folder), such as /calls/lost+found/" in out
+    assert "2 named again, such as /calls/a.wav" in out
     assert "10.0 s to 40.0 s" in out
     assert "ray: about 20 s on 2 actors" in out
 
 
 def test_the_plan_as_json_has_counts_not_files(mmer: Mmer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "prepare", lambda _: planned(todo=(), estimate_s=None))
+    monkeypatch.setattr(job, "prepare", lambda _: planned(num_todo=0, estimate_s=None))
 
     document = json.loads(mmer("plan", "a", "--lake", "l", "--json").out)
 
     assert (document["schema"], document["num_todo"], document["estimate_s"]) == ("mmer.plan/1", 0, None)
 
 
+def wait_for(child: subprocess.Popen[str], line: str) -> None:
+    """Read stderr, where everything but results goes, up to a line."""
+    assert child.stderr is not None
+    assert line in (text.rstrip("\n") for text in child.stderr)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_stops_the_job_and_says_that_it_commits(signum: signal.Signals) -> None:
     child = process("HANG = False" + PATCH, "score", "a", "--lake", "l")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    wait_for(child, "ready")
 
     child.send_signal(signum)
     out, err = child.communicate()
@@ -184,11 +259,10 @@ def test_one_signal_stops_the_job_and_says_that_it_commits(signum: signal.Signal
 
 def test_a_second_ctrl_c_ends_at_once() -> None:
     child = process("HANG = True" + PATCH, "score", "a", "--lake", "l")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    wait_for(child, "ready")
 
     child.send_signal(signal.SIGINT)
-    assert child.stdout.readline() == "stopping\n"
+    wait_for(child, "stopping")
     child.send_signal(signal.SIGINT)
     _, err = child.communicate()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mmer_ray.cli.conversation_view import show_header
 from mmer_ray.cli.show import seconds_of
 from mmer_ray.errors import UsageError
-from tests.cli.makers import HOSTILE, HOUR, Ended, on_terminal
+from mmer_ray.lake.conversation import Conversation
+from tests.cli.makers import HOSTILE, HOUR, Ended, on_terminal, said
 
 Mmer = Callable[..., Ended]
 
@@ -61,6 +64,16 @@ def test_colours_are_for_terminals_alone_and_words_wrap_beside_their_speaker(mme
     assert "\x1b" not in mmer("show", "--lake", lake, "call.opus").out
     (wrapped,) = [line for line in shown.splitlines() if "help" in line]
     assert "good morning" not in wrapped
+
+
+def test_several_languages_are_shown_with_their_shares(capsys: pytest.CaptureFixture[str]) -> None:
+    spoken = [replace(said(0, 6, "hello"), language="en"), replace(said(6, 8, "hallo"), language="de")]
+    row = {"uri": "/a.wav", "recording_id": "ab", "corpus": "c", "day": "2026-11-20", "status": "scored"}
+    facts = {"duration_ms": 9_000, "num_speakers": 1, "channels": 1, "sample_rate_hz": 8_000, "codec": "opus"}
+
+    show_header(Conversation({**row, **facts, "language": "en", "flags": []}, tuple(spoken), None, "m@1"))
+
+    assert "languages en 75 %, de 25 %" in capsys.readouterr().out
 
 
 def test_a_recording_without_speech_says_so(mmer: Mmer, lake: Path) -> None:

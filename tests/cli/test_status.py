@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mmer_ray.cli.status import _balance
+from mmer_ray.cli.status import _balance, settled
 from mmer_ray.lake.ledger import Ledger
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.writer import Writer
 from tests.cli.makers import Ended
+from tests.lake.makers import a_run, audio_file, plan_of, recording_at
 
 Mmer = Callable[..., Ended]
 
@@ -43,6 +47,48 @@ def test_runs_have_a_line_each(mmer: Mmer, lake: Path) -> None:
 
     assert line[1] == "finished"
     assert line[4:9] == ["test", "5", "4", "0", "1"]
+
+
+def run(run_id: str, status: str) -> dict[str, object]:
+    return {"run_id": run_id, "status": status}
+
+
+def test_a_run_that_nobody_can_be_working_on_is_interrupted() -> None:
+    runs = [run("c", "started"), run("b", "finished"), run("a", "started")]
+
+    def statuses(may_be_running: bool) -> list[object]:
+        return [one["status"] for one in settled(runs, may_be_running=may_be_running)]
+
+    assert statuses(may_be_running=True) == ["started", "finished", "interrupted"]
+    assert statuses(may_be_running=False) == ["interrupted", "finished", "interrupted"]
+
+
+def test_a_killed_run_is_shown_as_interrupted_and_a_running_one_as_started(mmer: Mmer, tmp_path: Path) -> None:
+    recording = recording_at(audio_file(tmp_path, "a.wav"), tmp_path)
+    lake = Lake(tmp_path / "lake")
+    with lake.lock(), Writer(lake, a_run(), plan_of([recording], lake)) as writer:
+        assert json.loads(mmer("status", "--lake", lake.address, "--json").out)["runs"][0]["status"] == "started"
+        # The state of the tables is what a kill here would leave behind.
+        shutil.copytree(lake.address, tmp_path / "killed")
+        writer.interrupt()
+
+    out = mmer("status", "--lake", tmp_path / "killed").out
+
+    assert "interrupted: the run was stopped or killed" in out
+    assert " started " not in out.replace("started (UTC)", "")
+
+
+def test_a_lake_with_a_missing_file_is_damaged_and_never_read_as_empty(mmer: Mmer, lake: Path, tmp_path: Path) -> None:
+    shutil.copytree(lake, tmp_path / "damaged")
+    for file in (tmp_path / "damaged" / "recordings").rglob("*.parquet"):
+        file.unlink()
+
+    for words in (["status"], ["query", "SELECT * FROM recordings"], ["show", "call.opus"]):
+        ended = mmer(*words, "--lake", tmp_path / "damaged")
+
+        assert (ended.code, ended.out) == (4, "")
+        assert "recordings" in ended.err
+        assert "restore" in ended.err
 
 
 def test_json_is_one_document(mmer: Mmer, lake: Path) -> None:

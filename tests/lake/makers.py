@@ -6,12 +6,20 @@ import hashlib
 import os
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mmer_ray.errors import ErrorCode, Flag
+from mmer_ray.lake.answer_tables import source_columns
+from mmer_ray.lake.answers import Answers
+from mmer_ray.lake.card import recording_id
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.plan import Plan, plan
+from mmer_ray.lake.plan import Plan
+from mmer_ray.lake.planner import plan_job
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.run import Run, begin_run
 from mmer_ray.lake.store import Lake
@@ -24,14 +32,18 @@ from mmer_ray.records import (
     Failure,
     Recording,
     ScoredRecording,
+    SpeakerTurn,
+    Task,
     Utterance,
     Word,
 )
-from mmer_ray.tables import FINGERPRINT_STAGES
+from mmer_ray.stages.keys import Keys
+from mmer_ray.tables import LISTED
 
-FINGERPRINTS = {stage: f"{stage}-1" for stage in FINGERPRINT_STAGES}
-EVERY_TABLE = ("recordings", "utterances", "words", "emotions", "calls")
-NAMES_OF_A_RUN = ("run_id", "commit_id", "result_commit_id")
+STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
+KEYS = Keys(*(f"{stage}-1" for stage in STAGES), scorer="mmer-1", limits="limits-1")
+EVERY_TABLE = ("recordings", "results", "utterances", "words", "turns", "emotions", "calls")
+NAMES_OF_A_RUN = ("run_id", "commit_id")
 """Columns that differ from run to run."""
 
 
@@ -63,22 +75,71 @@ def recording_at(path: Path, root: Path, corpus: str = "calls") -> Recording:
     )
 
 
-def digest(content: bytes, key: bytes = b"mmer_ray") -> str:
-    return hashlib.blake2b(content, digest_size=16, key=key).hexdigest()
+def newer(stage: str, keys: Keys = KEYS, version: str = "2") -> Keys:
+    """The keys once a stage gives other answers: its own and, since they chain, those of the stages after it."""
+    if stage in ("limits", "scorer", "channel_roles"):
+        return replace(keys, **{stage: version})
+    after = STAGES[STAGES.index(stage) :]
+    changed = replace(keys, **{name: f"{name}-{version}" for name in after})
+    return replace(changed, scorer=f"mmer-{version}") if stage == "emotion" else changed
 
 
-def scored(recording: Recording, recording_id: str | None = None, scorer: str = "mmer@emotion-1") -> ScoredRecording:
-    """A scored recording; everything in it follows from its bytes, as with real models."""
-    if recording_id is None:
-        recording_id = digest(Path(recording.uri).read_bytes())
-    chance = random.Random(recording_id)
-    utterances = tuple(_utterance(chance, index, scorer) for index in range(chance.randint(1, 4)))
+def listed(recordings: Sequence[Recording]) -> pa.RecordBatch:
+    """Recordings as a source lists them, schema `LISTED`."""
+    columns = source_columns(recordings) | {"root": pa.array([one.root for one in recordings], pa.string())}
+    return pa.RecordBatch.from_arrays([columns[name] for name in LISTED.names], schema=LISTED)
+
+
+def plan_of(
+    recordings: Sequence[Recording], lake: Lake, keys: Keys = KEYS, options: RunOptions | None = None, **now: datetime
+) -> Plan:
+    return plan_job([listed(recordings)] if recordings else [], lake, keys, options, **now)
+
+
+def content_digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def audio_id(content: bytes, key: bytes = b"mmer_ray") -> str:
+    """The recording_id of these bytes."""
+    return recording_id(content_digest(content), key)
+
+
+def answer(task: Task, keys: Keys = KEYS) -> ScoredRecording:
+    """What a pipeline makes of a task: the steps from its restart point on."""
+    whole = scored(task.recording, keys=keys)
+    if task.restart == "decode":
+        return whole
+    assert task.known is not None
+    felt = task.restart == "emotion"
+    assert all(one.emotions == () for one in task.known.utterances) if felt else True
+    emotions = [one.emotions for one in (whole if felt else task.known).utterances]
+    spoken = [replace(one, emotions=felt) for one, felt in zip(task.known.utterances, emotions, strict=True)]
+    audio = whole.audio if felt else task.known.audio
+    return replace(
+        task.known,
+        restart=task.restart,
+        audio=audio,
+        utterances=tuple(spoken),
+        measures=whole.measures,
+        stage_seconds=whole.stage_seconds,
+    )
+
+
+def scored(recording: Recording, digest: str | None = None, keys: Keys = KEYS) -> ScoredRecording:
+    """A scored recording; everything in it follows from its bytes and the models, as with real ones."""
+    if digest is None:
+        digest = content_digest(Path(recording.uri).read_bytes())
+    chance = random.Random(f"{digest} {keys.transcribe}")
+    scorer = keys.scorer
+    num_utterances = random.Random(digest).randint(1, 4)
+    utterances = tuple(_utterance(chance, index, scorer) for index in range(num_utterances))
     duration_s = utterances[-1].end_s + chance.randint(1, 16_000) / 16_000
     speech_s = sum(utterance.end_s - utterance.start_s for utterance in utterances)
     return ScoredRecording(
         recording=recording,
         status="scored",
-        audio=AudioFacts(recording_id, duration_s, 2, 8_000, "pcm_s16le", "wav", (Flag.CLIPPED, Flag.NARROWBAND)),
+        audio=AudioFacts(digest, duration_s, 2, 8_000, "pcm_s16le", "wav", _flags(recording)),
         utterances=utterances,
         measures=CallMeasures(
             len(utterances), {"S1": speech_s}, 1.5, 0.0, 2, {"S1": 140.25}, 3.5, (0.25, None), 1.0, -0.5
@@ -88,35 +149,54 @@ def scored(recording: Recording, recording_id: str | None = None, scorer: str = 
         non_speech_s=duration_s - speech_s,
         language="en",
         language_p=0.99,
+        turns=tuple(SpeakerTurn(one.start_s - 0.1, one.end_s + 0.1, one.channel, one.speaker) for one in utterances),
+        scorer=scorer,
         stage_seconds={"decode": 0.5, "emotion": 0.25},
+        gpu_seconds={"emotion": 0.125},
     )
+
+
+def _flags(recording: Recording) -> tuple[Flag, ...]:
+    lies = (Flag.MISLABELLED,) if recording.uri.endswith(".flac") else ()
+    return (Flag.CLIPPED, Flag.NARROWBAND, *lies)
 
 
 def failed(recording: Recording, code: ErrorCode = ErrorCode.EMPTY_FILE) -> ScoredRecording:
     return ScoredRecording(recording, "failed", failure=Failure(code, "decode", f"no samples in {recording.uri}"))
 
 
-def a_run(fingerprints: Mapping[str, str] = FINGERPRINTS) -> Run:
-    return begin_run(Profile(name="test"), fingerprints)
+def a_run(keys: Keys = KEYS) -> Run:
+    return begin_run(Profile(name="test"), keys)
 
 
 def job(
     lake: Lake,
     recordings: Sequence[Recording],
-    fingerprints: Mapping[str, str] = FINGERPRINTS,
+    keys: Keys = KEYS,
     failing: Mapping[str, ErrorCode] | None = None,
     recordings_per_commit: int = 1,
+    **now: datetime,
 ) -> tuple[Plan, Ledger]:
     """Plan, score and write, committing after every few recordings. `failing` maps file names to codes."""
-    todo = plan(recordings, lake, fingerprints)
-    scorer = f"mmer@{fingerprints['emotion']}"
-    with Writer(lake, a_run(fingerprints), todo, RunOptions(commit_every_s=1e9)) as writer:
-        for position, recording in enumerate(todo.todo, start=1):
-            code = (failing or {}).get(Path(recording.uri).name)
-            writer.add(failed(recording, code) if code else scored(recording, scorer=scorer))
+    return work(lake, plan_of(recordings, lake, keys, **now), failing, recordings_per_commit)
+
+
+def work(
+    lake: Lake, plan: Plan, failing: Mapping[str, ErrorCode] | None = None, recordings_per_commit: int = 1
+) -> tuple[Plan, Ledger]:
+    """Do what a plan says."""
+    with Writer(lake, a_run(plan.keys), plan, RunOptions(commit_every_s=1e9)) as writer:
+        for position, task in enumerate(plan.tasks(lake, plan.todo), start=1):
+            code = (failing or {}).get(Path(task.recording.uri).name)
+            writer.add(taken(failed(task.recording, code) if code else answer(task, plan.keys), keys=plan.keys))
             if position % recordings_per_commit == 0:
                 writer.commit()
-        return todo, writer.finish()
+        return plan, writer.finish()
+
+
+def taken(*scored: ScoredRecording, keys: Keys = KEYS) -> Answers:
+    """Answers as they reach the driver."""
+    return Answers.from_bytes(Answers.of(scored, keys).to_bytes())
 
 
 def contents(address: str | Path) -> dict[str, list[dict[str, Any]]]:
@@ -155,6 +235,7 @@ def _utterance(chance: random.Random, index: int, scorer: str) -> Utterance:
         end_s=start_s + 3.0,
         channel=index % 2,
         speaker=f"S{1 + index % 2}",
+        speaker_is_channel=True,
         text=" ".join(word.word for word in words),
         words=words,
         language="en",

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmer_ray.errors import ErrorCode, LakeError, SourceError, UsageError
-from mmer_ray.lake.plan import plan
+from mmer_ray.lake.activation import activate
 from mmer_ray.lake.queries import LakeReader, open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.tables import SCHEMAS
-from tests.lake.makers import FINGERPRINTS, a_run, audio_file, digest, job, listing, recording_at, scored
+from tests.lake.makers import (
+    EVERY_TABLE,
+    KEYS,
+    a_run,
+    audio_file,
+    audio_id,
+    job,
+    listing,
+    newer,
+    plan_of,
+    recording_at,
+    scored,
+    taken,
+    work,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +69,10 @@ def test_empty_tables_are_typed_like_full_ones(folder: Path, reader: LakeReader,
 def test_views_have_the_columns_of_the_tables(reader: LakeReader) -> None:
     for name in (*SCHEMAS, "active_emotions"):
         table = SCHEMAS["emotions" if name == "active_emotions" else name]
-        assert reader.sql(f"FROM {name} LIMIT 0").column_names == table.names
+        columns = reader.sql(f"FROM {name} LIMIT 0").column_names
+        assert columns[: len(table.names)] == table.names, name
+        more = {"recordings": ["duration_ms", "channels", "sample_rate_hz", "codec", "container", "speech_ms"]}
+        assert set(columns[len(table.names) :]) >= set(more.get(name, []))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +107,7 @@ def test_reading_statements_are_answered(query: str, reader: LakeReader) -> None
         "-- EXPLAIN\nEXPLAIN ANALYZE DELETE FROM commits",
         "SELECT 1; DELETE FROM commits",
         "DELETE FROM commits",
-        "INSERT INTO _results VALUES ('x', 'y', 1)",
+        "INSERT INTO internal.heard VALUES ('x', 'y', 'z', 1)",
         "WITH one AS (SELECT 1) DELETE FROM commits",
         "CREATE TABLE mine AS SELECT 1",
         "CREATE OR REPLACE VIEW recordings AS SELECT 1",
@@ -124,7 +143,7 @@ def test_writing_and_reading_elsewhere_are_refused(query: str, folder: Path, rea
     outside.write_text("canary")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     text = query.replace("{lake}", str(folder / "lake")).replace("{outside}", str(outside))
-    text = text.replace("{file}", Lake(folder / "lake", to_read=True).files("recordings")[0])
+    text = text.replace("{file}", Lake(folder / "lake", to_read=True).files("recordings")[0].path)
     with pytest.raises(UsageError) as refusal:
         reader.sql(text)
     assert "canary" not in str(refusal.value)
@@ -148,7 +167,7 @@ def test_a_query_takes_bound_parameters(reader: LakeReader) -> None:
 
 def test_a_recording_is_found_by_all_its_names(folder: Path, reader: LakeReader) -> None:
     path = folder / "audio" / "b.wav"
-    recording_id = digest(path.read_bytes())
+    recording_id = audio_id(path.read_bytes())
     for name in (recording_id, recording_id[:6], str(path), "b.wav", "./b.wav", "audio/b.wav", "b"):
         assert reader.find_recording(name)["uri"] == str(path), name
     assert reader.find_recording("O'Hara; DROP.wav")["status"] == "scored"
@@ -161,7 +180,7 @@ def test_an_ambiguous_name_lists_its_candidates(folder: Path, reader: LakeReader
         reader.find_recording("a.wav")
     for name in ("monday/a.wav", "tuesday/a.wav"):
         path = folder / "audio" / name
-        assert f"{digest(path.read_bytes())}  {path}" in str(refusal.value)
+        assert f"{audio_id(path.read_bytes())}  {path}" in str(refusal.value)
 
 
 def test_a_name_that_two_copies_share_is_not_ambiguous(tmp_path: Path) -> None:
@@ -175,7 +194,7 @@ def test_a_name_that_two_copies_share_is_not_ambiguous(tmp_path: Path) -> None:
 def test_a_conversation_comes_back_as_it_was_scored(folder: Path, reader: LakeReader) -> None:
     for name in ("b.wav", "monday/a.wav", "tuesday/a.wav"):
         answer = scored(recording_at(folder / "audio" / name, folder / "audio"))
-        found = reader.conversation(digest((folder / "audio" / name).read_bytes()))
+        found = reader.conversation(audio_id((folder / "audio" / name).read_bytes()))
         assert found.recording["uri"] == answer.recording.uri
         assert [round(one.start_s, 3) for one in answer.utterances] == [one.start_s for one in found.utterances]
         for expected, read in zip(answer.utterances, found.utterances, strict=True):
@@ -206,24 +225,85 @@ def test_the_status_counts_runs_seconds_and_failures(reader: LakeReader) -> None
     assert status.num_utterances == reader.sql("FROM utterances").num_rows > 0
 
 
-def test_the_scorer_that_answered_last_is_the_active_one(folder: Path, tmp_path: Path) -> None:
+def test_a_corpus_follows_its_first_scorer_until_another_one_is_activated(folder: Path, tmp_path: Path) -> None:
     lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
-    audio = listing(folder / "audio")
-    retrained = {**FINGERPRINTS, "emotion": "2"}
-    made = plan(audio, lake, retrained).limited(1)
-    with Writer(lake, a_run(retrained), made) as writer:
-        writer.add(scored(made.todo[0], scorer="mmer@2"))
-    one = digest(Path(made.todo[0].uri).read_bytes())
+    plan, _ = work(lake, plan_of(listing(folder / "audio"), lake, newer("emotion")).limited(1))
+    (one,) = plan.todo.column("recording_id").to_pylist()
+    everything = {audio_id(path.read_bytes()) for path in (folder / "audio").rglob("*.wav")}
     with open_lake(lake.address) as reader:
-        assert reader.active_scorer() == "mmer@2"
+        assert reader.status().active_scorer == "mmer-1"
+        assert {row["scorer"] for row in reader.sql("FROM emotions").to_pylist()} == {"mmer-1", "mmer-2"}
+        assert reader.conversation(one).scorer == "mmer-1"
+    assert activate(lake, "mmer-2") == ["calls"]
+    with open_lake(lake.address) as reader:
+        assert reader.status().active_scorer == "mmer-2"
         assert {row["recording_id"] for row in reader.sql("FROM active_emotions").to_pylist()} == {one}
-        assert {row["scorer"] for row in reader.sql("FROM emotions").to_pylist()} == {"mmer@2", "mmer@emotion-1"}
-        assert reader.conversation(one).scorer == "mmer@2"
+        assert {row["scorer"] for row in reader.sql("FROM emotions").to_pylist()} == {"mmer-1", "mmer-2"}
+        assert reader.conversation(one).scorer == "mmer-2"
         others = {str(row["recording_id"]) for row in reader.sql("FROM emotions").to_pylist()} - {one}
-        assert {reader.conversation(other).scorer for other in others} == {"mmer@emotion-1"}
+        assert others < everything
+        assert {reader.conversation(other).scorer for other in others} == {"mmer-1"}, "shown by whom there is"
+    work(lake, plan_of(listing(folder / "audio"), lake, newer("link")))
+    with open_lake(lake.address) as reader:
+        assert reader.status().active_scorer == "mmer-2", "no job moves it"
 
 
-def test_a_reader_keeps_its_moment_and_sees_no_torn_row(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scorer", "corpus"), [("mmer-9", None), ("mmer-9", "calls"), ("mmer-1", "podcasts")])
+def test_a_scorer_without_answers_cannot_be_activated(
+    scorer: str, corpus: str | None, folder: Path, tmp_path: Path
+) -> None:
+    lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
+    with pytest.raises(UsageError, match=r"these have: mmer-1|it has: calls"):
+        activate(lake, scorer, corpus)
+    with open_lake(lake.address) as reader:
+        assert reader.sql("FROM active_scorers").num_rows == 1
+
+
+def tear(lake: Lake, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    """A commit that ends before its row in `commits`; returns the recording_id of its rows."""
+    path = audio_file(folder, "torn.wav")
+    append = Lake.append
+
+    def cut_off(self: Lake, name: str, *rest: Any) -> bool:
+        if name == "commits":
+            raise KeyboardInterrupt
+        return append(self, name, *rest)
+
+    recording = recording_at(path, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", cut_off)
+        with pytest.raises(KeyboardInterrupt), Writer(lake, a_run(), plan_of([recording], lake)) as writer:  # noqa: PT012
+            writer.add(taken(scored(recording)))
+            writer.commit()
+    return audio_id(path.read_bytes())
+
+
+def test_no_name_that_can_be_typed_shows_a_torn_row(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
+    torn = tear(lake, monkeypatch, tmp_path / "torn")
+    files = [file.path for name in EVERY_TABLE for file in lake.files(name)]
+    with open_lake(lake.address) as reader:
+        listed = reader.sql("SHOW ALL TABLES").to_pylist()
+        names = {f"{row['database']}.{row['schema']}.{row['name']}" for row in listed}
+        found = reader.sql("SELECT table_catalog, table_schema, table_name FROM information_schema.tables").to_pylist()
+        names |= {".".join(row.values()) for row in found}
+        assert len(names) > len(SCHEMAS)
+        shown = [name for name in names if torn in str(reader.sql(f"FROM {name}").to_pylist())]
+        assert shown == []
+        refused = 0
+        for path in files:
+            try:
+                assert torn not in str(reader.sql(f"FROM read_parquet('{path}')").to_pylist())
+            except LakeError:
+                refused += 1
+            except UsageError:
+                refused += 1
+        assert refused == len(EVERY_TABLE), "the files of the torn commit cannot be named either"
+
+
+def test_a_reader_keeps_its_moment(folder: Path, tmp_path: Path) -> None:
     lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
     later = audio_file(tmp_path / "audio", "later.wav")
     with open_lake(lake.address) as reader:
@@ -232,14 +312,64 @@ def test_a_reader_keeps_its_moment_and_sees_no_torn_row(folder: Path, tmp_path: 
         assert reader.sql("FROM recordings").num_rows == before
     with open_lake(lake.address) as reader:
         assert reader.sql("FROM recordings").num_rows == before + 1
-    shutil.rmtree(Path(lake.address, "commits"))
-    with open_lake(lake.address) as reader:
-        assert all(reader.sql(f"FROM {name}").num_rows == 0 for name in ("recordings", "utterances", "words", "calls"))
+
+
+def _cut_log(lake: Path) -> None:
+    newest = max((lake / "utterances" / "_delta_log").glob("*.json"))
+    newest.write_text(newest.read_text()[:100])
+
+
+def _empty_log(lake: Path) -> None:
+    max((lake / "utterances" / "_delta_log").glob("*.json")).write_text("")
+
+
+def _lose_file(lake: Path) -> None:
+    next((lake / "words").rglob("*.parquet")).unlink()
+
+
+def _spoil_file(lake: Path) -> None:
+    next((lake / "recordings").rglob("*.parquet")).write_bytes(b"no parquet")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _cut_log,
+        _empty_log,
+        _lose_file,
+        _spoil_file,
+        *(functools.partial(lambda name, lake: shutil.rmtree(lake / name), name) for name in SCHEMAS),
+        lambda lake: shutil.rmtree(lake / "calls" / "_delta_log"),
+    ],
+)
+def test_a_damaged_lake_is_called_damaged_and_never_read_as_an_empty_one(
+    spoil: Callable[[Path], object], folder: Path, tmp_path: Path
+) -> None:
+    address = Path(shutil.copytree(folder / "lake", tmp_path / "lake"))
+    spoil(address)
+    with pytest.raises(LakeError, match="is damaged"), open_lake(address):
+        pass
+    with pytest.raises(LakeError, match="is damaged"):
+        plan_of(listing(folder / "audio"), Lake(address))
+
+
+def test_the_newest_answer_counts_where_audio_was_scored_twice(tmp_path: Path) -> None:
+    """Scored again by another version, then again by the first one: two results, and the row says which."""
+    path = audio_file(tmp_path / "audio", "a.wav")
+    lake = Lake(tmp_path / "lake")
+    for keys in (KEYS, newer("transcribe"), newer("transcribe", version="3")):
+        job(lake, [recording_at(path, path.parent)], keys)
+        with open_lake(lake.address) as reader:
+            keys_seen = {row["heard_key"] for row in reader.sql("FROM utterances").to_pylist()}
+            assert keys_seen == {keys.heard}
+            found = reader.conversation("a.wav").utterances
+            expected = scored(recording_at(path, path.parent), keys=keys).utterances
+            assert [one.start_s for one in found] == pytest.approx([one.start_s for one in expected])
 
 
 def test_a_file_beside_the_log_is_not_part_of_a_table(folder: Path, tmp_path: Path) -> None:
     lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"), to_read=True)
-    file = Path(lake.files("recordings")[0])
+    file = Path(lake.files("recordings")[0].path)
     (file.parent / "half.parquet").write_bytes(file.read_bytes()[:100])
     shutil.copy(file, file.parent / "doubled.parquet")
     with open_lake(lake.address) as reader:

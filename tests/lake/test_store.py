@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -11,17 +12,20 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from mmer_ray.errors import LakeError
+from mmer_ray.errors import LakeError, StoreError
+from mmer_ray.lake.card import KEY_VARIABLE
 from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.rows import Stamp, arrow_table, rows_of
-from mmer_ray.lake.store import KEY_VARIABLE, Lake
-from tests.lake.makers import FINGERPRINTS, audio_file, contents, job, listing, recording_at, scored
+from mmer_ray.lake.store import VERSION_PROPERTY, Lake
+from mmer_ray.lake.writer import Writer
+from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS
+from tests.lake.makers import a_run, audio_file, contents, job, listing, plan_of, recording_at, scored, taken
 
 HOLDER = """
 import sys, time
-from mmer_ray.lake.store import Lake
+from mmer_ray.lake.store import VERSION_PROPERTY, Lake
 with Lake(sys.argv[1]).lock():
     print("held", flush=True)
     sys.stdin.read()
@@ -40,7 +44,7 @@ def test_a_lake_says_how_it_was_made_and_never_shows_its_key(tmp_path: Path, mon
     monkeypatch.setenv(KEY_VARIABLE, "a very private key")
     Lake(tmp_path / "lake").create()
     text = (tmp_path / "lake" / "lake.json").read_text()
-    assert json.loads(text)["schema_version"] == 1
+    assert json.loads(text)["schema_version"] == SCHEMA_VERSION
     assert "private" not in text
     assert Lake(tmp_path / "lake").exists
 
@@ -72,7 +76,7 @@ def test_a_folder_that_holds_other_things_is_no_lake(tmp_path: Path) -> None:
         Lake(tmp_path / "holiday.jpg")
 
 
-@pytest.mark.parametrize("card", ["", "{", "[]", '{"schema_version": 99}'])
+@pytest.mark.parametrize("card", ["", "{", "[]", "{}", '{"schema_version": "2"}', '{"schema_version": 99}'])
 def test_a_damaged_or_newer_lake_is_refused(card: str, tmp_path: Path) -> None:
     (tmp_path / "lake.json").write_text(card)
     with pytest.raises(LakeError, match=r"lake\.json cannot be read|schema version"):
@@ -132,17 +136,101 @@ def test_one_process_is_one_writer_too(tmp_path: Path) -> None:
         pass
 
 
+def one_run_row() -> pa.Table:
+    return pa.Table.from_pylist([{"run_id": "a", "status": "started"}], schema=SCHEMAS["runs"])
+
+
 def test_an_append_that_comes_twice_is_not_doubled(tmp_path: Path) -> None:
-    path = audio_file(tmp_path / "audio", "a.wav")
-    stamp = Stamp("run", "run.00001", FINGERPRINTS)
-    rows = rows_of(scored(recording_at(path, path.parent)), stamp, b"mmer_ray")["recordings"]
-    table = arrow_table("recordings", rows)
     Lake(tmp_path / "lake").create()
-    assert Lake(tmp_path / "lake").append("recordings", table, 7)
-    assert not Lake(tmp_path / "lake").append("recordings", table, 7)
-    assert len(Lake(tmp_path / "lake").files("recordings")) == 1
+    assert Lake(tmp_path / "lake").append("runs", one_run_row(), 7, "a")
+    assert not Lake(tmp_path / "lake").append("runs", one_run_row(), 7, "a")
+    assert len(Lake(tmp_path / "lake").files("runs")) == 1
     assert Lake(tmp_path / "lake").next_sequence() == 8
-    assert Lake(tmp_path / "lake").append("recordings", table, 8)
+    assert Lake(tmp_path / "lake").append("runs", one_run_row(), 8, "a")
+
+
+def test_a_number_that_another_job_took_is_an_error_and_no_lost_batch(tmp_path: Path) -> None:
+    """Two jobs without a lock, as on S3, begin at the same number."""
+    Lake(tmp_path / "lake").create()
+    first, second = Lake(tmp_path / "lake"), Lake(tmp_path / "lake")
+    sequence = second.next_sequence()
+    assert first.append("runs", one_run_row(), sequence, "a")
+    with pytest.raises(LakeError, match="another job writes the lake"):
+        second.append("runs", one_run_row(), sequence, "b")
+    assert first.append("runs", one_run_row(), sequence + 1, "a")
+    with pytest.raises(LakeError, match="another job writes the lake"):
+        second.append("runs", one_run_row(), sequence, "b")
+
+
+def test_of_two_jobs_without_a_lock_one_fails_and_what_it_committed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcd":
+        audio_file(tmp_path / f"audio-{name in 'cd'}", f"{name}.wav")
+    monkeypatch.setattr(Lake, "lock", lambda self: contextlib.nullcontext())
+    folders = (tmp_path / "audio-False", tmp_path / "audio-True")
+    lakes = [Lake(tmp_path / "lake"), Lake(tmp_path / "lake")]
+    first, second = (
+        Writer(lake, a_run(), plan_of(listing(folder), lake)) for lake, folder in zip(lakes, folders, strict=True)
+    )
+    with pytest.raises(LakeError, match="another job writes the lake"), first, second:  # noqa: PT012
+        for one, two in zip(*map(listing, folders), strict=True):
+            first.add(taken(scored(one)))
+            first.commit()
+            second.add(taken(scored(two)))
+            second.commit()
+    seen = {Path(row["uri"]).name for row in contents(tmp_path / "lake")["recordings"]}
+    assert {"a.wav", "c.wav"} <= seen
+    for folder in folders:
+        job(Lake(tmp_path / "lake"), listing(folder))
+    assert len(contents(tmp_path / "lake")["recordings"]) == 4
+
+
+def test_every_table_says_which_version_wrote_it_and_a_newer_one_is_refused_by_name(tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    Lake(tmp_path / "lake").create()
+    for name in SCHEMAS:
+        configuration = DeltaTable(tmp_path / "lake" / name).metadata().configuration
+        assert configuration[VERSION_PROPERTY] == str(SCHEMA_VERSION)
+    table = DeltaTable(tmp_path / "lake" / "words")
+    table.alter.set_table_properties({VERSION_PROPERTY: "3"}, raise_if_not_exists=False)
+    with pytest.raises(LakeError, match="words has schema version 3, this mmer_ray reads up to 2"):
+        Lake(tmp_path / "lake").files("words")
+
+
+def test_a_column_that_a_table_does_not_have_yet_is_added_and_reads_as_null(tmp_path: Path) -> None:
+    import shutil
+
+    from deltalake import DeltaTable
+
+    Lake(tmp_path / "lake").create()
+    older = pa.schema([field for field in SCHEMAS["runs"] if field.name != "num_planned"])
+    shutil.rmtree(tmp_path / "lake" / "runs")
+    DeltaTable.create(tmp_path / "lake" / "runs", older)
+    Lake(tmp_path / "lake").append("runs", one_run_row().drop_columns(["num_planned"]), 1, "a")
+    with open_lake(tmp_path / "lake") as reader:
+        assert reader.sql("SELECT num_planned FROM runs").to_pylist() == [{"num_planned": None}]
+    planned = pa.Table.from_pylist([{"run_id": "b", "num_planned": 5}], schema=SCHEMAS["runs"])
+    Lake(tmp_path / "lake").append("runs", planned, 2, "b")
+    with open_lake(tmp_path / "lake") as reader:
+        rows = reader.sql("SELECT run_id, num_planned FROM runs ORDER BY run_id").to_pylist()
+    assert rows == [{"run_id": "a", "num_planned": None}, {"run_id": "b", "num_planned": 5}]
+
+
+def test_a_store_that_fails_is_an_error_that_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import deltalake
+
+    Lake(tmp_path / "lake").create()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("Connection reset by peer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deltalake, "write_deltalake", fail)
+        with pytest.raises(StoreError, match="Connection reset"):
+            Lake(tmp_path / "lake").append("runs", one_run_row(), 1, "a")
+    assert Lake(tmp_path / "lake").append("runs", one_run_row(), 1, "a")
 
 
 def test_rows_lie_in_their_files_in_the_lakes_order(tmp_path: Path) -> None:
@@ -152,7 +240,7 @@ def test_rows_lie_in_their_files_in_the_lakes_order(tmp_path: Path) -> None:
         audio_file(tmp_path / "audio", f"{number}.wav")
     job(Lake(tmp_path / "lake"), listing(tmp_path / "audio"), recordings_per_commit=12)
     (file,) = Lake(tmp_path / "lake").files("utterances")
-    parquet = pq.ParquetFile(file)
+    parquet = pq.ParquetFile(file.path)
     rows = parquet.read(["recording_id", "start_ms"]).to_pylist()
     assert len(rows) > 12
     assert rows == sorted(rows, key=lambda row: (row["recording_id"], row["start_ms"]))

@@ -1,3 +1,5 @@
-"""Tests that import transformers directly need torchaudio made importable first."""
+"""Tests here import transformers themselves: torchaudio must be importable first."""
 
-import mmer_ray.models  # noqa: F401
+from mmer_ray.models.torchaudio_guard import make_torchaudio_importable
+
+make_torchaudio_importable()

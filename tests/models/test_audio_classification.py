@@ -31,13 +31,11 @@ from transformers import (
     WhisperForAudioClassification,
 )
 
-from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.errors import PreflightError
 from mmer_ray.models import families
 from mmer_ray.models.audio_classification import losses
-from mmer_ray.models.audio_classification.checkpoint import load_from
 from mmer_ray.models.audio_classification.config import class_name
 from mmer_ray.models.audio_classification.model import merge
-from mmer_ray.models.encoders import Source
 from mmer_ray.models.families import load_emotion_model, save_emotion_model
 from mmer_ray.models.interface import Clip, EmotionModel, Targets, collate
 
@@ -210,11 +208,6 @@ def test_a_classifier_of_texts_is_refused(tmp_path: Path) -> None:
     BertForSequenceClassification(BertConfig(**SMALL, vocab_size=30)).save_pretrained(tmp_path)
     with pytest.raises(PreflightError, match="no speech classifier"):
         load_emotion_model(tmp_path)
-
-
-def test_a_hub_address_needs_its_commit() -> None:
-    with pytest.raises(UsageError, match="40 hex digits"):
-        load_from(Source("owner/name", "main"))
 
 
 def test_a_checkpoint_is_read_back_bit_for_bit_and_half_precision_becomes_float32(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from mmer_ray.models.bridge_tokens.config import LARGE, TINY, BridgeTokensConfig
 from mmer_ray.models.bridge_tokens.losses import concordance, loss
 from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality, masking_probability
 from mmer_ray.models.bridge_tokens.model import BridgeTokensModel, dimensions_of
-from mmer_ray.models.checkpoints import config_json, read_config
 from mmer_ray.models.encoders import build_text_encoder
 from mmer_ray.models.families import build, load_emotion_model
+from mmer_ray.models.folders import config_json, read_config
 from mmer_ray.models.interface import Clip, EmotionBatch, EmotionOutput, Targets, collate
 from mmer_ray.training.embedded_text import train_tokenizer
 
@@ -386,8 +386,8 @@ def test_a_checkpoint_is_read_back_bit_for_bit(
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     for config in (TINY, LARGE, replace(LARGE, text=None, kv_align="interp")):
-        (tmp_path / "config.json").write_text(config_json("bridge_tokens", config))
-        assert read_config(tmp_path, "bridge_tokens", BridgeTokensConfig) == config
+        (tmp_path / "config.json").write_text(config_json(config, "bridge_tokens"))
+        assert read_config(tmp_path, BridgeTokensConfig, "bridge_tokens") == config
 
 
 @pytest.mark.parametrize(

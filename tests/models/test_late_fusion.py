@@ -9,19 +9,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from mmer_ray.errors import UsageError
-from mmer_ray.models.checkpoints import config_json, read_config
 from mmer_ray.models.families import build, load_emotion_model, loss_of
+from mmer_ray.models.folders import config_json, read_config
 from mmer_ray.models.interface import Clip, EmotionBatch, Targets, collate
-from mmer_ray.models.late_fusion import checkpoint, losses, transfer
+from mmer_ray.models.late_fusion import checkpoint, losses
 from mmer_ray.models.late_fusion.config import BASE, TINY, LateFusionConfig
 from mmer_ray.models.late_fusion.model import LateFusionModel
 from mmer_ray.models.late_fusion.spec_augment import spec_augment
-from mmer_ray.models.locate import EMBEDDED, locate
-from mmer_ray.models.speaker.checkpoint import load as load_speaker
-from mmer_ray.models.speaker.model import SpeakerModel
 from mmer_ray.training.embedded_text import train_tokenizer
 
 SENTENCES = ["i want to cancel my order", "that is wonderful news thank you", "no", ""]
@@ -180,67 +176,6 @@ def test_sixteen_utterances_can_be_learnt_by_heart(tokenizer: PreTrainedTokenize
     assert (output.branches["audio"].argmax(dim=1) == labels).all()
 
 
-def test_a_speaker_networks_weights_become_the_speech_branchs(model: LateFusionModel) -> None:
-    speaker = SpeakerModel(TINY.speaker)
-    transfer.copy_trunk(speaker, model)
-    assert all(torch.equal(value, model.speech.get_parameter(name)) for name, value in speaker.named_parameters())
-
-
-def test_the_embedded_speaker_network_fits_the_tiny_size(model: LateFusionModel) -> None:
-    speaker = load_speaker(locate(EMBEDDED, "speaker").path)
-    transfer.copy_trunk(speaker, model)
-    assert torch.equal(model.speech.projection.weight, speaker.projection.weight)
-
-
-def test_a_speaker_network_of_another_size_is_refused_with_both_sizes(model: LateFusionModel) -> None:
-    with pytest.raises(UsageError, match=r"does not fit.*stem\.weight.*embedding_size=16.*embedding_size=128"):
-        transfer.copy_trunk(SpeakerModel(replace(TINY.speaker, channels=(4, 8), embedding_size=16)), model)
-
-
-def test_the_mode_decides_which_parts_of_the_trunk_learn_and_how_fast(model: LateFusionModel) -> None:
-    text = {"text": 2e-5, "pooler": 2e-5, "text_head": 2e-5}
-    rates = {
-        mode: {group["name"]: group["lr"] for group in transfer.parameter_groups(model, mode)}
-        for mode in transfer.MODES
-    }
-    assert rates == {
-        "scratch": {"speech_head": 1e-4, "speech": 1e-4} | text,
-        "frozen": {"speech_head": 1e-4} | text,
-        "last-stage": {"speech_head": 1e-4, "speech": 1e-5} | text,
-        "full": {"speech_head": 1e-4, "speech": 1e-5} | text,
-    }
-
-
-def test_last_stage_frees_the_last_blocks_and_the_projection_alone(model: LateFusionModel) -> None:
-    transfer.parameter_groups(model, "last-stage")
-    learning = {
-        name.split(".")[0:2][0 if "projection" in name else 1] for name, one in _trunk(model) if one.requires_grad
-    }
-    assert learning == {"3", "projection"}
-    transfer.parameter_groups(model, "full")
-    assert all(one.requires_grad for _, one in _trunk(model))
-
-
-def _trunk(model: LateFusionModel) -> list[tuple[str, torch.nn.Parameter]]:
-    return list(model.speech.named_parameters())
-
-
-def test_an_unknown_mode_is_refused_with_the_valid_ones(model: LateFusionModel) -> None:
-    with pytest.raises(UsageError, match="scratch, frozen, last-stage, full"):
-        transfer.parameter_groups(model, "partial")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("mode", "moved"), [("frozen", set()), ("last-stage", {"3"})])
-def test_frozen_norms_keep_their_statistics_in_training_mode(
-    model: LateFusionModel, batch: EmotionBatch, mode: transfer.Mode, moved: set[str]
-) -> None:
-    transfer.parameter_groups(model, mode)
-    before = {name: value.clone() for name, value in model.speech.stages.named_buffers()}
-    model.train()(batch)
-    after = dict(model.speech.stages.named_buffers())
-    assert {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])} == moved
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_masks_keep_to_their_bounds_and_hold_the_mean(seed: int) -> None:
     num_frames = torch.tensor([300, 50, 4])
@@ -292,27 +227,8 @@ def test_a_checkpoint_is_read_back_bit_for_bit_with_its_weight(
 
 @pytest.mark.parametrize("config", [TINY, BASE])
 def test_a_configuration_survives_its_file(config: LateFusionConfig, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(config_json("late_fusion", config))
-    assert read_config(tmp_path, "late_fusion", LateFusionConfig) == config
-
-
-def published_bert(**changes: int) -> BertModel:
-    assert TINY.text is not None
-    return BertModel(BertConfig(**{**TINY.text, **changes})).eval()
-
-
-def test_a_published_bert_brings_its_pooler_along(model: LateFusionModel, batch: EmotionBatch) -> None:
-    bert = published_bert()
-    checkpoint.copy_bert(bert, model)
-    theirs = bert(batch.token_ids, attention_mask=batch.text_mask.long()).pooler_output
-    assert torch.allclose(model.read(batch), theirs, atol=1e-6)
-
-
-def test_a_bert_of_another_size_or_for_no_text_branch_is_refused(model: LateFusionModel) -> None:
-    with pytest.raises(UsageError, match="does not fit the text branch"):
-        checkpoint.copy_bert(published_bert(num_hidden_layers=2), model)
-    with pytest.raises(UsageError, match="no text branch"):
-        checkpoint.copy_bert(published_bert(), LateFusionModel(SPEECH_ONLY))
+    (tmp_path / "config.json").write_text(config_json(config, "late_fusion"))
+    assert read_config(tmp_path, LateFusionConfig, "late_fusion") == config
 
 
 def test_the_published_size_has_the_number_of_parameters_of_its_parts() -> None:

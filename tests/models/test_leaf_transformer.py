@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from mmer_ray.models.checkpoints import config_json, read_config
 from mmer_ray.models.families import build, load_emotion_model, loss_of, save_emotion_model
+from mmer_ray.models.folders import config_json, read_config
 from mmer_ray.models.interface import Clip, EmotionBatch, EmotionOutput, Targets, collate
 from mmer_ray.models.leaf_transformer import losses
 from mmer_ray.models.leaf_transformer.config import BASE, TINY, LeafTransformerConfig
 from mmer_ray.models.leaf_transformer.dialogue import ContextBranch, arrange
-from mmer_ray.models.leaf_transformer.model import LeafTransformerModel, stage_modules
+from mmer_ray.models.leaf_transformer.model import LeafTransformerModel
 from mmer_ray.models.leaf_transformer.unimodal import FrameCnn
 from mmer_ray.training.embedded_text import train_tokenizer
 
@@ -205,24 +205,6 @@ def test_the_gradient_reaches_every_parameter(model: LeafTransformerModel, batch
     assert not [name for name, gradient in gradients.items() if gradient is None or not gradient.abs().max() > 0]
 
 
-@pytest.mark.parametrize("stage", losses.STAGES)
-def test_a_stage_trains_its_own_modules_alone(stage: str, model: LeafTransformerModel, batch: EmotionBatch) -> None:
-    model.requires_grad_(False)
-    chosen = stage_modules(model, stage)
-    for module in chosen:
-        module.train().requires_grad_(True)
-    losses.stage_loss(model(batch), Targets(torch.arange(5) % 4), stage, DIALOGUES).backward()
-    with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    own = {id(parameter) for module in chosen for parameter in module.parameters()}
-    assert with_gradient == {name for name, parameter in model.named_parameters() if id(parameter) in own}
-
-
-def test_the_stages_together_hold_every_parameter_once(model: LeafTransformerModel) -> None:
-    modules = [module for stage in losses.STAGES for module in stage_modules(model, stage)]
-    held = [id(parameter) for module in modules for parameter in module.parameters()]
-    assert sorted(held) == sorted(id(parameter) for parameter in model.parameters())
-
-
 def output_of(logits: Tensor) -> EmotionOutput:
     return EmotionOutput(logits, branches={name: logits for names in losses.STAGES.values() for name in names[:2]})
 
@@ -274,8 +256,8 @@ def test_a_checkpoint_is_read_back_bit_for_bit(
 
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(config_json("leaf_transformer", BASE))
-    assert read_config(tmp_path, "leaf_transformer", LeafTransformerConfig) == BASE
+    (tmp_path / "config.json").write_text(config_json(BASE, "leaf_transformer"))
+    assert read_config(tmp_path, LeafTransformerConfig, "leaf_transformer") == BASE
 
 
 def test_the_published_size_has_the_published_cnn() -> None:

@@ -13,12 +13,14 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models.checkpoints import config_json, read_config
+from mmer_ray.models.ctc.losses import ctc_loss
 from mmer_ray.models.families import load_emotion_model
+from mmer_ray.models.folders import config_json, fill, read_config
 from mmer_ray.models.interface import Clip, EmotionBatch, collate
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import BASE, TINY, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
+from mmer_ray.models.published import read_foreign
 from mmer_ray.training.embedded_text import train_tokenizer
 
 SENTENCES = ["i want to cancel my order", "that is wonderful news thank you", "no", ""]
@@ -113,7 +115,7 @@ def all_terms(model: MmerModel, batch: EmotionBatch, labels: Tensor) -> losses.L
     targets = torch.tensor([[5, 6, 7, -100]]).repeat(len(labels), 1)
     return losses.LossTerms(
         category=losses.category_loss(clean.logits, labels),
-        ctc=losses.ctc_loss(clean.ctc_logits, clean.num_frames, targets).sum(),
+        ctc=ctc_loss(clean.ctc_logits, clean.num_frames, targets).sum(),
         supervised=losses.supervised_contrast(clean.contrast, labels),
         augmentation=losses.augmentation_contrast(clean.contrast, augmented.contrast),
     )
@@ -147,7 +149,7 @@ def test_sixteen_utterances_can_be_learnt_by_heart(tokenizer: PreTrainedTokenize
 def test_a_target_longer_than_its_frames_costs_nothing_instead_of_infinity() -> None:
     logits = torch.randn(2, 3, 32, requires_grad=True)
     targets = torch.tensor([[5, 6, 7, 8, 9], [5, -100, -100, -100, -100]])
-    each = losses.ctc_loss(logits, torch.tensor([3, 3]), targets)
+    each = ctc_loss(logits, torch.tensor([3, 3]), targets)
     each.sum().backward()
     assert each[0] == 0
     assert each[1] > 0
@@ -187,7 +189,7 @@ def test_weights_of_another_size_are_refused(
     model: MmerModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     checkpoint.save(tmp_path, model, tokenizer, torch.float32)
-    (tmp_path / "config.json").write_text(config_json("mmer", replace(TINY, intermediate_size=48)))
+    (tmp_path / "config.json").write_text(config_json(replace(TINY, intermediate_size=48), "mmer"))
     with pytest.raises(PreflightError, match="shapes differ"):
         load_emotion_model(tmp_path)
 
@@ -205,7 +207,8 @@ def test_a_published_checkpoint_is_read_in_either_spelling(
         torch.save({"state_dict": published}, file)
     else:
         save_file(published, file)
-    loaded = checkpoint.load_published(file, config)
+    loaded = MmerModel(config)
+    fill(loaded, checkpoint.our_weights(read_foreign(file)), file)
     assert all(torch.equal(value, ours[name]) for name, value in loaded.state_dict().items())
 
 
@@ -234,5 +237,5 @@ def test_the_published_size_has_the_published_number_of_parameters() -> None:
 
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(config_json("mmer", BASE))
-    assert read_config(tmp_path, "mmer", MmerConfig) == BASE
+    (tmp_path / "config.json").write_text(config_json(BASE, "mmer"))
+    assert read_config(tmp_path, MmerConfig, "mmer") == BASE

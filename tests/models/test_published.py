@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import UsageError
-from mmer_ray.models.encoders import Source, build_text_encoder
+from mmer_ray.models.encoders import build_text_encoder
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.models.mmer import checkpoint
@@ -21,6 +21,8 @@ from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.mmer_v1.config import MmerV1Config
 from mmer_ray.models.mmer_v1.model import MmerV1Model
 from mmer_ray.models.published import import_published, write_import
+from mmer_ray.models.refs import ModelRef
+from mmer_ray.models.resolver import resolve
 from mmer_ray.training.embedded_text import train_tokenizer
 
 SMALL = MmerConfig(
@@ -91,7 +93,7 @@ def test_either_version_becomes_a_folder_that_scores(
     weights: object, family: str, prefix: str, text_folder: Path, tmp_path: Path
 ) -> None:
     assert callable(weights)
-    file, source = tmp_path / "1_model.pt", Source(str(text_folder))
+    file, source = tmp_path / "1_model.pt", resolve(ModelRef("text_encoder", str(text_folder)))
     table = {prefix + name: value for name, value in weights().items()}
     torch.save({"state_dict": table}, file)
     imported = import_published(file, source, HEADS)
@@ -128,8 +130,9 @@ def test_a_text_encoder_of_another_width_is_refused(tmp_path: Path) -> None:
     assert SMALL.text is not None
     build_text_encoder({**SMALL.text, "hidden_size": 48}).save_pretrained(tmp_path / "wide")
     train_tokenizer(["hello"], vocab_size=300).save_pretrained(tmp_path / "wide")
+    encoder = resolve(ModelRef("text_encoder", str(tmp_path / "wide")))
     with pytest.raises(UsageError, match="width 48; this checkpoint was trained with features of width 32"):
-        import_published(tmp_path / "model.safetensors", Source(str(tmp_path / "wide")), HEADS)
+        import_published(tmp_path / "model.safetensors", encoder, HEADS)
 
 
 @dataclass

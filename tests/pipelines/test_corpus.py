@@ -1,201 +1,312 @@
-"""Decode ahead, group, run, gather: with a decoder and stages made of plain values."""
+"""Decode, hear, join, feel, link: with a decoder and an engine made of plain values."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import Queue
 
 import numpy as np
 import pytest
 
-from mmer_ray.errors import AudioError, ErrorCode
+from mmer_ray.errors import AudioError, ErrorCode, Flag
+from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.corpus import Pipeline
-from mmer_ray.profiles import Profile, RunOptions
-from mmer_ray.records import SAMPLE_RATE_HZ, AudioFacts, Recording, ScoredRecording, Turn, Utterance, Window
+from mmer_ray.pipelines.engine import Engine
+from mmer_ray.profiles import LinkOptions, Profile, RunOptions
+from mmer_ray.records import (
+    SAMPLE_RATE_HZ,
+    AudioFacts,
+    Clip,
+    Emotion,
+    Recording,
+    Restart,
+    ScoredRecording,
+    Task,
+    Window,
+)
+from tests.members import EnergyDiarizer, LoudnessScorer, OneWordRecognizer, plain_engine
 
-KEY = b"test"
 WINDOW_S = 10.0
+SOON_S = 60.0
 
 
 class PlainDecoder:
-    """Decodes a uri like `25s` to 25 s of noise in windows of 10 s; `12s!` fails with `decode_error` after 12 s."""
+    """Decodes a uri like `25s` to 25 s in windows of 10 s; `12s!` fails with `decode_error` after 12 s.
+
+    One second of three is noise and the rest is silent, but for seconds 9 and 10, which are one breath over the first
+    border.
+    """
 
     def __init__(self) -> None:
         self.decoded_s = 0.0
-        self.closed = 0
+        self.asked = 0
+        self.open = 0
 
     def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
+        self.asked += 1
+        self.open += 1
         duration_s = float(recording.uri.rstrip("!").rstrip("s"))
+        sound = channel(duration_s)
         try:
             for index in range(int(np.ceil(duration_s / WINDOW_S))):
                 start_s, end_s = index * WINDOW_S, min(duration_s, (index + 1) * WINDOW_S)
                 self.decoded_s += end_s - start_s
-                samples = np.full(round((end_s - start_s) * SAMPLE_RATE_HZ), index + 1, dtype=np.int16)
-                yield Window(recording, index, 0, start_s, end_s, samples)
+                begin, end = round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
+                yield Window(recording, index, 0, start_s, end_s, sound[begin:end])
             if recording.uri.endswith("!"):
                 raise AudioError(ErrorCode.DECODE_ERROR, "it is broken")
             yield AudioFacts("0" * 32, duration_s, 1, SAMPLE_RATE_HZ, "pcm", "wav")
         finally:
-            self.closed += 1
+            self.open -= 1
 
 
-class OneUtterance:
-    """Says one utterance per window, with its first sample as text; remembers the groups it was given."""
-
-    name = "transcribe"
-
-    def __init__(self) -> None:
-        self.groups_s: list[float] = []
-
-    def __call__(self, windows: list[Window]) -> list[Window]:
-        self.groups_s.append(sum(window.end_s - window.start_s for window in windows))
-        return [self._speak(window) for window in windows]
-
-    def _speak(self, window: Window) -> Window:
-        said = Utterance(window.start_s + 1, window.end_s - 1, 0, f"W{window.index}:0", str(window.samples[0]))
-        turn = Turn(window.start_s, window.end_s, 0)
-        voice = np.array([1.0, 0.0], dtype=np.float32)
-        return replace(window, turns=(turn,), embeddings=(voice,), utterances=(said,))
+def channel(duration_s: float) -> np.ndarray:
+    time_s = np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    noise = np.random.default_rng(round(duration_s)).integers(500, 9_000, len(time_s))
+    is_loud = (time_s % 3 < 1) | ((time_s >= 9) & (time_s < 11))
+    return np.where(is_loud, noise, 0).astype(np.int16)
 
 
-def recordings(*uris: str) -> list[Recording]:
-    return [Recording(uri=uri) for uri in uris]
+def tasks(*uris: str) -> list[Task]:
+    return [Task(Recording(uri=uri)) for uri in uris]
 
 
-def score(*uris: str, batch_s: float = 600.0, stage: OneUtterance | None = None) -> list[ScoredRecording]:
-    profile = Profile(name="test", run=RunOptions(batch_s=batch_s))
-    with Pipeline(profile, KEY, decoder=PlainDecoder(), stages=[stage or OneUtterance()]) as pipeline:
-        return list(pipeline.score(recordings(*uris)))
+def profile(**run: float) -> Profile:
+    return Profile(name="test", run=RunOptions.model_validate({"max_wait_s": 0.01, **run}))
 
 
-def answers(scored: list[ScoredRecording]) -> dict[str, object]:
-    """Everything but the wall times."""
+def score(*uris: str, engine: Engine | None = None, slots: int = 1, **run: float) -> list[ScoredRecording]:
+    with Pipeline(profile(**run), decoder=PlainDecoder(), engine=engine or plain_engine(), slots=slots) as pipeline:
+        return list(pipeline.score(tasks(*uris)))
+
+
+def answers(scored: Iterable[ScoredRecording]) -> dict[str, ScoredRecording]:
+    """Everything but the wall times, by uri."""
     return {one.recording.uri: replace(one, stage_seconds={}) for one in scored}
 
 
-def test_every_recording_comes_out_once_with_all_its_windows() -> None:
-    scored = score("25s", "3s", "40s")
-    assert [one.recording.uri for one in scored] == ["25s", "3s", "40s"]
-    assert [[utterance.text for utterance in one.utterances] for one in scored] == [
-        ["1", "2", "3"],
-        ["1"],
-        ["1", "2", "3", "4"],
-    ]
-    assert all(one.speech_s + one.non_speech_s == one.audio.duration_s for one in scored if one.audio)
+class Watched(Engine):
+    """A plain engine that can be told what to do with each batch before it is heard."""
+
+    def __init__(self) -> None:
+        super().__init__(EnergyDiarizer(), OneWordRecognizer(), LoudnessScorer())
+        self.heard_s: list[float] = []
+
+    def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
+        self.heard_s.append(sum(window.end_s - window.start_s for window in windows))
+        return super().hear(windows, clock)
 
 
-def test_answers_do_not_depend_on_grouping_or_company() -> None:
+def test_every_recording_comes_out_once_with_all_it_says() -> None:
+    scored = answers(score("25s", "3s", "40s"))
+    # One utterance every three seconds, the breath over the border among them.
+    assert {uri: len(one.utterances) for uri, one in scored.items()} == {"25s": 9, "3s": 1, "40s": 14}
+    for one in scored.values():
+        assert one.audio is not None
+        assert one.speech_s + one.non_speech_s == pytest.approx(one.audio.duration_s)
+        assert all(len(said.emotions) == 1 for said in one.utterances)
+        assert (one.restart, one.scorer, one.measures is None) == ("decode", LoudnessScorer.scorer, False)
+
+
+def test_answers_do_not_depend_on_batches_or_company() -> None:
     uris = ("25s", "3s", "40s", "7s", "12s!", "11s")
-    together = answers(score(*uris, batch_s=600))
-    assert answers(score(*uris, batch_s=20)) == together
+    together = answers(score(*uris))
+    assert answers(score(*uris, batch_s=20, slots=3)) == together
     for uri in uris:
         assert answers(score(uri)) == {uri: together[uri]}
 
 
 def test_equal_recordings_in_one_run_keep_their_own_windows() -> None:
-    scored = score("25s", "25s")
-    assert [len(one.utterances) for one in scored] == [3, 3]
+    first, second = score("25s", "25s")
+    assert replace(first, stage_seconds={}) == replace(second, stage_seconds={})
 
 
-def test_a_bad_recording_is_a_row_and_its_neighbours_are_scored() -> None:
-    scored = {one.recording.uri: one for one in score("5s", "12s!", "6s")}
+def test_an_utterance_over_a_window_border_gets_the_emotion_of_its_whole_sound() -> None:
+    (scored,) = score("25s")
+    (over,) = [one for one in scored.utterances if one.start_s < 10 < one.end_s]
+    begin, end = (round(over.start_s * 1000) - 100) * 16, (round(over.end_s * 1000) + 100) * 16
+    sound = channel(25.0)[begin:end].astype(np.float32) / 2**15
+    assert over.emotions == tuple(LoudnessScorer().predict([Clip(sound, over.text)]))
+
+
+@pytest.mark.parametrize("reads_dialogue", [False, True])
+def test_emotion_alone_gives_the_answers_of_a_whole_run(reads_dialogue: bool) -> None:
+    engine = plain_engine(reads_dialogue=reads_dialogue)
+    (whole,) = score("25s", engine=engine)
+    unscored = tuple(replace(one, emotions=()) for one in whole.utterances)
+    task = Task(whole.recording, "emotion", replace(whole, utterances=unscored, measures=None, scorer=None))
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=engine) as pipeline:
+        (again,) = pipeline.score([task])
+    assert replace(again, stage_seconds={}) == replace(whole, restart="emotion", stage_seconds={})
+    assert set(again.stage_seconds) == {"decode", "emotion", "link"}
+
+
+def test_link_alone_asks_no_decoder_and_no_model() -> None:
+    (whole,) = score("25s")
+    decoder, engine = PlainDecoder(), Watched()
+    named = profile().model_copy(update={"link": LinkOptions(channel_roles=("agent",))})
+    with Pipeline(named, decoder=decoder, engine=engine) as pipeline:
+        (again,) = pipeline.score([Task(whole.recording, "link", replace(whole, measures=None))])
+    assert (decoder.asked, engine.heard_s) == (0, [])
+    assert replace(again, stage_seconds={}) == replace(whole, restart="link", stage_seconds={})
+    assert set(again.stage_seconds) == {"link"}
+
+
+def test_emotion_alone_keeps_what_was_flagged_and_decodes_nothing_where_nobody_spoke() -> None:
+    (whole,) = score("25s")
+    assert whole.audio is not None
+    flagged = replace(whole, audio=replace(whole.audio, flags=(Flag.CLIPPED,)))
+    silent = replace(flagged, recording=Recording(uri="30s"), utterances=())
+    decoder = PlainDecoder()
+    with Pipeline(profile(), decoder=decoder, engine=plain_engine()) as pipeline:
+        scored = list(pipeline.score([Task(one.recording, "emotion", one) for one in (flagged, silent)]))
+    assert [one.audio.flags for one in scored if one.audio] == [(Flag.CLIPPED,)] * 2
+    assert {one.recording.uri: len(one.utterances) for one in scored} == {"25s": 9, "30s": 0}
+    assert {one.scorer for one in scored} == {LoudnessScorer.scorer}
+    assert decoder.asked == 1
+
+
+@pytest.mark.parametrize("restart", ["decode", "emotion"])
+def test_a_bad_recording_is_a_row_and_its_neighbours_are_scored(restart: Restart) -> None:
+    known = answers(score("5s"))["5s"]
+    some = [*tasks("5s"), Task(Recording(uri="12s!"), restart, known), *tasks("6s")]
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine()) as pipeline:
+        scored = {one.recording.uri: one for one in pipeline.score(some)}
     assert [scored[uri].status for uri in ("5s", "12s!", "6s")] == ["scored", "failed", "scored"]
     failed = scored["12s!"]
     assert failed.failure is not None
     assert (failed.failure.code, failed.failure.stage) == (ErrorCode.DECODE_ERROR, "decode")
-    assert failed.failure.message == "it is broken"
-    assert failed.utterances == ()
+    assert (failed.failure.message, failed.utterances, failed.restart) == ("it is broken", (), restart)
     assert "decode" in failed.stage_seconds
 
 
-def test_groups_grow_to_the_batch_and_never_beyond_it() -> None:
-    stage = OneUtterance()
-    score(*["10s"] * 60, batch_s=200, stage=stage)
-    assert stage.groups_s[:3] == [60, 120, 200]
-    assert max(stage.groups_s) == 200
-    assert sum(stage.groups_s) == 600
+def test_a_recording_comes_out_while_the_input_stays_open() -> None:
+    given: Queue[Task | None] = Queue()
+    given.put(tasks("7s")[0])
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine()) as pipeline:
+        scored = pipeline.score(iter(given.get, None))
+        assert next(scored).recording.uri == "7s"
+        given.put(tasks("3s")[0])
+        assert next(scored).recording.uri == "3s"
+        given.put(None)
+        assert list(scored) == []
 
 
-def test_a_window_longer_than_the_batch_goes_alone() -> None:
-    stage = OneUtterance()
-    score("30s", batch_s=4, stage=stage)
-    assert stage.groups_s == [10, 10, 10]
+def test_calls_at_once_give_the_answers_of_one_after_the_other() -> None:
+    uris = ("25s", "3s", "40s", "7s", "12s!", "11s")
+    alone = answers(score(*uris))
+    with (
+        Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine(), slots=2) as pipeline,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        for found in pool.map(lambda _: answers(pipeline.score(tasks(*uris))), range(4)):
+            assert found == alone
 
 
-def test_audio_in_memory_is_bounded_however_slow_the_stages_are() -> None:
+def test_batches_are_no_longer_than_the_profile_says_but_for_one_window() -> None:
+    engine = Watched()
+    score(*["10s"] * 60, batch_s=40, engine=engine)
+    assert max(engine.heard_s) <= 40
+    assert sum(engine.heard_s) == 600
+    lone = Watched()
+    score("30s", batch_s=4, engine=lone)
+    assert lone.heard_s == [10, 10, 10]
+
+
+def test_audio_in_memory_is_bounded_however_slow_the_models_are() -> None:
     decoder, batch_s, ahead_s = PlainDecoder(), 20.0, []
+    all_s = 400.0
 
-    class Slow(OneUtterance):
-        def __call__(self, windows: list[Window]) -> list[Window]:
-            spoken = super().__call__(windows)
-            # The decoder runs until the queue is full: then it waits for us.
-            while threading.active_count() > 1 and decoder.decoded_s - sum(self.groups_s) < min(
-                batch_s + WINDOW_S, 400 - sum(self.groups_s)
-            ):
-                pass
-            ahead_s.append(decoder.decoded_s - sum(self.groups_s))
-            return spoken
+    class Slow(Watched):
+        def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
+            heard = super().hear(windows, clock)
+            # The decoder runs until there is no room: then it waits for us.
+            limit_s = min(2 * batch_s, all_s - sum(self.heard_s))
+            threading.Event().wait(0.05)
+            ahead_s.append(decoder.decoded_s - sum(self.heard_s))
+            assert limit_s >= 0
+            return heard
 
-    profile = Profile(name="test", run=RunOptions(batch_s=batch_s))
-    with Pipeline(profile, KEY, decoder=decoder, stages=[Slow()]) as pipeline:
-        list(pipeline.score(recordings(*["40s"] * 10)))
-    # A full queue, the window that the group had no room for, and the one in the decoder's hand.
-    assert max(ahead_s) <= batch_s + 2 * WINDOW_S
-
-
-def test_scored_windows_do_not_keep_their_audio() -> None:
-    class Keeps:
-        name = "link"
-        held = 0
-
-        def join(self, recording: Recording, facts: AudioFacts, windows: list[Window]) -> ScoredRecording:
-            Keeps.held += sum(window.samples.nbytes for window in windows)
-            return ScoredRecording(recording, "scored", facts)
-
-    profile = Profile(name="test")
-    pipeline = Pipeline(profile, KEY, decoder=PlainDecoder(), stages=[OneUtterance()])
-    pipeline._link = Keeps()  # type: ignore[assignment]
-    assert len(list(pipeline.score(recordings("25s")))) == 1
-    assert Keeps.held == 0
+    with Pipeline(profile(batch_s=batch_s), decoder=decoder, engine=Slow()) as pipeline:
+        assert len(list(pipeline.score(tasks(*["40s"] * 10)))) == 10
+    # The room, and the window in the decoder's hand.
+    assert max(ahead_s) <= 2 * batch_s + WINDOW_S
 
 
 def test_a_bug_in_a_stage_is_raised_and_the_decoding_thread_ends() -> None:
-    class Broken(OneUtterance):
-        def __call__(self, windows: list[Window]) -> list[Window]:
+    class Broken(Watched):
+        def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
             raise ZeroDivisionError
 
-    before = threading.active_count()
-    pipeline = Pipeline(Profile(name="test"), KEY, decoder=PlainDecoder(), stages=[Broken()])
+    decoder = PlainDecoder()
+    with Pipeline(profile(), decoder=decoder, engine=Broken()) as pipeline:
+        with pytest.raises(ZeroDivisionError):
+            list(pipeline.score(tasks("25s")))
+        assert decoder.open == 0
+        assert not [thread for thread in threading.enumerate() if thread.name == "decode-ahead"]
+
+
+def test_a_bug_in_the_emotion_model_is_raised() -> None:
+    class Broken(LoudnessScorer):
+        def predict(self, clips: Sequence[Clip]) -> list[Emotion]:
+            raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        list(pipeline.score(recordings("25s")))
-    assert threading.active_count() == before
+        score("25s", engine=Engine(EnergyDiarizer(), OneWordRecognizer(), Broken()))
 
 
-def test_a_bug_in_the_decoder_is_raised() -> None:
-    pipeline = Pipeline(Profile(name="test"), KEY, decoder=PlainDecoder(), stages=[OneUtterance()])
+def test_a_bug_in_the_decoder_or_in_the_input_is_raised() -> None:
     with pytest.raises(ValueError, match="could not convert"):
-        list(pipeline.score(recordings("5s", "no number")))
+        score("5s", "no number")
+
+    def broken_input() -> Iterator[Task]:
+        yield from tasks("5s")
+        raise ZeroDivisionError
+
+    with (
+        Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine()) as pipeline,
+        pytest.raises(ZeroDivisionError),
+    ):
+        list(pipeline.score(broken_input()))
 
 
-def test_closing_the_iterator_stops_decoding() -> None:
-    decoder, before = PlainDecoder(), threading.active_count()
-    profile = Profile(name="test", run=RunOptions(batch_s=20))
-    pipeline = Pipeline(profile, KEY, decoder=decoder, stages=[OneUtterance()])
-    scored = pipeline.score(recordings(*["10s"] * 1_000))
-    next(scored)
-    scored.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
-    assert decoder.decoded_s < 200
-    assert len(list(pipeline.score(recordings("25s")))) == 1, "the pipeline can be used again"
+def test_closing_the_iterator_drops_its_work_and_the_pipeline_can_be_used_again() -> None:
+    decoder, engine = PlainDecoder(), Watched()
+    with Pipeline(profile(batch_s=20), decoder=decoder, engine=engine) as pipeline:
+        scored = pipeline.score(tasks(*["10s"] * 1_000))
+        next(scored)
+        scored.close()  # type: ignore[attr-defined]
+        assert decoder.open == 0
+        assert decoder.decoded_s < 500
+        assert len(list(pipeline.score(tasks("25s")))) == 1
+    assert sum(engine.heard_s) < 500
 
 
 def test_wall_seconds_are_shared_out_over_recordings() -> None:
-    scored = score("10s", "30s")
-    assert set(scored[0].stage_seconds) == {"decode", "transcribe", "link"}
-    assert scored[1].stage_seconds["transcribe"] == pytest.approx(3 * scored[0].stage_seconds["transcribe"])
+    class Paced(Watched):
+        """Says that hearing takes a hundredth of a second of audio."""
+
+        def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
+            heard = super().hear(windows)
+            assert clock is not None
+            clock.wall_s["transcribe"] += sum(window.end_s - window.start_s for window in windows) / 100
+            clock.gpu_s["transcribe"] += sum(window.end_s - window.start_s for window in windows) / 1_000
+            return heard
+
+    scored = {one.recording.uri: one for one in score("10s", "30s", engine=Paced())}
+    assert set(scored["10s"].stage_seconds) == {"decode", "transcribe", "join", "emotion", "link"}
+    assert scored["30s"].stage_seconds["transcribe"] == pytest.approx(0.3)
+    assert scored["10s"].gpu_seconds == {"transcribe": pytest.approx(0.01)}
+    assert scored["30s"].gpu_seconds == {"transcribe": pytest.approx(0.03)}
+
+
+def test_without_a_gpu_no_gpu_seconds_are_told() -> None:
+    assert [one.gpu_seconds for one in score("10s")] == [{}]
 
 
 def test_nothing_to_score_gives_nothing() -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from mmer_ray.audio.decode import Decoder
+from mmer_ray.audio.pcm import to_float
 from mmer_ray.demo.corpus import CALLS, TrueCall, read_truth
 from mmer_ray.demo.evaluate import Call, Evaluation, evaluate
 from mmer_ray.errors import ErrorCode
 from mmer_ray.pipelines.corpus import Pipeline
-from mmer_ray.profiles import Profile, load_profile
-from mmer_ray.records import Recording, ScoredRecording, Utterance
+from mmer_ray.pipelines.engine import Engine
+from mmer_ray.profiles import DecodeOptions, Profile, load_profile
+from mmer_ray.records import Clip, Emotion, Recording, ScoredRecording, Task, Utterance, Window
 
-KEY = b"the demo's key"
 COMPANY = slice(0, 6)
 """Some stereo and some mono calls, for what needs scoring twice."""
 
@@ -30,8 +35,8 @@ def recording(file: str) -> Recording:
 
 
 def score(files: Sequence[str], profile: Profile) -> dict[str, ScoredRecording]:
-    with Pipeline(profile, KEY) as pipeline:
-        scored = list(pipeline.score([recording(file) for file in files]))
+    with Pipeline(profile) as pipeline:
+        scored = list(pipeline.score([Task(recording(file)) for file in files]))
     return {Path(one.recording.uri).name: one for one in scored}
 
 
@@ -95,6 +100,63 @@ def test_every_second_is_accounted_for(scored: dict[str, ScoredRecording]) -> No
         assert one.speech_s + one.non_speech_s == pytest.approx(one.audio.duration_s, abs=1e-3)
 
 
+def test_emotions_asked_alone_are_those_of_the_whole_run(
+    truth: list[TrueCall], scored: dict[str, ScoredRecording]
+) -> None:
+    whole = [scored[call.file] for call in truth[1:3]]
+    unscored = [replace(one, utterances=tuple(replace(said, emotions=()) for said in one.utterances)) for one in whole]
+    with Pipeline(load_profile()) as pipeline:
+        again = {
+            one.recording.uri: one
+            for one in pipeline.score(Task(one.recording, "emotion", replace(one, measures=None)) for one in unscored)
+        }
+    for one in whole:
+        assert_same(again[one.recording.uri], one)
+        assert again[one.recording.uri].scorer == one.scorer
+
+
+def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) -> None:
+    engine = Engine.load(load_profile("embedded", ["emotion.batch_s=2"]))
+    with Decoder(DecodeOptions()) as decoder:
+        windows = [
+            found for call in truth[:2] for found in decoder.decode(recording(call.file)) if isinstance(found, Window)
+        ]
+    heard = engine.hear(windows)
+    clips = [
+        Clip(
+            to_float(window.samples[round((one.start_s - window.start_s) * 16_000) :][:32_000]), one.text, one.language
+        )
+        for window in heard
+        for one in window.utterances
+    ]
+    felt = engine.feel(clips)
+    assert len(felt) > 8
+
+    def both(turn: int) -> tuple[list[Window], list[Emotion]]:
+        order = (engine.hear, engine.feel) if turn % 2 else (engine.feel, engine.hear)
+        answers = {call: call(windows if call == engine.hear else clips) for call in order}  # type: ignore[arg-type]
+        return answers[engine.hear], answers[engine.feel]  # type: ignore[return-value]
+
+    with ThreadPoolExecutor(4) as pool:
+        for heard_again, felt_again in pool.map(both, range(4)):
+            for one, again in zip(heard, heard_again, strict=True):
+                assert (again.turns, again.utterances) == (one.turns, one.utterances)
+            for emotion, emotion_again in zip(felt, felt_again, strict=True):
+                assert emotion_again.label == emotion.label
+                assert emotion_again.probabilities == pytest.approx(emotion.probabilities, abs=1e-5)
+
+
+def test_feeling_leaves_the_process_as_it_is() -> None:
+    engine = Engine.load(load_profile())
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        engine.feel([Clip(np.zeros(16_000, dtype=np.float32), "hello")] * 4)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_words_are_read(figures: Evaluation) -> None:
     assert figures.wer is not None
     assert figures.wer <= 0.10
@@ -122,8 +184,8 @@ def test_a_file_that_is_no_audio_is_a_row_among_scored_ones(truth: list[TrueCall
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no audio at all")
     wanted = [recording(truth[1].file), Recording(uri=str(broken), root=str(tmp_path)), recording(truth[0].file)]
-    with Pipeline(load_profile(), KEY) as pipeline:
-        rows = {one.recording.uri: one for one in pipeline.score(wanted)}
+    with Pipeline(load_profile()) as pipeline:
+        rows = {one.recording.uri: one for one in pipeline.score(Task(one) for one in wanted)}
     assert len(rows) == 3
     failure = rows[str(broken)].failure
     assert failure is not None

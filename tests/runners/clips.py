@@ -16,7 +16,8 @@ RESULTS = {
     "recordings": "recording_id, uri, status, error_code, duration_ms, speech_ms, num_speakers, flags",
     "utterances": "recording_id, utterance_idx, channel, speaker, start_ms, end_ms, text",
     "words": "recording_id, utterance_idx, word_idx, word, start_ms, end_ms",
-    "calls": "recording_id, num_utterances, silence_ms, interruptions",
+    "turns": "recording_id, turn_idx, channel, speaker, start_ms, end_ms",
+    "calls": "recording_id, scorer, num_utterances, silence_ms, interruptions",
 }
 """What must be equal however a lake came to be: everything but scores, and the names of runs and commits."""
 SCORES = "recording_id, utterance_idx, label, p_angry, p_happy, p_neutral, p_sad"

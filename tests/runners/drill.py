@@ -1,4 +1,4 @@
-"""A scoring actor for drills: answers at once, and dies where a recording's name says so."""
+"""A scoring actor for drills: answers at once, and dies or refuses where it is told to."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from mmer_ray.errors import ErrorCode, PreflightError
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Recording, ScoredRecording
+from mmer_ray.records import Failure, Recording, ScoredRecording, Task
 from mmer_ray.runners.batch import ScoreShard
+from mmer_ray.runners.todo import OnHeard, Scores
 
 
 class DrillPipeline:
     """Scores nothing. `always-kills` takes its worker down each time, `kills-once` the first time only."""
 
-    def score(self, recordings: Iterable[Recording]) -> Iterator[ScoredRecording]:
-        for recording in recordings:
-            if "always-kills" in recording.uri or ("kills-once" in recording.uri and not _died_before(recording)):
+    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
+        for task in tasks:
+            uri = task.recording.uri
+            if "always-kills" in uri or ("kills-once" in uri and not _died_before(task.recording)):
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield ScoredRecording(recording=recording, status="scored")
+            failure = Failure(ErrorCode.EMPTY_FILE, "decode", "a drill")
+            yield ScoredRecording(recording=task.recording, status="failed", failure=failure)
 
 
 class DrillShard(ScoreShard):
-    def __init__(self, profile: Profile, key: bytes, attempts: Any) -> None:
-        self._pipeline = DrillPipeline()  # type: ignore[assignment]
-        self._attempts = attempts
-        self._max_attempts = profile.run.max_attempts
+    def load(self, profile: Profile) -> Scores:
+        return DrillPipeline()
+
+
+class NoModelShard(ScoreShard):
+    def load(self, profile: Profile) -> Scores:
+        raise PreflightError("the model bert-base is not there; fetch it")
 
 
 def _died_before(recording: Recording) -> bool:

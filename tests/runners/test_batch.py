@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-import ray
+import pytest
 
-from mmer_ray.errors import ErrorCode
+from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import load_profile
-from mmer_ray.records import Recording, ScoredRecording
+from mmer_ray.records import Recording, Task
 from mmer_ray.runners import batch
-from tests.runners.drill import DrillShard
+from mmer_ray.runners.batch import ScoreShard
+from mmer_ray.runners.todo import Todo
+from mmer_ray.stages.keys import Keys
+from tests.runners.drill import DrillShard, NoModelShard
+
+KEYS = Keys("d", "i", "t", "j", "e", "l", scorer="drill-1", limits="1", channel_roles=())
 
 
-def drill(names: list[str], folder: Path) -> dict[str, ScoredRecording]:
-    profile = load_profile("embedded", ["run.actors=2"])
-    planned = [Recording(uri=str(folder / name), expected_s=10.0) for name in names]
-    answers = list(batch.score(planned, profile, b"key", actor=DrillShard))
-    assert len(answers) == len(names), "each recording once"
-    return {Path(answer.recording.uri).name: answer for answer in answers}
-
-
-def test_no_recordings_start_no_cluster() -> None:
-    running = ray.is_initialized()
-    assert list(batch.score([], load_profile("embedded"), b"key")) == []
-    assert ray.is_initialized() == running
+def drill(names: list[str], folder: Path, actor: type[ScoreShard] = DrillShard) -> dict[str, tuple[str, int]]:
+    """File name -> error code and attempt, as they come back."""
+    profile = load_profile("embedded", ["run.max_actors=2"])
+    tasks = [Task(Recording(uri=str(folder / name), corpus=f"corpus {len(name)}", attempt=2)) for name in names]
+    todo = Todo([10.0] * len(tasks), lambda rows: tasks[rows])
+    rows = [row for answers in batch.score(todo, profile, KEYS, actor=actor) for row in answers.summary.to_pylist()]
+    assert Counter(Path(row["uri"]).name for row in rows) == Counter(names), "each recording once"
+    return {Path(row["uri"]).name: (row["error_code"], row["attempts"]) for row in rows}
 
 
 def test_recordings_that_kill_workers_are_quarantined_and_their_neighbours_scored(
@@ -38,6 +40,10 @@ def test_recordings_that_kill_workers_are_quarantined_and_their_neighbours_score
     ]
     answers = drill(names, tmp_path)
     poisons = [answers.pop(name) for name in ("a-always-kills.wav", "b-always-kills.wav")]
-    assert [poison.failure and poison.failure.code for poison in poisons] == [ErrorCode.WORKER_CRASH] * 2
-    assert {poison.recording.attempt for poison in poisons} == {3}
-    assert {answer.status for answer in answers.values()} == {"scored"}, "one death by bad luck costs nothing"
+    assert poisons == [("worker_crash", 2)] * 2
+    assert set(answers.values()) == {("empty_file", 2)}, "one death by bad luck costs nothing"
+
+
+def test_what_an_actor_refuses_comes_out_as_the_same_error(ray_cluster: None, tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="bert-base is not there; fetch it"):
+        drill(["a.wav"], tmp_path, actor=NoModelShard)

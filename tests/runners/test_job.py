@@ -1,4 +1,4 @@
-"""Whole jobs on the embedded models: the same rows from both doors, after a kill, and beside poison."""
+"""Whole jobs on the embedded models: the same rows from both runners, after a kill, and beside poison."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from tests.runners.clips import cut_clips, results, scores
 MMER = [str(Path(sys.executable).with_name("mmer"))]
 
 
+def asked(source: Path, lake: Path, *settings: str, **changes: Any) -> JobOptions:
+    return JobOptions((str(source),), str(lake), load_profile("embedded", settings), **changes)
+
+
 def score(source: Path, lake: Path, *settings: str, **changes: Any) -> JobReport:
-    options = JobOptions((str(source),), str(lake), load_profile("embedded", settings), **changes)
-    return job.run(options)
+    return job.run(asked(source, lake, *settings, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole_lake(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The clips scored in one go, in process."""
     lake = tmp_path_factory.mktemp("whole") / "lake"
-    report = score(clips, lake, runner="inprocess")
+    report = score(clips, lake, "run.runner=inprocess")
     assert (report.num_scored, report.num_failed) == (40, 0)
     return lake
 
@@ -50,17 +53,16 @@ def whole_lake(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ray_and_the_plain_loop_give_equal_rows(
     ray_cluster: None, clips: Path, whole_lake: Path, tmp_path: Path
 ) -> None:
-    assert score(clips, tmp_path / "lake", runner="ray").runner == "ray"
+    assert score(clips, tmp_path / "lake", "run.runner=ray").runner == "ray"
     assert results(tmp_path / "lake") == results(whole_lake)
     for ours, theirs in zip(scores(tmp_path / "lake"), scores(whole_lake), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
 
 
-def test_stereo_calls_too_are_the_same_from_both_doors(ray_cluster: None, tmp_path: Path) -> None:
-    profile = load_profile("embedded")
+def test_stereo_calls_too_are_the_same_from_both_runners(ray_cluster: None, tmp_path: Path) -> None:
     listed = tuple(str(call) for call in sorted(CALLS.glob("*.opus"))[:4])
     for runner in ("inprocess", "ray"):
-        job.run(JobOptions(listed, str(tmp_path / runner), profile, runner=runner))
+        job.run(JobOptions(listed, str(tmp_path / runner), load_profile("embedded", [f"run.runner={runner}"])))
     assert results(tmp_path / "ray") == results(tmp_path / "inprocess")
 
 
@@ -80,7 +82,7 @@ def test_the_same_job_again_computes_nothing_and_writes_nothing(clips: Path, who
 def test_a_killed_job_goes_on_to_the_rows_of_one_that_was_not(clips: Path, whole_lake: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     command = [*MMER, "score", str(clips), "--lake", str(lake), "--runner", "inprocess", "--json"]
-    # Commits after every group, groups of a few clips: the kill falls between two commits.
+    # Commits after every few clips: the kill falls between two commits.
     killed = subprocess.Popen([*command, "--set", "run.batch_s=15", "--set", "run.commit_every_s=0.01"])
     while _num_committed(lake) == 0:
         assert killed.poll() is None, "the job ended before it could be killed"
@@ -100,7 +102,7 @@ def test_stopping_commits_what_is_finished_and_the_next_run_does_the_rest(
 ) -> None:
     stop = threading.Event()
     options = JobOptions(
-        (str(clips),), str(tmp_path / "lake"), load_profile("embedded", ["run.batch_s=15"]), runner="inprocess"
+        (str(clips),), str(tmp_path / "lake"), load_profile("embedded", ["run.batch_s=15", "run.runner=inprocess"])
     )
     first = job.run(options, on_progress=lambda progress: progress.num_done and stop.set(), stop=stop)
     assert first.interrupted
@@ -133,15 +135,26 @@ def test_renamed_audio_costs_nothing(clips: Path, tmp_path: Path) -> None:
     (folder / "first.wav").rename(folder / "second.wav")
     (folder / "copy.wav").write_bytes((folder / "second.wav").read_bytes())
     report = score(folder, lake)
-    assert report.ledger.num_copied == 2
+    assert report.ledger.num_copies == 2
     with open_lake(lake) as reader:
         assert reader.sql("SELECT count(DISTINCT recording_id) AS n FROM recordings").to_pylist() == [{"n": 1}]
+
+
+def test_bad_files_of_equal_bytes_are_a_failure_each_everywhere(tmp_path: Path) -> None:
+    folder, lake = tmp_path / "calls", tmp_path / "lake"
+    folder.mkdir()
+    for index in range(5):
+        (folder / f"bad-{index}.wav").write_bytes(b"RIFF no sound at all")
+    report = score(folder, lake)
+    assert (report.num_failed, report.ledger.num_failed, sum(report.failures_by_code.values())) == (5, 5, 5)
+    again = score(folder, lake)
+    assert (again.num_failed, again.num_known_failures, again.num_skipped) == (0, 5, 5)
 
 
 def test_a_limit_takes_the_longest_first_and_plan_says_so(clips: Path, tmp_path: Path) -> None:
     options = JobOptions((str(clips),), str(tmp_path / "lake"), load_profile("embedded"), limit=3)
     planned = job.prepare(options)
-    assert (len(planned.todo), planned.todo_s) == (3, pytest.approx(9.0))
+    assert (planned.num_todo, planned.todo_s) == (3, pytest.approx(9.0))
     assert planned.estimate_s is not None
     assert not (tmp_path / "lake").exists(), "a plan writes nothing"
 

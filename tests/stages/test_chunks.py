@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from mmer_ray.records import SAMPLE_RATE_HZ, Turn, Window
-from mmer_ray.stages.chunks import Chunk, cut_chunks, pack
+from mmer_ray.stages.chunks import Chunk, cut_chunks
 from tests.stages.makers import window
 
 
@@ -42,21 +42,8 @@ def test_no_chunk_is_too_long_and_none_of_the_speech_is_lost() -> None:
 
 def test_short_turns_that_touch_are_read_together_and_silence_is_left_out() -> None:
     turns = (Turn(1, 3, 0), Turn(3, 5, 1), Turn(7, 8, 0))
-    assert seconds(cut_chunks([noisy_window(10, turns=turns)])) == [(1, 5), (7, 8)]
+    assert seconds(cut_chunks([noisy_window(10, turns=turns)], 6.0)) == [(1, 5), (7, 8)]
 
 
 def test_a_window_without_turns_has_no_chunk() -> None:
-    assert cut_chunks([window(0, 10)]) == []
-
-
-def test_batches_hold_every_chunk_once_and_no_more_padded_seconds_than_allowed() -> None:
-    lengths = np.random.default_rng(1).integers(1, 20 * SAMPLE_RATE_HZ, 60).tolist()
-    chunks = [Chunk(position, 0, length) for position, length in enumerate(lengths)]
-    batches = list(pack(chunks, 45.0))
-    assert sorted(chunk.window for batch in batches for chunk in batch) == list(range(60))
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(c.num_samples for c in batch) <= 45 * SAMPLE_RATE_HZ
-
-
-def test_a_chunk_longer_than_a_batch_goes_alone() -> None:
-    assert [len(batch) for batch in pack([Chunk(0, 0, 160_000), Chunk(1, 0, 160_000)], 5.0)] == [1, 1]
+    assert cut_chunks([window(0, 10)], 6.0) == []

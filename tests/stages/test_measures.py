@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmer_ray.stages.measures import count_interruptions, measure, overlap_of_each, overlap_s
+from mmer_ray.stages.measures import count_interruptions, measure
+from mmer_ray.stages.talk import overlap_of_each, overlap_s
 from tests.stages.makers import utterance
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmer_ray.records import SAMPLE_RATE_HZ, Turn
-from mmer_ray.stages.utterances import HeardWord, noise_power, speaker_of, split_long, to_utterances
+from mmer_ray.stages.utterances import HeardWord, noise_power, speaker_of, split_long, to_utterances, voted_language
 from tests.stages.makers import window
 
 TURNS = (Turn(10, 14, 0), Turn(14, 18, 1), Turn(25, 30, 0))
@@ -73,3 +73,33 @@ def test_the_transcripts_probability_is_averaged_over_frames_not_words() -> None
 
 def test_no_words_make_no_utterance() -> None:
     assert to_utterances(window(0, 20, turns=TURNS), []) == ()
+
+
+def test_times_are_whole_milliseconds_and_exact_words_stay_where_they_are() -> None:
+    said = to_utterances(window(10, 20, turns=(Turn(10, 20, 0),)), words((11.00049, 11.2), (11.25, 11.75051)))
+    assert [(word.start_s, word.end_s) for word in said[0].words] == [(11.0, 11.2), (11.25, 11.751)]
+    assert (said[0].start_s, said[0].end_s) == (11.0, 11.751)
+
+
+def test_a_word_at_the_very_end_of_a_recording_keeps_a_millisecond_inside_it() -> None:
+    end_s = 20 + 7 / SAMPLE_RATE_HZ
+    (said,) = to_utterances(window(10, end_s, turns=(Turn(10, 20, 0),)), words((20.0002, 20.02)))
+    assert (said.start_s, said.end_s) == (19.999, 20.0)
+
+
+def test_what_the_transcript_says_reaches_the_utterance() -> None:
+    spoken = [
+        HeardWord("bonjour", 0, 3, 0.9, None, "fr", 0.5),
+        HeardWord("monsieur", 3, 4, 0.9, None, "fr", 0.9, "low probability"),
+        HeardWord("yes", 4, 5, 0.9, None, "en", 0.8),
+    ]
+    (said,) = to_utterances(window(0, 20, one_speaker=True, turns=(Turn(0, 5, 0),)), spoken)
+    assert (said.language, said.language_p) == ("fr", pytest.approx(0.6))
+    assert (said.fallback_reason, said.asr_logprob, said.speaker_is_channel) == ("low probability", None, True)
+
+
+def test_the_language_with_the_most_seconds_wins_and_without_a_probability_there_is_none() -> None:
+    assert voted_language([("en", 0.9, 5.0), ("fr", 0.7, 3.0), (None, None, 90.0)]) == ("en", 0.9)
+    assert voted_language([("en", None, 5.0), ("fr", 0.7, 3.0)]) == ("en", None)
+    assert voted_language([("en", None, 5.0), ("en", 0.5, 1.0), ("en", 0.8, 2.0)]) == ("en", pytest.approx(0.7))
+    assert voted_language([(None, None, 3.0)]) == (None, None)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from mmer_ray.demo.acoustics import add_at_snr, opus_round_trip, telephone, white_noise
-from mmer_ray.models import ctc, speaker
+from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
+from mmer_ray.models.ctc.config import SIZES as CTC_SIZES
+from mmer_ray.models.speaker import checkpoint as speaker_checkpoint
+from mmer_ray.models.speaker.config import SIZES as SPEAKER_SIZES
 from mmer_ray.training.augment import Conditions, augment
 from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
 from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
@@ -16,7 +19,6 @@ from mmer_ray.training.equal_error import equal_error
 from mmer_ray.training.mixtures import Mixer, MixtureRecipe, Spoken, cut_batches
 from mmer_ray.training.schedule import Schedule
 from mmer_ray.training.synthetic import SyntheticSet, read_manifest, synthesise
-from mmer_ray.training.word_error import word_error_rate
 
 SMALL = SyntheticSet(num_train=24, num_train_speakers=4, num_validation=8, num_validation_speakers=2)
 
@@ -39,14 +41,14 @@ def test_the_transcriber_trains_and_is_resumed(cache: Path, tmp_path: Path) -> N
     recipe = CtcTraining(size="test", minutes=0.03, batch_s=6.0, bfloat16=False, num_check_utterances=2)
     lines: list[str] = []
     train_ctc(cache, tmp_path / "ctc", recipe, lines.append)
-    assert ctc.load(tmp_path / "ctc").config == ctc.SIZES["test"]
+    assert ctc_checkpoint.load(tmp_path / "ctc").config == CTC_SIZES["test"]
     assert any(line.startswith("final WER") for line in lines)
 
 
 def test_the_speaker_model_trains(cache: Path, tmp_path: Path) -> None:
     recipe = SpeakerTraining(size="test", minutes=0.03, batch_size=4, crop_range_s=(0.5, 0.8), check_segment_s=0.3)
     train_speaker(cache, tmp_path / "speaker", recipe, lambda _line: None)
-    assert speaker.load(tmp_path / "speaker").config == speaker.SIZES["test"]
+    assert speaker_checkpoint.load(tmp_path / "speaker").config == SPEAKER_SIZES["test"]
 
 
 def test_a_batch_never_exceeds_its_padded_seconds() -> None:
@@ -88,7 +90,9 @@ def test_the_rate_warms_up_and_ends_with_the_budget() -> None:
     assert schedule.rate(100) == pytest.approx(0.01)
 
 
-def test_error_rates_count_what_they_say() -> None:
-    assert word_error_rate(["a b", "c d"], ["a b", "c"]) == 0.25
-    mixed = equal_error(np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False]))
-    assert mixed.rate == 0.5
+def test_where_as_many_are_refused_as_accepted_is_the_equal_error() -> None:
+    same = np.array([True, True, False, False])
+    assert equal_error(np.array([0.9, 0.4, 0.6, 0.1]), same).rate == 0.5
+    # Three pairs of one score cannot be parted: all are accepted, or none.
+    tied = equal_error(np.array([0.5, 0.5, 0.5, 0.1]), same)
+    assert (tied.rate, tied.threshold) == (0.25, 0.5)

@@ -149,17 +149,22 @@ def test_two_views_are_two_variations_of_the_same_clips(tokenizer: PreTrainedTok
     assert first.samples.shape != second.samples.shape or not torch.equal(first.samples, second.samples)
 
 
-def test_the_average_follows_weights_and_statistics_and_copies_counters() -> None:
-    average, model = Ear(), Ear()
-    with torch.no_grad():
-        average.classifier.bias.fill_(1.0)
-        model.classifier.bias.fill_(2.0)
-    model(EmotionBatch(torch.randn(4, 50), torch.full((4,), 50), torch.ones(4, 1) > 0, torch.zeros(4, 1).long()))
-    before = average.norm.running_mean.clone()
-    loop.update_average(average, model, decay=0.75)
-    assert torch.equal(average.classifier.bias, torch.full((2,), 1.25))
-    assert torch.allclose(average.norm.running_mean, 0.75 * before + 0.25 * model.norm.running_mean)
-    assert average.norm.num_batches_tracked == model.norm.num_batches_tracked == 1
+def test_the_average_starts_with_the_weights_follows_slower_and_slower_and_copies_counters() -> None:
+    model = Ear()
+    average = loop.running_average(model, decay=0.15)
+    batch = EmotionBatch(torch.randn(4, 50), torch.full((4,), 50), torch.ones(4, 1) > 0, torch.zeros(4, 1).long())
+    means = []
+    for value in (1.0, 2.0, 3.0):
+        torch.nn.init.constant_(model.classifier.bias, value)
+        model(batch)
+        average.update_parameters(model)
+        means.append(model.norm.running_mean.clone())
+    # Shares kept: 0 of 9, 1 of 10, then 2 of 11, which is more than the decay.
+    after_two = 0.1 * 1.0 + 0.9 * 2.0
+    assert torch.allclose(average.module.classifier.bias, torch.full((2,), 0.15 * after_two + 0.85 * 3.0))
+    expected = 0.15 * (0.1 * means[0] + 0.9 * means[1]) + 0.85 * means[2]
+    assert torch.allclose(average.module.norm.running_mean, expected)
+    assert average.module.norm.num_batches_tracked == model.norm.num_batches_tracked == 3
 
 
 def test_an_unknown_label_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -6,13 +6,13 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.audio_classification.model import AudioClassificationModel
-from mmer_ray.models.encoders import Source, load_audio_classifier, load_feature_extractor
+from mmer_ray.models.encoders import load_audio_classifier, load_feature_extractor
 from mmer_ray.models.interface import LoadedModel
-from mmer_ray.models.wav2vec2 import SAMPLE_RATE_HZ
+from mmer_ray.models.library import PreTrainedTokenizerBase
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 
 def save(
@@ -26,20 +26,15 @@ def save(
 
 
 def load(folder: Path) -> LoadedModel:
-    """Read a checkpoint folder: float32, evaluation mode."""
-    return load_from(Source(str(folder)))
-
-
-def load_from(source: Source) -> LoadedModel:
-    """Read a classifier from a folder or from the hub: float32, evaluation mode.
+    """Read a classifier's folder: float32, evaluation mode.
 
     Raises `PreflightError` if it is not whole, is not for speech at 16 kHz, or answers with anything but one class.
     """
-    network, extractor = load_audio_classifier(source), load_feature_extractor(source)
+    network, extractor = load_audio_classifier(folder), load_feature_extractor(folder)
     config = network.config
     if len(config.id2label or ()) < 2 or config.problem_type not in (None, "single_label_classification"):
-        raise PreflightError(f"{source.address} holds no classifier of one class in several: its problem_type differs")
+        raise PreflightError(f"{folder} holds no classifier of one class in several: its problem_type differs")
     rate_hz = getattr(extractor, "sampling_rate", None)
     if rate_hz != SAMPLE_RATE_HZ:
-        raise PreflightError(f"{source.address} expects audio of {rate_hz} Hz; here everything is {SAMPLE_RATE_HZ} Hz")
+        raise PreflightError(f"{folder} expects audio of {rate_hz} Hz; here everything is {SAMPLE_RATE_HZ} Hz")
     return LoadedModel(AudioClassificationModel(network, extractor).eval(), None)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import FeatureExtractionMixin, PreTrainedModel
 
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.audio_classification.config import FAMILY, AudioClassificationConfig, class_name
 from mmer_ray.models.encoders import build_audio_classifier, build_feature_extractor
 from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
+from mmer_ray.models.library import FeatureExtractionMixin, PreTrainedModel
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 MIN_SPECTROGRAM_SAMPLES = 560
 """Two windows of 25 ms, 10 ms apart: some extractors divide by the deviation over their windows."""
@@ -69,7 +70,7 @@ class AudioClassificationModel(EmotionModel):
         # The library's base class of extractors has no call of its own.
         extract: Any = self.extractor
         speech = list(samples_BS.float().cpu().numpy())
-        features = extract(speech, sampling_rate=wav2vec2.SAMPLE_RATE_HZ, return_tensors="pt")
+        features = extract(speech, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
         inputs = {name: self._placed(value) for name, value in features.items()}
         logits_BF: Tensor = self.network(**inputs).logits
         return logits_BF

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmer_ray.models import checkpoints
+from mmer_ray.models import folders
 from mmer_ray.models.bridge_tokens.config import BridgeTokensConfig
 from mmer_ray.models.bridge_tokens.model import BridgeTokensModel
 from mmer_ray.models.interface import LoadedModel
 
-save = checkpoints.save_model
+save = folders.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    return checkpoints.load_model(folder, BridgeTokensModel, BridgeTokensConfig)
+    return folders.load_model(folder, BridgeTokensModel, BridgeTokensConfig)

@@ -26,7 +26,7 @@ def masking_probability(epoch: int, num_epochs: int) -> float:
 
 
 def draw_masked_modality(epoch: int, num_epochs: int, rng: np.random.Generator) -> Modality | None:
-    """Choose what epoch `epoch` (from 0) does without, if anything; it takes two numbers from `rng`, come what may."""
+    """Choose what epoch `epoch` (from 0) does without, if anything; it always takes two numbers from `rng`."""
     masks, choice = rng.random(2)
     if masks >= masking_probability(epoch, num_epochs):
         return None

@@ -1,4 +1,4 @@
-"""Reading a CTC model's answer with a sense of which words there are.
+"""Decoding a CTC model with a bigram language model.
 
 Prefix beam search after Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using
 bi-directional recurrent DNNs", algorithm 1: a prefix's probability is the sum over all its paths, kept apart by whether
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmer_ray.models.ctc.language import START, WordPairs
+from mmer_ray.models.ctc.bigrams import START, Bigrams
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK
 
-NEVER = -math.inf
+LOG_ZERO = -math.inf
 
 Prefix = tuple[int, ...]
 Ends = tuple[float, float]
@@ -25,7 +25,7 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How far to look and how much to trust the words. Weights were chosen on the recipe's validation set."""
+    """Width and weights of the search. Weights were chosen on the recipe's validation set."""
 
     width: int = 16
     """Prefixes kept after each frame."""
@@ -49,18 +49,18 @@ class _Reading:
     partial: str
 
 
-def beam_search(logprobs_TV: NDArray[np.float32], pairs: WordPairs, options: BeamOptions) -> list[int]:
+def beam_search(logprobs_TV: NDArray[np.float32], bigrams: Bigrams, options: BeamOptions) -> list[int]:
     """Find the most probable symbols of one utterance.
 
     Takes log probabilities, float32, shape (T, V). Returns symbol ids without blanks, words parted by `WORD_BREAK`.
     """
-    reader = _Reader(pairs, options)
+    reader = _Reader(bigrams, options)
     readings: dict[Prefix, _Reading] = {(): _Reading(0.0, START, "")}
-    beams: dict[Prefix, Ends] = {(): (0.0, NEVER)}
+    beams: dict[Prefix, Ends] = {(): (0.0, LOG_ZERO)}
     for logprobs_V in logprobs_TV:
         blank_logprob = float(logprobs_V[BLANK])
         if blank_logprob > options.sure_blank_logprob:
-            beams = {prefix: (_total(ends) + blank_logprob, NEVER) for prefix, ends in beams.items()}
+            beams = {prefix: (_total(ends) + blank_logprob, LOG_ZERO) for prefix, ends in beams.items()}
             continue
         tried = np.flatnonzero(logprobs_V > options.min_logprob)
         frame = [(int(symbol), float(logprobs_V[symbol])) for symbol in tried]
@@ -78,27 +78,27 @@ def beam_search(logprobs_TV: NDArray[np.float32], pairs: WordPairs, options: Bea
 class _Reader:
     """Scores prefixes by the words in them."""
 
-    def __init__(self, pairs: WordPairs, options: BeamOptions) -> None:
-        self._pairs = pairs
+    def __init__(self, bigrams: Bigrams, options: BeamOptions) -> None:
+        self._bigrams = bigrams
         self._options = options
 
     def extend(self, reading: _Reading, symbol: int) -> _Reading:
         """Read one more symbol."""
         if symbol == WORD_BREAK:
             if not reading.partial:
-                return _Reading(NEVER, reading.before, "")
+                return _Reading(LOG_ZERO, reading.before, "")
             return _Reading(self.finish(reading), reading.partial, "")
         partial = reading.partial + SYMBOLS[symbol].lower()
         # A word that is unknown already has paid.
-        was_known = not reading.partial or reading.partial in self._pairs.prefixes
-        is_new = was_known and partial not in self._pairs.prefixes
+        was_known = not reading.partial or reading.partial in self._bigrams.prefixes
+        is_new = was_known and partial not in self._bigrams.prefixes
         return _Reading(reading.score - self._options.unknown_penalty * is_new, reading.before, partial)
 
     def finish(self, reading: _Reading) -> float:
         """Score a prefix as if its word ended here."""
         if not reading.partial:
             return reading.score
-        logprob = self._pairs.logprob(reading.before, reading.partial)
+        logprob = self._bigrams.logprob(reading.before, reading.partial)
         return reading.score + self._options.word_weight * logprob + self._options.word_bonus
 
 
@@ -107,22 +107,22 @@ def _grow(beams: dict[Prefix, Ends], frame: list[tuple[int, float]], blank_logpr
     grown: dict[Prefix, Ends] = {}
     for prefix, (ends_blank, ends_symbol) in beams.items():
         total = _add(ends_blank, ends_symbol)
-        _put(grown, prefix, total + blank_logprob, NEVER)
+        _put(grown, prefix, total + blank_logprob, LOG_ZERO)
         last = prefix[-1] if prefix else BLANK
         for symbol, logprob in frame:
             if symbol == BLANK:
                 continue
             if symbol == last:
                 # A repetition is the same symbol held; a second one needs a blank between.
-                _put(grown, prefix, NEVER, ends_symbol + logprob)
-                _put(grown, (*prefix, symbol), NEVER, ends_blank + logprob)
+                _put(grown, prefix, LOG_ZERO, ends_symbol + logprob)
+                _put(grown, (*prefix, symbol), LOG_ZERO, ends_blank + logprob)
             else:
-                _put(grown, (*prefix, symbol), NEVER, total + logprob)
-    return {prefix: ends for prefix, ends in grown.items() if _total(ends) > NEVER}
+                _put(grown, (*prefix, symbol), LOG_ZERO, total + logprob)
+    return {prefix: ends for prefix, ends in grown.items() if _total(ends) > LOG_ZERO}
 
 
 def _put(grown: dict[Prefix, Ends], prefix: Prefix, ends_blank: float, ends_symbol: float) -> None:
-    held_blank, held_symbol = grown.get(prefix, (NEVER, NEVER))
+    held_blank, held_symbol = grown.get(prefix, (LOG_ZERO, LOG_ZERO))
     grown[prefix] = (_add(held_blank, ends_blank), _add(held_symbol, ends_symbol))
 
 
@@ -134,4 +134,4 @@ def _add(left: float, right: float) -> float:
     """Add probabilities given as logarithms."""
     if left < right:
         left, right = right, left
-    return left if right == NEVER else left + math.log1p(math.exp(right - left))
+    return left if right == LOG_ZERO else left + math.log1p(math.exp(right - left))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from transformers import Wav2Vec2Config
-
 from mmer_ray.models.ctc.vocabulary import SYMBOLS
+from mmer_ray.models.library import Wav2Vec2Config
 
 
 @dataclass(frozen=True)

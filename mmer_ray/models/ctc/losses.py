@@ -1,4 +1,7 @@
-"""The transcriber's loss."""
+"""Connectionist temporal classification (Graves et al., ICML 2006).
+
+Shape letters: B utterances, T padded frames, V symbols, L padded target symbols.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,37 @@ from torch.nn import functional
 
 from mmer_ray.models.ctc.vocabulary import BLANK
 
+TARGET_PADDING = -100
 
-def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """Average the connectionist temporal loss per target symbol over the batch; a float32 scalar.
 
-    Takes logits, float, shape (B, T, V), true frame counts, int64, shape (B,), and each utterance's symbols. A target
-    too long for its frames counts as zero rather than infinity.
+def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Tensor:
+    """Loss of each utterance, float32 or wider, shape (B,); 0 where the target does not fit into the frames.
+
+    Takes logits, float, shape (B, T, V), true frame counts, int64, shape (B,), and symbols, int64, shape (B, L),
+    padded with `TARGET_PADDING`. The published MMER sums over the batch.
     """
-    log_p_TBV = torch.log_softmax(logits_BTV.float(), dim=-1).transpose(0, 1)
-    flat = torch.tensor([symbol for target in targets for symbol in target], dtype=torch.int64)
-    lengths_B = torch.tensor([len(target) for target in targets], dtype=torch.int64)
+    wide = torch.promote_types(logits_BTV.dtype, torch.float32)
+    log_p_TBV = functional.log_softmax(logits_BTV.to(wide), dim=2).transpose(0, 1)
+    target_mask_BL = targets_BL >= 0
     return functional.ctc_loss(
-        log_p_TBV, flat, num_frames_B, lengths_B, blank=BLANK, reduction="mean", zero_infinity=True
+        log_p_TBV,
+        targets_BL[target_mask_BL],
+        num_frames_B,
+        target_mask_BL.sum(dim=1),
+        blank=BLANK,
+        reduction="none",
+        # Published: False. A target that is too long then gives inf and, one step later, NaN weights.
+        zero_infinity=True,
     )
+
+
+def mean_ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Tensor:
+    """Loss per target symbol, averaged over utterances: a scalar, whatever the lengths. Takes what `ctc_loss` does."""
+    num_symbols_B = (targets_BL >= 0).sum(dim=1).clamp(min=1)
+    return (ctc_loss(logits_BTV, num_frames_B, targets_BL) / num_symbols_B).mean()
+
+
+def pad_targets(targets: Sequence[Sequence[int]]) -> Tensor:
+    """Stack each utterance's symbols: int64, shape (B, L), padded with `TARGET_PADDING`."""
+    rows = [torch.tensor(target, dtype=torch.int64) for target in targets]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=TARGET_PADDING)

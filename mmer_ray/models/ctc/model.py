@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2Model
 
 from mmer_ray.models import wav2vec2
 from mmer_ray.models.ctc.config import CtcConfig, backbone_config
 from mmer_ray.models.ctc.vocabulary import collapse, to_text
+from mmer_ray.models.library import Wav2Vec2Model
 
 
 class CtcModel(nn.Module):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 BLANK = 0
 UNKNOWN = 3
 WORD_BREAK = 4
+# Blank, begin, end, unknown, word border, letters by frequency.
 SYMBOLS: tuple[str, ...] = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 _SYMBOL_IDS = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 

@@ -1,4 +1,4 @@
-"""Late fusion's loss: each branch learns alone, the weight that joins them is chosen afterwards (`score_fusion`)."""
+"""Late fusion's loss: each branch learns alone, the weight that joins them is chosen afterwards."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ H hidden size of the text encoder, K classes.
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,7 +40,7 @@ class LateFusionModel(EmotionModel):
 
     family = FAMILY
     speech_weight: Tensor
-    """Float, shape (): the speech branch's share w of the fused log-posteriors; `training.score_fusion` chooses it."""
+    """Float, shape (): the speech branch's share w of the fused log-posteriors, chosen on validation utterances."""
     generator: torch.Generator | None = None
     """Where SpecAugment draws from, on the CPU; None: torch's own."""
 
@@ -65,14 +63,6 @@ class LateFusionModel(EmotionModel):
     def min_samples(self) -> int:
         return WINDOW_SAMPLES
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch the mode; norms whose weights are frozen keep the statistics that they came with."""
-        super().train(mode)
-        for module in self.speech.modules():
-            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
-                module.eval()
-        return self
-
     def forward(self, batch: EmotionBatch) -> EmotionOutput:
         """Score a batch: the logits are fused log-posteriors, whose softmax scales them to sum to one."""
         embedding_BD = self.listen(batch.samples, batch.num_samples)
@@ -90,7 +80,7 @@ class LateFusionModel(EmotionModel):
         )
 
     def listen(self, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
-        """Embed voices: float, shape (B, D). In training mode parts of the spectrogram are hidden."""
+        """Embed speakers: float, shape (B, D). In training mode parts of the spectrogram are hidden."""
         features_BFM, num_frames_B = batch_log_mel(samples_BS, num_samples_B, self.speech.config.num_mels)
         features_BFM = self.speech.centre(features_BFM, num_frames_B)
         if self.training:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmer_ray.models import checkpoints
+from mmer_ray.models import folders
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.leaf_transformer.config import LeafTransformerConfig
 from mmer_ray.models.leaf_transformer.model import LeafTransformerModel
 
-save = checkpoints.save_model
+save = folders.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    return checkpoints.load_model(folder, LeafTransformerModel, LeafTransformerConfig)
+    return folders.load_model(folder, LeafTransformerModel, LeafTransformerConfig)

@@ -97,8 +97,21 @@ class Leaf(nn.Module):
     def energies(self, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
         """Filter, square and pool, zeros around the utterance before either kernel: float, shape (B, C, F).
 
-        Exact, block by block (overlap-save), so that without gradients no more than a few blocks of the filters'
-        answers exist at a time; with them each sample of each block keeps about 16 bytes per filter.
+        With x the samples, h a channel's filter and g its pooling window, both of W taps, and R = (W - 1) / 2:
+
+            a[n] = sum over w of h[w] x[n + R - w]        filter
+            e[n] = |a[n]|^2 inside the utterance, else 0  square
+            E[f] = sum over w of g[w] e[f D + w - R]      pool, D the stride
+
+        Overlap-save (Oppenheim and Schafer, Discrete-Time Signal Processing, section 8.7.3) computes a block by block:
+        of ifft(fft(block of P samples) * fft(h, P)), the outputs W - 1 .. P - 1 are those of the linear convolution.
+        Each block keeps V <= P - W + 1 of them, whole hops, and the next begins V samples later. Pooling splits the
+        window into parts of one hop, w = j D + d: E[f] = sum over j of (sum over d of g[j D + d] e[(f + j) D + d - R]),
+        so the inner sums of all hops and parts are one matrix product. With an energy step s, only every s-th n counts,
+        times s; the spectrum of every s-th sample of a is the mean of the s parts of its own.
+
+        Exact. Without gradients no more than a few blocks of the filters' answers exist at a time; with them each
+        sample of each block keeps about 16 bytes per filter.
         """
         num_batch, num_frames, step = len(samples_BS), int(self.num_frames(num_samples_B.max())), self.energy_step
         num_taps = -(-KERNEL_SAMPLES // self.stride)

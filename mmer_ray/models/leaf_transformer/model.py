@@ -6,8 +6,6 @@ what the classifier reads.
 
 from __future__ import annotations
 
-from torch import nn
-
 from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
 from mmer_ray.models.leaf_transformer.config import FAMILY, LeafTransformerConfig
 from mmer_ray.models.leaf_transformer.dialogue import ContextBranch, FusionTransformer, arrange
@@ -64,14 +62,3 @@ class LeafTransformerModel(EmotionModel):
 
 Model = LeafTransformerModel
 """The name under which `families` finds every family's class."""
-
-
-def stage_modules(model: LeafTransformerModel, stage: str) -> list[nn.Module]:
-    """What trains in a stage (one of `losses.STAGES`); all else is frozen then, and in evaluation mode."""
-    modules: dict[str, list[nn.Module]] = {
-        "audio": [model.audio],
-        "text": [model.text],
-        "context": [model.audio_context, model.text_context],
-        "fusion": [model.fusion],
-    }
-    return modules[stage]

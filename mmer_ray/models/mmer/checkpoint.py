@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models import checkpoints
+from mmer_ray.models import folders
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
@@ -53,19 +53,12 @@ _OLD_WEIGHT_NORM = {
 }
 
 
-save = checkpoints.save_model
+save = folders.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    return checkpoints.load_model(folder, MmerModel, MmerConfig)
-
-
-def load_published(file: Path, config: MmerConfig) -> MmerModel:
-    """Read a checkpoint of the published code, of the final version, whose sizes are known."""
-    model = MmerModel(config)
-    checkpoints.fill(model, our_weights(checkpoints.read_foreign(file)), file)
-    return model.eval()
+    return folders.load_model(folder, MmerModel, MmerConfig)
 
 
 def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

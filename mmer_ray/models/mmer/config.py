@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mmer_ray.models.ctc.vocabulary import SYMBOLS
+
 FAMILY = "mmer"
-# The alphabet of wav2vec2-base's CTC tokenizer: blank, begin, end, unknown, word border, letters by frequency.
-CTC_SYMBOLS = ("<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ")
 LABELS = ("happy", "angry", "neutral", "sad")
 """Order of the published classifier (happy includes excited)."""
 
@@ -26,7 +26,7 @@ class MmerConfig:
     intermediate_size: int
     """Inner width of the fusion blocks' feed-forward part."""
     labels: tuple[str, ...] = LABELS
-    ctc_symbols: tuple[str, ...] = CTC_SYMBOLS
+    ctc_symbols: tuple[str, ...] = SYMBOLS
     """Index 0 is the blank."""
     dropout: float = 0.1
     normalise: bool = True

@@ -4,7 +4,7 @@ The contrastive ones come in two modes. `official` is the published code, which 
 vectors are not scaled to unit length, the supervised term's temperature stands outside the log-softmax and each
 utterance is its own positive, the other term looks one way only. `textbook` follows the formulas.
 
-Shape letters: B utterances, K classes, T padded frames, V symbols, L padded target symbols, H width of the vectors.
+Shape letters: B utterances, K classes, H width of the vectors.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmer_ray.models.ctc.losses import ctc_loss
 from mmer_ray.models.interface import EmotionOutput, Targets
 
 TEMPERATURE = 0.07
 LAMBDA = 0.1
-BLANK = 0
-TARGET_PADDING = -100
 Mode = Literal["official", "textbook"]
 
 
@@ -74,25 +73,6 @@ def total_loss(
 def category_loss(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
     """Mean cross-entropy over the batch."""
     return functional.cross_entropy(logits_BK, labels_B)
-
-
-def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Tensor:
-    """CTC of each utterance, float, shape (B,); 0 where the target does not fit into the frames.
-
-    Targets are padded with `TARGET_PADDING`. The published loss is the sum over the batch.
-    """
-    log_p_TBV = functional.log_softmax(logits_BTV, dim=2).transpose(0, 1)
-    target_mask_BL = targets_BL >= 0
-    return functional.ctc_loss(
-        log_p_TBV,
-        targets_BL[target_mask_BL],
-        num_frames_B,
-        target_mask_BL.sum(dim=1),
-        blank=BLANK,
-        reduction="none",
-        # Published: False. A target that is too long then gives inf and, one step later, NaN weights.
-        zero_infinity=True,
-    )
 
 
 def supervised_contrast(clean_BH: Tensor, labels_B: Tensor, mode: Mode = "official") -> Tensor:

@@ -1,4 +1,4 @@
-"""Our checkpoint folder, and the keys of the first version's published checkpoints."""
+"""Our checkpoint folder, and the keys of the first version's published folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmer_ray.models import checkpoints
+from mmer_ray.models import folders
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.mmer import checkpoint as mmer
 from mmer_ray.models.mmer_v1.config import MmerV1Config
@@ -17,12 +17,12 @@ UNUSED_BLOCK = "self_attention.layer."
 """A block that the first version builds, trains by nothing and never runs."""
 
 
-save = checkpoints.save_model
+save = folders.save_model
 
 
 def load(folder: Path) -> LoadedModel:
     """Read a checkpoint folder: float32, evaluation mode."""
-    return checkpoints.load_model(folder, MmerV1Model, MmerV1Config)
+    return folders.load_model(folder, MmerV1Model, MmerV1Config)
 
 
 def our_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mmer_ray.models.ctc.vocabulary import SYMBOLS
 from mmer_ray.models.mmer import config as mmer
-from mmer_ray.models.mmer.config import CTC_SYMBOLS, LABELS
+from mmer_ray.models.mmer.config import LABELS
 
 FAMILY = "mmer_v1"
 
@@ -25,7 +26,7 @@ class MmerV1Config:
     intermediate_size: int
     """Inner width of the fusion blocks' feed-forward part."""
     labels: tuple[str, ...] = LABELS
-    ctc_symbols: tuple[str, ...] = CTC_SYMBOLS
+    ctc_symbols: tuple[str, ...] = SYMBOLS
     """Index 0 is the blank."""
     dropout: float = 0.1
     normalise: bool = True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from mmer_ray.models.ctc.losses import ctc_loss
 from mmer_ray.models.interface import EmotionOutput, Targets
-from mmer_ray.models.mmer.losses import category_loss, ctc_loss
+from mmer_ray.models.mmer.losses import category_loss
 
 CTC_WEIGHT = 0.001
 """Fixed in the published code; its sums over long transcripts are in the hundreds."""

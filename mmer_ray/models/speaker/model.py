@@ -22,7 +22,7 @@ from mmer_ray.models.wav2vec2 import frame_mask
 
 
 class SpeakerModel(nn.Module):
-    """Log-mel frames in, unit-length embeddings out: voices that are alike have a high cosine."""
+    """Log-mel frames in, speaker embeddings of length one out: like speakers have a high cosine."""
 
     def __init__(self, config: SpeakerConfig) -> None:
         super().__init__()
@@ -38,13 +38,8 @@ class SpeakerModel(nn.Module):
                 before = after
         self.projection = nn.Linear(2 * before * config.num_pooled_bands, config.embedding_size)
 
-    @property
-    def last_stage(self) -> list[nn.Module]:
-        """The blocks of the last stage."""
-        return list(self.stages)[-self.config.blocks_of_stage[-1] :]
-
     def forward(self, features_BFM: Tensor, num_frames_B: Tensor) -> Tensor:
-        """Embed voices.
+        """Compute speaker embeddings.
 
         Takes log-mel features, float32, shape (B, F, M), padded with anything, and true frame counts, int64, shape
         (B,). Returns embeddings of length one, float, shape (B, D).

@@ -1,0 +1,1 @@
+"""Diarizers: what tells who speaks when. One file per member, behind one interface."""

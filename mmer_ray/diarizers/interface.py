@@ -1,0 +1,33 @@
+"""What every diarizer takes and gives. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mmer_ray.records import Embedding, Turn, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Diarization:
+    """Who speaks when in one window."""
+
+    turns: tuple[Turn, ...] = ()
+    """Sorted by start, in seconds from the start of the recording. Turns of different speakers may overlap."""
+    embeddings: tuple[Embedding, ...] = ()
+    """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty where the window holds one
+    speaker by its channel (`Window.one_speaker`): every turn is speaker 0 then."""
+
+
+class Diarizer(Protocol):
+    """Finds turns. Safe to call from several threads; a window's answer does not depend on its company."""
+
+    @property
+    def join_threshold(self) -> float:
+        """Cosine distance above which the embeddings of two windows are of two people."""
+        ...
+
+    def diarize(self, windows: Sequence[Window]) -> list[Diarization]:
+        """Diarize windows: one answer each, in order."""
+        ...

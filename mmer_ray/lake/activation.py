@@ -1,0 +1,57 @@
+"""Which emotion model a corpus follows, moved by hand: `mmer models activate`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from mmer_ray.errors import LakeError, UsageError
+from mmer_ray.lake.batch import Batch
+from mmer_ray.lake.run import commit_row, new_run_id
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.views import connect
+from mmer_ray.tables import DATA_TABLES, SCHEMAS
+
+ANSWERED = """
+    SELECT DISTINCT shown.corpus, felt.scorer FROM internal.shown AS shown
+    JOIN internal.felt AS felt USING (recording_id, heard_key)
+    WHERE felt.scorer <> '' ORDER BY ALL
+"""
+
+
+def activate(lake: Lake, scorer: str, corpus: str | None = None) -> list[str]:
+    """Let a corpus, or every corpus in which it has answers, follow this emotion model; returns their names.
+
+    Raises `UsageError` for a model without answers there, `LakeError` where there is no lake or another job writes it.
+    """
+    if not lake.exists:
+        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    with lake.lock():
+        with connect(lake) as connection:
+            answered = connection.execute(ANSWERED).fetchall()
+        corpora = _corpora(lake, answered, scorer, corpus)
+        lake.create()
+        now = datetime.now(UTC)
+        run_id, sequence = new_run_id(now), lake.next_sequence()
+        commit_id = f"{run_id}.00001"
+        stamp = {"activated_at": now, "run_id": run_id, "commit_id": commit_id}
+        rows = [{"corpus": name, "scorer": scorer, **stamp} for name in corpora]
+        active = pa.Table.from_pylist(rows, schema=SCHEMAS["active_scorers"])
+        tables = {name: SCHEMAS[name].empty_table() for name in DATA_TABLES} | {"active_scorers": active}
+        row = commit_row(Batch(sequence, commit_id, tables), run_id, None)
+        lake.append("active_scorers", active, sequence, run_id)
+        lake.append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), sequence, run_id)
+    return corpora
+
+
+def _corpora(lake: Lake, answered: list[tuple[str, str]], scorer: str, corpus: str | None) -> list[str]:
+    known = sorted({name for name, _ in answered})
+    if corpus is not None and corpus not in known:
+        raise UsageError(f"{lake.address} has no answers in corpus {corpus!r}; it has: {', '.join(known) or 'none'}")
+    found = [name for name, one in answered if one == scorer and corpus in (None, name)]
+    if not found:
+        there = sorted({one for name, one in answered if corpus in (None, name)})
+        where = f"corpus {corpus!r} of {lake.address}" if corpus else lake.address
+        raise UsageError(f"{scorer!r} has no answers in {where}; these have: {', '.join(there) or 'none'}")
+    return found

@@ -1,0 +1,83 @@
+"""SHA-256 of model files, each read once: results are kept by path, size and modification time. No torch.
+
+They lie in `$XDG_CACHE_HOME/mmer_ray/digests.json`. A cache that cannot be read or written costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+MAX_ENTRIES = 2_000
+SETTLED_NS = 2_000_000_000
+"""A file changed so recently may change again without a new time: file systems count in steps of up to 2 s (FAT)."""
+
+
+class _Known(NamedTuple):
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def file_sha256s(files: Sequence[Path]) -> list[str]:
+    """SHA-256 of each file, 64 hex digits. Raises `OSError` where one cannot be read."""
+    known = _read_cache()
+    fresh: dict[str, _Known] = {}
+    digests = []
+    for file in files:
+        real = file.resolve()
+        path, before = str(real), real.stat()
+        found = known.get(path)
+        if found is None or (found.size, found.mtime_ns) != (before.st_size, before.st_mtime_ns):
+            found = _Known(before.st_size, before.st_mtime_ns, _hash(real))
+            if time.time_ns() - before.st_mtime_ns > SETTLED_NS:
+                fresh[path] = found
+        digests.append(found.sha256)
+    if fresh:
+        _write_cache(fresh)
+    return digests
+
+
+def content_sha256(files: Iterable[Path]) -> str:
+    """Name a model by its files: what `sha256sum FILE... | sha256sum` prints, run in their folder, names sorted."""
+    ordered = sorted(files, key=lambda file: file.name)
+    lines = zip(file_sha256s(ordered), ordered, strict=True)
+    return hashlib.sha256("".join(f"{digest}  {file.name}\n" for digest, file in lines).encode()).hexdigest()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cache_file() -> Path:
+    # The specification of XDG wants a relative folder ignored.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray" / "digests.json"
+
+
+def _read_cache() -> dict[str, _Known]:
+    try:
+        table = json.loads(_cache_file().read_text(encoding="utf-8"))
+        return {path: _Known(int(size), int(mtime_ns), str(sha256)) for path, (size, mtime_ns, sha256) in table.items()}
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_cache(fresh: dict[str, _Known]) -> None:
+    """Add entries, the newest last, and put the file in place at once: readers see the old one or the new one."""
+    with suppress(OSError, RuntimeError):
+        target = _cache_file()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Another process may have written meanwhile.
+        entries = list(({path: known for path, known in _read_cache().items() if path not in fresh} | fresh).items())
+        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as unfinished:
+            json.dump(dict(entries[-MAX_ENTRIES:]), unfinished)
+        Path(unfinished.name).replace(target)

@@ -1,0 +1,51 @@
+"""What an emotion model's folder says of itself: its family, and whether it can read text. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.family_names import FAMILIES, NEED_TEXT, family_of
+from mmer_ray.models.layout import CONFIG_NAME, matches
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab*", "*.model")
+"""A tokenizer in one file, or the vocabulary that one is made from."""
+
+
+def check_emotion_model(folder: Path) -> None:
+    """Raise `PreflightError` for a checkpoint of no known family, or without the text encoder that it needs."""
+    family = family_in(folder)
+    config = read_json_config(folder)
+    if "family" not in config:
+        # A folder of the transformers library, which has no text.
+        return
+    has_text = config.get("text") is not None
+    if family in NEED_TEXT and not has_text:
+        remedy = "give one that has; a published MMER: import it again with --text ROBERTA"
+        raise PreflightError(f"the {family} in {folder} has no text encoder: {remedy}")
+    if has_text and not any(matches(file, TOKENIZER_FILES) for file in folder.iterdir()):
+        raise PreflightError(
+            f"the {family} in {folder} reads text and has no tokenizer (tokenizer.json): copy the model again, whole"
+        )
+
+
+def family_in(folder: Path) -> str:
+    """The family of the checkpoint in a folder. Raises `PreflightError` where it is none that is known."""
+    family = family_of(read_json_config(folder))
+    if family not in FAMILIES:
+        raise PreflightError(f"{folder} holds a model of family {family!r}; families: {', '.join(FAMILIES)}")
+    return family
+
+
+def read_json_config(folder: Path) -> Mapping[str, Any]:
+    """Read a checkpoint's `config.json`. Raises `PreflightError` where it is missing or no table of JSON."""
+    try:
+        config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise PreflightError(f"{folder} holds no model: {CONFIG_NAME} cannot be read ({exc})") from exc
+    if not isinstance(config, dict):
+        raise PreflightError(f"{folder} holds no model: {CONFIG_NAME} is no table of keys")
+    return config

@@ -1,0 +1,106 @@
+"""A model of ours on disk: one folder with `config.json`, `model.safetensors` and, where it reads text, a tokenizer.
+
+The families' `checkpoint.py` bind these functions to their own classes; foreign layouts are translated there too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.emotion_checkpoints import read_json_config
+from mmer_ray.models.encoders import load_tokenizer
+from mmer_ray.models.interface import EmotionModel, LoadedModel
+from mmer_ray.models.layout import CONFIG_NAME, WEIGHTS_NAME
+
+if TYPE_CHECKING:
+    from mmer_ray.models.library import PreTrainedTokenizerBase
+
+WEIGHTS_MODE = 0o644
+Config = TypeVar("Config")
+
+
+def write_folder(
+    folder: Path, model: nn.Module, config: object, *, family: str | None = None, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write weights, floating-point ones as `dtype`, and a configuration, with its family's name where it has one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: _stored(value, dtype) for name, value in model.state_dict().items()}, folder / WEIGHTS_NAME)
+    # The library makes the file readable by its owner alone.
+    (folder / WEIGHTS_NAME).chmod(WEIGHTS_MODE)
+    (folder / CONFIG_NAME).write_text(config_json(config, family), encoding="utf-8")
+
+
+def config_json(config: object, family: str | None = None) -> str:
+    """Write a dataclass as `config.json` holds it; checkpoints of emotion families are told apart by the name."""
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
+    named = {} if family is None else {"family": family}
+    return json.dumps(named | asdict(config), indent=2) + "\n"
+
+
+def read_config(folder: Path, config_class: type[Config], family: str | None = None) -> Config:
+    """Read `config.json` into a frozen dataclass, lists as tuples.
+
+    Raises `PreflightError` where it cannot be read, names another family, or has keys that the class lacks.
+    """
+    table = dict(read_json_config(folder))
+    if table.pop("family", None) != family:
+        wanted = "no emotion family" if family is None else family
+        raise PreflightError(f"{folder / CONFIG_NAME} names another family; expected {wanted}")
+    known = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
+    if unknown := sorted(table.keys() - known):
+        raise PreflightError(f"{folder / CONFIG_NAME} has unknown keys {unknown}; the valid ones are {sorted(known)}")
+    return config_class(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+
+
+def read_weights(folder: Path, model: nn.Module) -> None:
+    """Load `model.safetensors` into a model, in the model's own precision. Raises `PreflightError` where it differs."""
+    file = folder / WEIGHTS_NAME
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as exc:
+        raise PreflightError(f"{file} cannot be read: {exc}; copy or fetch the model again") from exc
+    fill(model, weights, file)
+
+
+def save_model(
+    folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+) -> None:
+    """Write an emotion model; floating-point weights are stored as `dtype`. No tokenizer: no text encoder."""
+    write_folder(folder, model, model.config, family=model.family, dtype=dtype)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+
+
+def load_model(folder: Path, model_class: type[EmotionModel], config_class: type[Any]) -> LoadedModel:
+    """Read an emotion model: float32, evaluation mode; the tokenizer where there is a text encoder that reads."""
+    config = read_config(folder, config_class, model_class.family)
+    model = model_class(config)
+    read_weights(folder, model)
+    return LoadedModel(model.eval(), None if config.text is None else load_tokenizer(folder))
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy weights into a model; every key on either side must have its partner, of its shape."""
+    ours = dict(model.state_dict())
+    missing, foreign = ours.keys() - weights.keys(), weights.keys() - ours.keys()
+    if missing or foreign:
+        raise PreflightError(f"{source} does not fit: missing {sorted(missing)[:3]}, unknown {sorted(foreign)[:3]}")
+    wrong = [name for name, value in weights.items() if value.shape != ours[name].shape]
+    if wrong:
+        raise PreflightError(f"{source} does not fit its configuration: shapes differ in {sorted(wrong)[:3]}")
+    model.load_state_dict(dict(weights))
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()

@@ -1,0 +1,38 @@
+"""What is used of the transformers library: imported here and nowhere else, once torchaudio can be imported.
+
+The library imports torchaudio with its first model, and the registry's torchaudio fails beside a CPU build of torch.
+"""
+
+from mmer_ray.models.torchaudio_guard import make_torchaudio_importable
+
+make_torchaudio_importable()
+
+from transformers import (  # noqa: E402
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoTokenizer,
+    FeatureExtractionMixin,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+)
+
+__all__ = [
+    "AutoConfig",
+    "AutoFeatureExtractor",
+    "AutoModel",
+    "AutoModelForAudioClassification",
+    "AutoTokenizer",
+    "FeatureExtractionMixin",
+    "PreTrainedModel",
+    "PreTrainedTokenizerBase",
+    "PreTrainedTokenizerFast",
+    "Wav2Vec2Config",
+    "Wav2Vec2FeatureExtractor",
+    "Wav2Vec2Model",
+]

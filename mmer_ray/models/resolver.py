@@ -1,0 +1,145 @@
+"""From a model's name to its files: the one place that knows where models lie. Nothing is downloaded, no torch.
+
+The hub is looked for in its local cache alone, laid out as `models--OWNER--NAME/snapshots/COMMIT`
+(huggingface_hub, "Understand caching"); `fetch` fills it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models import layout
+from mmer_ray.models.digests import content_sha256, file_sha256s
+from mmer_ray.models.refs import EMBEDDED, PACKAGE, ModelRef
+
+DIGEST_DIGITS = 16
+
+
+class MissingModelError(PreflightError):
+    """A model that is not on this machine, or not whole; the message has every remedy."""
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A model on disk, whole and, where its name has a digest, checked."""
+
+    ref: ModelRef
+    path: Path
+    """Its folder, or the one file that it is."""
+    sha256: str
+    """64 hex digits over names and bytes of the files that change answers."""
+    num_bytes: int
+    """Size of these files."""
+
+    @property
+    def digest(self) -> str:
+        """The first 16 hex digits: equal digests give equal answers, wherever the model lies."""
+        return self.sha256[:DIGEST_DIGITS]
+
+
+def resolve(ref: ModelRef) -> ResolvedModel:
+    """Find a model and check it.
+
+    Raises `MissingModelError` where it is not there or lacks a file, `PreflightError` where its weights have another
+    digest than its name says.
+    """
+    path = _find(ref)
+    if lacking := layout.missing_files(ref.kind, path):
+        raise _missing(ref, path, _what_lacks(path, lacking))
+    files = layout.counted_files(path)
+    try:
+        _check_weights(ref, files)
+        return ResolvedModel(ref, path, content_sha256(files), sum(file.stat().st_size for file in files))
+    except OSError as exc:
+        raise PreflightError(f"the {ref.kind} model in {path} cannot be read: {exc}") from exc
+
+
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps what it downloads, by the same environment variables."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("HF_HOME") or f"{caches}/huggingface").expanduser() / "hub"
+
+
+def _find(ref: ModelRef) -> Path:
+    """The folder or file that is meant, whether or not it is there."""
+    if ref.address == EMBEDDED:
+        return Path(str(resources.files("mmer_ray") / "assets" / str(layout.KINDS[ref.kind].asset)))
+    if ref.address.startswith(PACKAGE):
+        return _find_in_package(ref)
+    if ref.revision is not None:
+        return hub_cache() / f"models--{ref.address.replace('/', '--')}" / "snapshots" / ref.revision
+    return Path(ref.address).expanduser()
+
+
+def _find_in_package(ref: ModelRef) -> Path:
+    """Look into an installed package without importing it: its code is not run."""
+    name, *inside = ref.address.removeprefix(PACKAGE).split("/")
+    if not name.isidentifier() or ".." in inside:
+        raise UsageError(f"{ref.address}: a package's address is {PACKAGE}NAME/PATH, NAME as in `import NAME`")
+    spec = find_spec(name)
+    folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
+    if not folders:
+        raise _missing(ref, None, f"the package {name} is not installed")
+    found = [folder.joinpath(*inside) for folder in folders]
+    return next((path for path in found if path.exists()), found[0])
+
+
+def _what_lacks(path: Path, lacking: list[str]) -> str:
+    if not path.exists():
+        return "it does not exist"
+    if layout.holds_pickles_only(path):
+        return "its weights are pickles, which may run code: convert them to safetensors"
+    return f"it has no {', no '.join(lacking)}"
+
+
+def _check_weights(ref: ModelRef, files: list[Path]) -> None:
+    """Compare the weights with the digest of the model's name, where it has one."""
+    if ref.sha256 is None:
+        return
+    weights = [file for file in files if layout.matches(file, layout.WEIGHTS)]
+    if len(weights) != 1:
+        raise UsageError(f"{ref}: a digest names one file of weights; {len(weights)} are there, so leave it out")
+    (found,) = file_sha256s(weights)
+    if found != ref.sha256:
+        raise PreflightError(
+            f"{weights[0]} is not the {ref.kind} model that was asked for: "
+            f"expected SHA-256 {ref.sha256}, found {found}; remove it and bring it again, or correct the digest"
+        )
+
+
+def _missing(ref: ModelRef, path: Path | None, why: str) -> MissingModelError:
+    where = ref.address if path is None else str(path)
+    return MissingModelError(f"no {ref.kind} model in {where}: {why}. {_remedies(ref)}")
+
+
+def _remedies(ref: ModelRef) -> str:
+    """Every way to come by a model of this kind, the way that its name asks for first."""
+    needs = layout.KINDS[ref.kind]
+    files = ", ".join(" or ".join(patterns) for patterns in needs.files)
+    remedies = [
+        f"name a folder with {files}",
+        f"install a package that brings one, `pip install NAME`, and name {PACKAGE}NAME/PATH",
+        f"name OWNER/NAME@COMMIT of the hub and run {_fetch_command(ref, 'OWNER/NAME@COMMIT')}",
+    ]
+    if needs.asset is not None and ref.address != EMBEDDED:
+        remedies.insert(0, f"name {EMBEDDED!r}")
+    if ref.address == EMBEDDED:
+        remedies.insert(0, "install mmer_ray again, its assets are missing, or run jobs/train_embedded.py")
+    elif ref.address.startswith(PACKAGE):
+        name = ref.address.removeprefix(PACKAGE).partition("/")[0]
+        remedies.insert(0, f"`pip install {name.replace('_', '-')}`")
+    elif ref.revision is not None:
+        remedies.insert(0, f"run {_fetch_command(ref, str(ref))} where there is a network")
+    return f"Remedies: {'; or '.join(remedies)}"
+
+
+def _fetch_command(ref: ModelRef, name: str) -> str:
+    setting = layout.KINDS[ref.kind].setting
+    return f"`mmer models fetch{f' --set {setting}={name}' if setting else ' --text ' + name}`"

@@ -1,0 +1,69 @@
+"""The models behind two calls: windows are heard, clips are felt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmer_ray.diarizers.interface import Diarizer
+from mmer_ray.pipelines.clock import Clock
+from mmer_ray.profiles import Profile
+from mmer_ray.recognizers.interface import Recognizer
+from mmer_ray.records import Clip, Emotion, Window
+from mmer_ray.stages.diarize import diarize
+from mmer_ray.stages.emotion import EmotionScorer
+from mmer_ray.stages.transcribe import transcribe
+
+
+class Engine:
+    """A diarizer, a recognizer and an emotion scorer in memory.
+
+    It reads no file, starts no thread and changes no setting of the process; several threads may call it at once.
+    """
+
+    def __init__(self, diarizer: Diarizer, recognizer: Recognizer, emotion: EmotionScorer) -> None:
+        self._diarizer = diarizer
+        self._recognizer = recognizer
+        self._emotion = emotion
+
+    @classmethod
+    def load(cls, profile: Profile) -> Engine:
+        """Load the members that a profile names. Raises `PreflightError` where a model is missing."""
+        from mmer_ray.audio.vad import load_vad
+        from mmer_ray.diarizers.members import load_diarizer
+        from mmer_ray.recognizers.members import load_recognizer
+        from mmer_ray.stages.emotion import load_scorer
+
+        diarizer = load_diarizer(profile.diarize, load_vad(profile.vad))
+        return cls(diarizer, load_recognizer(profile.transcribe), load_scorer(profile.emotion))
+
+    @property
+    def scorer(self) -> str:
+        """Name and digest of the emotion model."""
+        return self._emotion.scorer
+
+    @property
+    def reads_dialogue(self) -> bool:
+        """Whether an emotion depends on the other clips of the same dialogue."""
+        return self._emotion.reads_dialogue
+
+    @property
+    def join_threshold(self) -> float:
+        """Cosine distance above which the speaker embeddings of two windows are of two people."""
+        return self._diarizer.join_threshold
+
+    def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
+        """Add turns, speaker embeddings and utterances to windows: same order, one out per in.
+
+        Speakers are local to their window; times are whole milliseconds. `clock` is told the seconds of each stage.
+        """
+        clock = clock or Clock()
+        with clock.stage("diarize"):
+            diarized = diarize(windows, self._diarizer)
+        with clock.stage("transcribe"):
+            return transcribe(diarized, self._recognizer)
+
+    def feel(self, clips: Sequence[Clip], clock: Clock | None = None) -> list[Emotion]:
+        """Score clips: one emotion each, in order. Clips of one dialogue stand together, in order of time."""
+        clock = clock or Clock()
+        with clock.stage("emotion"):
+            return self._emotion.predict(clips)

@@ -1,0 +1,25 @@
+"""The recognizers by name. A new one is a file here and a line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmer_ray.models.members import Chosen, Member, choose
+from mmer_ray.profiles import TranscribeOptions
+from mmer_ray.recognizers.interface import Recognizer
+
+MEMBERS: Mapping[str, Member] = {
+    "ctc": Member("mmer_ray.recognizers.ctc:CtcRecognizer", kind="ctc"),
+}
+
+
+def choose_recognizer(options: TranscribeOptions) -> Chosen:
+    """Read which recognizer a profile names."""
+    return choose(options.model, MEMBERS)
+
+
+def load_recognizer(options: TranscribeOptions) -> Recognizer:
+    """Load the recognizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
+    chosen = choose_recognizer(options)
+    recognizer: Recognizer = chosen.member.load(chosen.resolved(), options)
+    return recognizer

@@ -1,0 +1,1 @@
+"""From what the user names to the recordings of a job, and the bytes behind their addresses."""

@@ -1,0 +1,76 @@
+"""A profile's models, before anything is started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.models.emotion_checkpoints import check_emotion_model
+from mmer_ray.profiles import load_profile
+from mmer_ray.stages.preflight import preflight_models
+from tests.models.makers import fill, safetensors_folder
+
+
+def emotion_folder(folder: Path, config: object, *files: str) -> Path:
+    contents = dict.fromkeys(files, b"{}")
+    return fill(folder, {"config.json": json.dumps(config).encode(), "model.safetensors": b"weights"} | contents)
+
+
+def test_the_embedded_profile_has_all_its_models() -> None:
+    models = preflight_models(load_profile("embedded"))
+    assert [model.ref.kind for model in models] == ["vad", "speaker", "ctc", "emotion"]
+    assert len({model.digest for model in models}) == len(models)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"), [("diarize.model", "speaker"), ("transcribe.model", "ctc"), ("emotion.model", "emotion")]
+)
+def test_a_model_that_is_missing_is_named_with_the_key_that_asks_for_it(setting: str, kind: str) -> None:
+    profile = load_profile("embedded", [f"{setting}=/no/such/folder"])
+    with pytest.raises(PreflightError, match=rf"no {kind} model in /no/such/folder: .*--set {setting}="):
+        preflight_models(profile)
+
+
+def test_a_branch_of_the_hub_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="40 hex digits"):
+        preflight_models(load_profile("embedded", ["transcribe.model=owner/name@main"]))
+
+
+@pytest.mark.parametrize("family", ["mmer", "mmer_v1", "bridge_tokens", "leaf_transformer"])
+def test_an_emotion_model_without_the_text_encoder_that_it_needs_is_missing_something(
+    family: str, tmp_path: Path
+) -> None:
+    folder = emotion_folder(tmp_path / "a", {"family": family, "text": None})
+    with pytest.raises(PreflightError, match=rf"the {family} in .* has no text encoder: .*--text"):
+        preflight_models(load_profile("embedded", [f"emotion.model={folder}"]))
+
+
+def test_an_emotion_model_that_reads_text_needs_its_tokenizer(tmp_path: Path) -> None:
+    config = {"family": "mmer", "text": {"hidden_size": 64}}
+    with pytest.raises(PreflightError, match="has no tokenizer"):
+        check_emotion_model(emotion_folder(tmp_path / "a", config))
+    check_emotion_model(emotion_folder(tmp_path / "b", config, "tokenizer.json"))
+
+
+def test_families_that_can_do_without_text_may(tmp_path: Path) -> None:
+    check_emotion_model(emotion_folder(tmp_path / "a", {"family": "late_fusion", "text": None}))
+    check_emotion_model(emotion_folder(tmp_path / "b", {"architectures": ["Wav2Vec2ForSequenceClassification"]}))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [({"family": "oracle"}, "'oracle'.*mmer_v1"), ({}, "family None"), ([1], "no table of keys")],
+)
+def test_a_checkpoint_of_no_known_family_is_refused(config: object, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match=message):
+        check_emotion_model(emotion_folder(tmp_path / "a", config))
+
+
+def test_a_configuration_that_is_no_json_is_named(tmp_path: Path) -> None:
+    folder = safetensors_folder(tmp_path / "a")
+    (folder / "config.json").write_bytes(b"\xff")
+    with pytest.raises(PreflightError, match=r"config\.json cannot be read"):
+        check_emotion_model(folder)
