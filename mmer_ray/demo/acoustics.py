@@ -14,7 +14,8 @@ import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
-SAMPLE_RATE_HZ = 16_000
+from mmer_ray.records import SAMPLE_RATE_HZ
+
 TELEPHONE_RATE_HZ = 8_000
 TELEPHONE_BAND_HZ = (300, 3_400)
 MU = 255.0

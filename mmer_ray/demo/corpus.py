@@ -15,11 +15,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from mmer_ray.demo.acoustics import OPUS_COMPRESSION, SAMPLE_RATE_HZ, add_at_snr, pink_noise, telephone
+from mmer_ray.demo.acoustics import OPUS_COMPRESSION, add_at_snr, pink_noise, telephone
 from mmer_ray.demo.grammar import FEELINGS, Feeling
 from mmer_ray.demo.script import ScriptedTurn, write_script
 from mmer_ray.demo.synthesis import speak
 from mmer_ray.demo.voices import Speaker, draw_delivery, draw_speaker
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 CALLS = Path(__file__).parent / "calls"
 TRUTH_NAME = "truth.json"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from mmer_ray.demo.voices import Delivery, Speaker
+from mmer_ray.records import SAMPLE_RATE_HZ
 
-SAMPLE_RATE_HZ = 16_000
 TIMEOUT_S = 30.0
 TILT_CORNER_HZ = 1_500
 # Quieter than this, relative to the peak, is espeak-ng's own padding.

@@ -17,8 +17,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from mmer_ray.demo.grammar import FEELINGS, Feeling, Role, Sentence, Split, draw_sentence
-from mmer_ray.demo.synthesis import SAMPLE_RATE_HZ, speak
+from mmer_ray.demo.synthesis import speak
 from mmer_ray.demo.voices import VARIANTS, Delivery, Speaker, draw_delivery, draw_speaker
+from mmer_ray.records import SAMPLE_RATE_HZ
 
 MANIFEST_NAME = "manifest.jsonl"
 NUM_WORKERS = 2
