@@ -38,10 +38,12 @@ bench: install system
 
 install: $(INSTALLED)
 
+# Compiled here, once: where PYTHONDONTWRITEBYTECODE is set, each process would compile torch, Ray and the rest anew.
 $(INSTALLED): pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv $(VENV) || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev]'
+	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q mmer_ray
 	touch $(INSTALLED)
 
 # Makers of test audio and synthetic speech; running the package itself needs neither.

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmer_ray.demo.corpus import CALLS
+from mmer_ray.demo.truth import CALLS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.profiles import load_profile
 from mmer_ray.runners import job

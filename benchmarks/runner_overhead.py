@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mmer_ray.demo.corpus import CALLS
+from mmer_ray.demo.truth import CALLS
 from mmer_ray.lake.answers import Answers
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.records import Task

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mmer_ray.demo.corpus import CALLS, CorpusPlan, build_corpus
+from mmer_ray.demo.corpus import CorpusPlan, build_corpus
+from mmer_ray.demo.truth import CALLS
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from mmer_ray.cli.streams import reserved_stdout
 from mmer_ray.runner import Runner
 
 if TYPE_CHECKING:
-    from mmer_ray.demo.corpus import TrueCall
     from mmer_ray.demo.evaluate import Evaluation
+    from mmer_ray.demo.truth import TrueCall
     from mmer_ray.lake.conversation import Conversation
     from mmer_ray.lake.overview import CallOverview
     from mmer_ray.runners.job import JobReport
@@ -57,7 +57,7 @@ def demo(
 ) -> None:
     """Score twenty synthetic calls on this machine and say how well that went. Nothing is downloaded."""
     from mmer_ray.cli.demo_view import show_demo
-    from mmer_ray.demo.corpus import CALLS, read_truth
+    from mmer_ray.demo.truth import CALLS, read_truth
 
     truth = read_truth()
     lake = str(into) if into is not None else tempfile.mkdtemp(prefix="mmer-demo-")

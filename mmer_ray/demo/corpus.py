@@ -1,8 +1,4 @@
-"""The demo corpus: twenty spoken calls and their truth, from voices and sentences that training never saw.
-
-`calls/` holds one Opus file a call and `truth.json`: a list of calls, each with `file`, `channels`, `condition`,
-`duration_s` and its `turns` (`start_s`, `end_s`, `channel`, `speaker`, `text`, `feeling`).
-"""
+"""Making the demo corpus: twenty spoken calls and their truth, from voices and sentences that training never saw."""
 
 from __future__ import annotations
 
@@ -16,14 +12,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from mmer_ray.demo.acoustics import OPUS_COMPRESSION, add_at_snr, pink_noise, telephone
-from mmer_ray.demo.grammar import FEELINGS, Feeling
+from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.demo.script import ScriptedTurn, write_script
 from mmer_ray.demo.synthesis import speak
+from mmer_ray.demo.truth import TRUTH_NAME, TrueCall, TrueTurn
 from mmer_ray.demo.voices import Speaker, draw_delivery, draw_speaker
 from mmer_ray.records import SAMPLE_RATE_HZ
 
-CALLS = Path(__file__).parent / "calls"
-TRUTH_NAME = "truth.json"
 CONDITIONS = ("clean", "noise", "telephone", "clean", "telephone and noise")
 GAP_RANGE_S = (0.2, 0.8)
 OVERLAP_RANGE_S = (0.1, 0.35)
@@ -42,36 +37,6 @@ class CorpusPlan:
 
     num_calls: int = 20
     seed: int = 2
-
-
-@dataclass(frozen=True)
-class TrueTurn:
-    """One turn as it was spoken."""
-
-    start_s: float
-    end_s: float
-    channel: int
-    speaker: str
-    text: str
-    feeling: Feeling
-
-
-@dataclass(frozen=True)
-class TrueCall:
-    """One call's file and truth."""
-
-    file: str
-    channels: int
-    """Two: agent on channel 0, customer on channel 1. One: both mixed."""
-    condition: str
-    duration_s: float
-    turns: tuple[TrueTurn, ...]
-
-
-def read_truth(folder: Path = CALLS) -> list[TrueCall]:
-    """Read what was really said in the calls of a folder."""
-    calls = json.loads((folder / TRUTH_NAME).read_text(encoding="utf-8"))
-    return [TrueCall(**{**call, "turns": tuple(TrueTurn(**turn) for turn in call["turns"])}) for call in calls]
 
 
 def build_corpus(folder: Path, plan: CorpusPlan) -> list[TrueCall]:

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmer_ray.demo.corpus import TrueCall, TrueTurn
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.demo.truth import TrueCall, TrueTurn
 from mmer_ray.normalise import normalise
 from mmer_ray.records import Utterance
 

@@ -10,7 +10,6 @@ shard's recordings one at a time, and gives up on one that has killed `max_attem
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from mmer_ray.errors import ErrorCode, MmerError, PreflightError
 from mmer_ray.lake.answers import Answers
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Failure, Recording, ScoredRecording, Task
+from mmer_ray.runners.attempts import Attempts
 from mmer_ray.runners.ray_pool import dataset_of, largest_resources, map_shards, num_actors, pool_of
 from mmer_ray.runners.shards import cut_shards
 from mmer_ray.runners.todo import Scores, Todo
@@ -100,21 +100,6 @@ def _rows(table: pa.Table) -> Iterator[tuple[str, bytes]]:
     """The rows of a table with two columns: a shard's name, and its tasks or answers."""
     names, values = table.columns
     yield from zip(cast(list[str], names.to_pylist()), cast(list[bytes], values.to_pylist()), strict=True)
-
-
-class Attempts:
-    """How often each shard and each recording was begun and not ended. Outlives the workers that die on them."""
-
-    def __init__(self) -> None:
-        self._begun: Counter[str] = Counter()
-
-    def begin(self, name: str) -> int:
-        """Count one more beginning; returns how many there have been since the last `end`."""
-        self._begun[name] += 1
-        return self._begun[name]
-
-    def end(self, name: str) -> None:
-        del self._begun[name]
 
 
 class ScoreShard:

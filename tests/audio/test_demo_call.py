@@ -11,7 +11,7 @@ import pytest
 from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.level import levelled
 from mmer_ray.audio.vad import SileroVad
-from mmer_ray.demo.corpus import CALLS, read_truth
+from mmer_ray.demo.truth import CALLS, read_truth
 from mmer_ray.profiles import VadOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 

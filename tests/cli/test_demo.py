@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmer_ray.demo.corpus import CALLS, TrueCall, TrueTurn, read_truth
+from mmer_ray.demo.truth import CALLS, TrueCall, TrueTurn, read_truth
 from mmer_ray.records import Recording, ScoredRecording, Utterance
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions, JobReport

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmer_ray.demo.corpus import CALLS, CorpusPlan, build_corpus, read_truth
+from mmer_ray.demo.corpus import CorpusPlan, build_corpus
 from mmer_ray.demo.grammar import FEELINGS, draw_sentence, split_of, vocabulary, words_of
 from mmer_ray.demo.synthesis import speak
+from mmer_ray.demo.truth import CALLS, read_truth
 from mmer_ray.demo.voices import VARIANTS, draw_delivery, draw_speaker
 
 

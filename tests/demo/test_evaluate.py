@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mmer_ray.demo.corpus import TrueCall, TrueTurn
 from mmer_ray.demo.evaluate import (
     Call,
     diarization_error_rate,
@@ -15,6 +14,7 @@ from mmer_ray.demo.evaluate import (
     word_error_rate,
 )
 from mmer_ray.demo.grammar import Feeling
+from mmer_ray.demo.truth import TrueCall, TrueTurn
 from mmer_ray.records import Emotion, Utterance
 
 

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 import mmer_ray
-from mmer_ray.demo.corpus import CALLS, TrueCall, TrueTurn, read_truth
+from mmer_ray.demo.truth import CALLS, TrueCall, TrueTurn, read_truth
 from mmer_ray.models.ctc import bigrams
 from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
 from mmer_ray.models.ctc.beam import BeamOptions, beam_search

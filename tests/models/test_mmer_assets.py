@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 import mmer_ray
-from mmer_ray.demo.corpus import CALLS, TrueTurn, read_truth
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.demo.truth import CALLS, TrueTurn, read_truth
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.interface import Clip, LoadedModel, collate
 from mmer_ray.training.metrics import unweighted_accuracy

@@ -13,8 +13,8 @@ import torch
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.audio.pcm import to_float
-from mmer_ray.demo.corpus import CALLS, TrueCall, read_truth
 from mmer_ray.demo.evaluate import Call, Evaluation, evaluate
+from mmer_ray.demo.truth import CALLS, TrueCall, read_truth
 from mmer_ray.errors import ErrorCode
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine

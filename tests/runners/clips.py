@@ -9,7 +9,7 @@ from typing import Any
 
 import soundfile
 
-from mmer_ray.demo.corpus import CALLS
+from mmer_ray.demo.truth import CALLS
 from mmer_ray.lake.queries import open_lake
 
 RESULTS = {

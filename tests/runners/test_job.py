@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mmer_ray.demo.corpus import CALLS
+from mmer_ray.demo.truth import CALLS
 from mmer_ray.errors import LakeError
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake

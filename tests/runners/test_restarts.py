@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmer_ray.demo.corpus import CALLS
+from mmer_ray.demo.truth import CALLS
 from mmer_ray.lake.activation import activate
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
