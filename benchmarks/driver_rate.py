@@ -2,7 +2,9 @@
 
 Answers of five-minute calls (80 utterances, 750 words), as bytes as they come from an actor, go through
 `Answers.from_bytes`, `Writer.add` and its commits into a lake in a temporary folder. Nothing is decoded or scored.
-Prints a JSON line per `--report` recordings: recordings a minute since the last one, resident memory.
+Prints a JSON line per `--report` recordings: recordings a minute and the most resident memory since the last one.
+Memory rises and falls with every commit, so the moment of a report says little; the peak between two reports says
+whether it grows.
 
     python benchmarks/driver_rate.py [--recordings 50000] [--shard 6] [--report 10000] [--profile]
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
-import os
 import pstats
 import random
 import tempfile
@@ -155,9 +156,12 @@ def todo(num_recordings: int) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in TODO.names], schema=TODO)
 
 
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def peak_mb() -> float:
+    """The most resident memory since the last call, of Linux."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return kib * 1024 / 1e6
 
 
 def measure(folder: Path, num_recordings: int, shard: int, report: int) -> None:
@@ -182,7 +186,7 @@ def measure(folder: Path, num_recordings: int, shard: int, report: int) -> None:
                     "recordings": done,
                     "per_minute": round((done - since) / (busy_s - since_s) * 60),
                     "per_cpu_minute": round((done - since) / (cpu_s - since_cpu_s) * 60),
-                    "resident_mb": round(resident_mb()),
+                    "peak_mb": round(peak_mb()),
                     "bytes_per_recording": len(data) // shard,
                 }
                 print(json.dumps(row), flush=True)

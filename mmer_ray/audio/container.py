@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 
-from mmer_ray.audio.opening import HashedView
+from mmer_ray.audio.view import HashedView, SeekableFile
 from mmer_ray.errors import AudioError, ErrorCode
 
 READ_BYTES = 1 << 17
@@ -18,38 +18,22 @@ MAX_READ_ERRORS = 100
 """The demuxer is asked again so often after an error without a packet in between."""
 
 
-class Repaired(io.RawIOBase):
+class Repaired(SeekableFile):
     """A stretch of a file behind a header of our own, for a file whose header lies."""
 
     def __init__(self, view: HashedView, header: bytes, start: int, end: int) -> None:
-        self._view, self._header, self._start = view, header, start
-        self._size = len(header) + end - start
-        self._position = 0
+        super().__init__()
+        self._view, self._header = view, header
+        self._start, self._end = start, end
 
-    def readable(self) -> bool:
-        return True
+    def _size(self) -> int:
+        return len(self._header) + self._end - self._start
 
-    def seekable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = max(0, (0, self._position, self._size)[whence] + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(0, self._size - self._position)
-        wanted = left if size < 0 else min(size, left)
-        data = self._header[self._position : self._position + wanted]
-        if len(data) < wanted:
-            offset = self._start + self._position + len(data) - len(self._header)
-            data += self._view.read_at(offset, wanted - len(data))
-        self._position += len(data)
+    def _read_at(self, position: int, num_bytes: int) -> bytes:
+        data = self._header[position : position + num_bytes]
+        if len(data) < num_bytes:
+            offset = self._start + position + len(data) - len(self._header)
+            data += self._view.read_at(offset, num_bytes - len(data))
         return data
 
 

@@ -12,11 +12,12 @@ from mmer_ray.audio.headers import Claims, plausible, read_claims
 from mmer_ray.audio.level import levelled
 from mmer_ray.audio.limits import Limits
 from mmer_ray.audio.ogg import claimed_length_s
-from mmer_ray.audio.opening import BoundedBytes, ByteSource, HashedView, check_size
+from mmer_ray.audio.opening import BoundedBytes, ByteSource, check_size
 from mmer_ray.audio.pulse import Pulse
 from mmer_ray.audio.quality import Quality
 from mmer_ray.audio.sniff import Sniffed, mislabelled, sniff
 from mmer_ray.audio.stream import AudioStream, opened_stream
+from mmer_ray.audio.view import HashedView
 from mmer_ray.audio.windows import Cutter, Piece
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples

@@ -10,10 +10,10 @@ from mmer_ray.audio.container import Container, Repaired, end_s
 from mmer_ray.audio.convert import Conversion
 from mmer_ray.audio.headers import Claims, plausible
 from mmer_ray.audio.limits import Limits, check_limits
-from mmer_ray.audio.opening import HashedView
 from mmer_ray.audio.sniff import Sniffed
 from mmer_ray.audio.timeline import Placement, Timeline
 from mmer_ray.audio.tracks import choose_track
+from mmer_ray.audio.view import HashedView
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.records import Samples
 
