@@ -1,4 +1,4 @@
-"""`mmer models`: the emotion families, their sizes, published checkpoints made ours, and the cards of checkpoints."""
+"""`mmer models`: models by name, the emotion families, published checkpoints made ours, the cards of checkpoints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from mmer_ray.cli.output import print_json, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmer_ray.models.catalogue import NamedModel
     from mmer_ray.models.facts import ModelFacts
     from mmer_ray.models.resolver import ResolvedModel
 
 models = typer.Typer(
-    help="The models: fetch, activate, and the emotion families: list, show, import, card.", no_args_is_help=True
+    help="The models: list, fetch, activate, and the emotion families: show, import, card.", no_args_is_help=True
 )
 models.command()(fetch)
 
@@ -36,14 +37,20 @@ Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where t
 
 
 @models.command("list")
-def list_families(json: Json = False) -> None:
-    """Every family and size, with its parameters."""
+def list_models(json: Json = False) -> None:
+    """The models that have names, with licence and place, and every emotion family and size, with its parameters."""
+    from mmer_ray.models.catalogue import CATALOGUE
     from mmer_ray.models.facts import all_facts
 
-    found = all_facts()
+    found, named = all_facts(), [_named_row(model) for model in CATALOGUE.values()]
     if json:
-        print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
+        print_json({"schema": "mmer.models/1", "weights": named, "models": [asdict(facts) for facts in found]})
         return
+    rows = [
+        (one["name"], one["kind"], f"{one['num_bytes'] / 1e6:.0f} MB", one["licence"], one["here"]) for one in named
+    ]
+    print_table(("model", "kind", "size", "licence", "taken from"), [(*row[:4], row[4] or "not here") for row in rows])
+    say("bring one: mmer models fetch NAME")
     columns = ("family", "size", "parameters", "trainable", "text encoder", "classes", "source")
     print_table(columns, [_row(facts) for facts in found])
 
@@ -128,6 +135,21 @@ def _text_encoder(text: str | None) -> ResolvedModel | None:
     from mmer_ray.models.refs import parse_ref
 
     return fetch_one(parse_ref("text_encoder", text)).model
+
+
+def _named_row(model: NamedModel) -> dict[str, Any]:
+    from mmer_ray.models.model_places import place_of
+
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "num_bytes": model.num_bytes,
+        "sha256": model.sha256,
+        "licence": model.licence,
+        "licence_page": None if model.hub is None else model.hub.page,
+        "places": [str(place) for place in model.places],
+        "here": place_of(model),
+    }
 
 
 def _row(facts: ModelFacts) -> tuple[Any, ...]:

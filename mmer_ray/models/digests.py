@@ -26,6 +26,13 @@ class _Known(NamedTuple):
     sha256: str
 
 
+def cache_folder() -> Path:
+    """This package's folder among the user's caches. Raises `RuntimeError` for a user without a home."""
+    # The specification of XDG wants a relative folder ignored.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray"
+
+
 def file_sha256s(files: Sequence[Path]) -> list[str]:
     """SHA-256 of each file, 64 hex digits. Raises `OSError` where one cannot be read."""
     known = _read_cache()
@@ -58,9 +65,7 @@ def _hash(path: Path) -> str:
 
 
 def _cache_file() -> Path:
-    # The specification of XDG wants a relative folder ignored.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray" / "digests.json"
+    return cache_folder() / "digests.json"
 
 
 def _read_cache() -> dict[str, _Known]:

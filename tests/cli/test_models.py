@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_fetch_finds_what_the_cache_of_the_hub_holds(
 def test_fetch_downloads_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
 
-    def download(repository: str, commit: str) -> None:
+    def download(repository: str, commit: str, patterns: Sequence[str]) -> None:
         safetensors_folder(hub_snapshot(tmp_path, repository, commit))
 
     fetched, failures = fetch_all({"emotion.model": ModelRef("emotion", "owner/name", COMMIT)}, download)
@@ -123,3 +123,24 @@ def test_fetch_that_cannot_is_preflight_with_the_remedies_and_tells_of_the_other
     assert f"emotion.model: owner/name@{COMMIT} cannot be downloaded" in ended.err
     assert "Remedies" in ended.err
     assert "transcribe.model" in ended.out
+
+
+def test_list_shows_the_models_that_have_names_with_licence_and_where_each_lies(mmer: Mmer) -> None:
+    ended = mmer("models", "list")
+    assert ended.code == 0, ended.err
+    (gated,) = [line for line in ended.out.splitlines() if line.split()[:1] == ["segmentation-3.0"]]
+    assert "MIT" in gated
+    document = json.loads(mmer("models", "list", "--json").out)
+    weights = {one["name"]: one for one in document["weights"]}
+    assert weights["tiny.en"]["kind"] == "whisper"
+    assert weights["tiny.en"]["sha256"].startswith("1a5afae06a4db91c")
+    assert weights["segmentation-3.0"]["licence_page"] == "https://huggingface.co/pyannote/segmentation-3.0"
+    assert {"name", "kind", "licence", "num_bytes", "places", "here"} <= weights["base"].keys()
+
+
+def test_fetch_takes_names_of_the_catalogue(mmer: Mmer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    ended = mmer("models", "fetch", "small")
+    assert ended.code == 4
+    assert "Systran/faster-whisper-small@536b0662742c02347bc0e980a01041f333bce120 cannot be downloaded" in ended.err
+    assert mmer("models", "fetch", "tinier").code == 2
