@@ -83,7 +83,7 @@ def test_a_folder_without_a_checkpoint_has_no_card(mmer: Mmer, tmp_path: Path) -
 
 
 def test_fetch_says_where_every_model_of_a_profile_lies_and_that_nothing_is_to_fetch(mmer: Mmer) -> None:
-    ended = mmer("models", "fetch")
+    ended = mmer("models", "fetch", "--profile", "synthetic")
     assert ended.code == 0, ended.err
     models = {one.split()[0]: one for one in ended.out.splitlines() if "nothing to fetch" in one}
     assert set(models) == {"vad.model", "diarize.model", "transcribe.model", "emotion.model"}
@@ -96,7 +96,8 @@ def test_fetch_finds_what_the_cache_of_the_hub_holds(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     snapshot = safetensors_folder(hub_snapshot(tmp_path, "owner/name"))
-    ended = mmer("models", "fetch", "--set", f"transcribe.model=owner/name@{COMMIT}", "--json")
+    named = f"transcribe.model=owner/name@{COMMIT}"
+    ended = mmer("models", "fetch", "--profile", "synthetic", "--set", named, "--json")
     assert ended.code == 0, ended.err
     found = {one["model"]: one for one in json.loads(ended.out)["models"]}
     assert found["transcribe.model"]["where"] == str(snapshot)
@@ -118,7 +119,7 @@ def test_fetch_that_cannot_is_preflight_with_the_remedies_and_tells_of_the_other
     mmer: Mmer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    ended = mmer("models", "fetch", "--set", f"emotion.model=owner/name@{COMMIT}")
+    ended = mmer("models", "fetch", "--profile", "synthetic", "--set", f"emotion.model=owner/name@{COMMIT}")
     assert ended.code == 4
     assert f"emotion.model: owner/name@{COMMIT} cannot be downloaded" in ended.err
     assert "Remedies" in ended.err

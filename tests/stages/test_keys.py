@@ -30,7 +30,7 @@ def models(tmp_path: Path) -> Path:
 def profile(models: Path, *settings: str) -> Profile:
     stages = {"diarize": "speaker", "transcribe": "ctc", "emotion": "mmer"}
     chosen = [f"{stage}.model={models / part}" for stage, part in stages.items()]
-    return load_profile("embedded", [*chosen, *settings])
+    return load_profile("synthetic", [*chosen, *settings])
 
 
 def changed(before: Keys, after: Keys) -> set[str]:
