@@ -33,6 +33,24 @@ Text = Annotated[
         show_default=False,
     ),
 ]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Read FILE as another training of this named model, such as segmentation-3.0; without it, as an MMER.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust-checkpoint",
+        metavar="PATH",
+        help="Read this pickle though its digest is not known; may be repeated.",
+        show_default=False,
+    ),
+]
 Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where they are not 64 wide.")]
 
 
@@ -72,15 +90,25 @@ def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = 
 
 @models.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published MMER checkpoint: .pt or .safetensors.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint: .pt, .bin or .safetensors.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A new or empty folder for the model.")],
     text: Text = None,
     heads: Heads = None,
+    as_: As = None,
+    trust: Trust = None,
     json: Json = False,
 ) -> None:
-    """Make a published MMER checkpoint, of either version, a folder of ours. Nothing in the file is executed."""
+    """Make a published MMER, of either version, or a relative of a named model a folder of ours. Executes nothing."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is not an empty folder; name a new one")
+    if not file.is_file():
+        raise UsageError(f"{file} is no file; name a checkpoint")
+    from mmer_ray.models.trust import require_trusted
+
+    require_trusted(file, trust or ())
+    if as_ is not None:
+        _convert(file, into, as_, json)
+        return
     from mmer_ray.models.parameter_counts import facts_of
     from mmer_ray.models.published import import_published, write_import
 
@@ -135,6 +163,27 @@ def _text_encoder(text: str | None) -> ResolvedModel | None:
     from mmer_ray.models.refs import parse_ref
 
     return fetch_one(parse_ref("text_encoder", text)).model
+
+
+def _convert(file: Path, into: Path, name: str, json: bool) -> None:
+    """Convert another training of a named model. Raises `UsageError` for one that is used as it is published."""
+    import pkgutil
+
+    from mmer_ray.models.catalogue import CATALOGUE
+    from mmer_ray.models.refs import ModelRef
+    from mmer_ray.models.resolver import resolve
+
+    model = CATALOGUE.get(name)
+    if model is None or model.conversion is None:
+        convertible = [one.name for one in CATALOGUE.values() if one.conversion is not None]
+        raise UsageError(f"--as {name}: nothing is converted as that; names: {', '.join(convertible)}")
+    into.mkdir(parents=True, exist_ok=True)
+    pkgutil.resolve_name(model.conversion)(file, into)
+    made = resolve(ModelRef(model.kind, str(into)))
+    if json:
+        print_json({"schema": "mmer.import/1", "folder": str(into), "kind": model.kind, "sha256": made.sha256})
+    else:
+        say(f"{file.name} -> {into}, a {model.kind} model", style="bold")
 
 
 def _named_row(model: NamedModel) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models import layout
-from mmer_ray.models.catalogue import NamedModel, remedies, wrong_digest
+from mmer_ray.models.catalogue import CATALOGUE, NamedModel, names_of, remedies, wrong_digest
 from mmer_ray.models.digests import content_sha256, file_sha256s
 from mmer_ray.models.model_cache import sums_of
 from mmer_ray.models.model_places import folder_of, hub_snapshot, package_folders
@@ -52,7 +52,7 @@ def resolve(ref: ModelRef) -> ResolvedModel:
     named = ref.named
     path = _find(ref) if named is None else _find_named(ref, named)
     if named is None and (lacking := layout.missing_files(ref.kind, path)):
-        raise _missing(ref, path, _what_lacks(path, lacking))
+        raise _missing(ref, path, _what_lacks(ref.kind, path, lacking))
     try:
         files = layout.counted_files(path) if named is None else _checked_files(named, path)
         _check_weights(ref, files)
@@ -109,11 +109,13 @@ def _checked_files(model: NamedModel, folder: Path) -> list[Path]:
     return files
 
 
-def _what_lacks(path: Path, lacking: list[str]) -> str:
+def _what_lacks(kind: str, path: Path, lacking: list[str]) -> str:
     if not path.exists():
         return "it does not exist"
     if layout.holds_pickles_only(path):
-        return "its weights are pickles, which may run code: convert them to safetensors"
+        as_ = next((f" --as {name}" for name in names_of(kind) if CATALOGUE[name].conversion is not None), "")
+        convert = f"`mmer models import FILE{as_} --into DIR`"
+        return f"its weights are pickles, which may run code: convert them to safetensors ({convert}) and name DIR"
     return f"it has no {', no '.join(lacking)}"
 
 

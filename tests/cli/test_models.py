@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,16 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from mmer_ray.cli.model_fetch import fetch_all
+from mmer_ray.models import catalogue, trust
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.mmer.config import TINY
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.refs import ModelRef
 from tests.cli.makers import Ended
-from tests.models.makers import COMMIT, hub_snapshot, safetensors_folder
+from tests.models.makers import COMMIT, fill, hub_snapshot, safetensors_folder
 from tests.models.test_published import published_name
 
 Mmer = Callable[..., Ended]
@@ -145,3 +147,52 @@ def test_fetch_takes_names_of_the_catalogue(mmer: Mmer, tmp_path: Path, monkeypa
     assert ended.code == 4
     assert "Systran/faster-whisper-small@536b0662742c02347bc0e980a01041f333bce120 cannot be downloaded" in ended.err
     assert mmer("models", "fetch", "tinier").code == 2
+
+
+def upper(source: Path, folder: Path) -> None:
+    """A conversion, as one of a real pickle would be called."""
+    fill(folder, {"config.json": b"{}", "model.safetensors": source.read_bytes().upper()})
+
+
+@pytest.fixture
+def pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pickle like that of `campplus`, of another training."""
+    campplus = replace(catalogue.CATALOGUE["campplus"], conversion=f"{__name__}:upper")
+    monkeypatch.setattr(catalogue, "CATALOGUE", {"campplus": campplus})
+    (tmp_path / "mine.pt").write_bytes(b"pickled")
+    return tmp_path / "mine.pt"
+
+
+def test_a_pickle_of_no_known_digest_is_read_only_where_the_user_trusts_it(
+    mmer: Mmer, pickle: Path, tmp_path: Path
+) -> None:
+    command = ("models", "import", pickle, "--as", "campplus", "--into", tmp_path / "ours")
+    ended = mmer(*command)
+    assert (ended.code, f"--trust-checkpoint {pickle}" in ended.err) == (4, True)
+    assert not (tmp_path / "ours").exists()
+    assert mmer(*command, "--trust-checkpoint", tmp_path / "another.pt").code == 4
+    ended = mmer(*command, "--trust-checkpoint", pickle)
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "ours" / "model.safetensors").read_bytes() == b"PICKLED"
+
+
+def test_a_pickle_of_a_known_digest_needs_no_word(
+    mmer: Mmer, pickle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "PICKLES", {hashlib.sha256(b"pickled").hexdigest()})
+    assert mmer("models", "import", pickle, "--as", "campplus", "--into", tmp_path / "ours").code == 0
+
+
+def test_a_published_mmer_that_is_a_pickle_needs_trust_too(mmer: Mmer, published: Path, tmp_path: Path) -> None:
+    torch.save(load_file(published), tmp_path / "1_model.pt")
+    command = ("models", "import", tmp_path / "1_model.pt", "--into", tmp_path / "ours", "--heads", "4")
+    assert mmer(*command).code == 4
+    assert mmer(*command, "--trust-checkpoint", tmp_path / "1_model.pt").code == 0
+
+
+@pytest.mark.parametrize("words", [("--as", "tiny.en"), ("--as", "nothing")])
+def test_only_what_needs_converting_is_converted(mmer: Mmer, pickle: Path, tmp_path: Path, words: tuple[str]) -> None:
+    ended = mmer("models", "import", pickle, *words, "--into", tmp_path / "a", "--trust-checkpoint", pickle)
+    assert (ended.code, "names: campplus" in ended.err) == (2, True)
+    ended = mmer("models", "import", tmp_path / "gone.pt", "--into", tmp_path / "a")
+    assert (ended.code, "is no file" in ended.err) == (2, True)

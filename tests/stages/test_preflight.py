@@ -21,8 +21,24 @@ def emotion_folder(folder: Path, config: object, *files: str) -> Path:
 
 def test_the_synthetic_profile_has_all_its_models() -> None:
     models = preflight_models(load_profile("synthetic"))
-    assert [model.ref.kind for model in models] == ["vad", "speaker", "ctc", "emotion"]
-    assert len({model.digest for model in models}) == len(models)
+    assert {key: model.ref.kind for key, model in models.items()} == {
+        "vad.model": "vad",
+        "diarize.model": "speaker",
+        "transcribe.model": "ctc",
+        "emotion.model": "emotion",
+    }
+    assert len({model.digest for model in models.values()}) == len(models)
+
+
+def test_all_models_that_are_missing_are_named_at_once_a_line_each(tmp_path: Path) -> None:
+    unread = emotion_folder(tmp_path / "a", {"family": "mmer", "text": None})
+    settings = ["diarize.model=/no/such/a", "transcribe.model=/no/such/b", f"emotion.model={unread}"]
+    with pytest.raises(PreflightError) as caught:
+        preflight_models(load_profile("synthetic", settings))
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["diarize.model", "transcribe.model", "emotion.model"]
+    for line, what in zip(lines, ("no speaker model", "no ctc model", "no text encoder"), strict=True):
+        assert what in line
 
 
 @pytest.mark.parametrize(
