@@ -48,7 +48,7 @@ def fetch(
         columns = ("model", "where", "digest", "size", "fetched")
         print_table(columns, [(*list(row.values())[:3], _size(row["num_bytes"]), row["fetched"]) for row in rows])
     if failures:
-        raise PreflightError("\n".join(failures))
+        raise PreflightError(*failures)
 
 
 def _wanted(names: list[str], profile: str, settings: list[str], text: str | None) -> dict[str, ModelRef]:

@@ -43,5 +43,5 @@ def preflight_models(profile: Profile) -> dict[str, ResolvedModel]:
         except PreflightError as error:
             failures.append(f"{key}: {error}")
     if failures:
-        raise PreflightError("\n".join(failures))
+        raise PreflightError(*failures)
     return resolved

@@ -196,3 +196,13 @@ def test_only_what_needs_converting_is_converted(mmer: Mmer, pickle: Path, tmp_p
     assert (ended.code, "names: campplus" in ended.err) == (2, True)
     ended = mmer("models", "import", tmp_path / "gone.pt", "--into", tmp_path / "a")
     assert (ended.code, "is no file" in ended.err) == (2, True)
+
+
+def test_a_job_whose_models_are_missing_ends_with_4_and_a_line_for_each(mmer: Mmer, tmp_path: Path) -> None:
+    missing = ("--set", "transcribe.model=/no/words", "--set", "emotion.model=package:no_such_feelings/model")
+    ended = mmer("plan", tmp_path, "--lake", tmp_path / "lake", "--profile", "synthetic", *missing)
+    assert ended.code == 4
+    words, feelings = ended.err.splitlines()
+    assert "transcribe.model: no ctc model in /no/words" in words
+    assert "emotion.model: no emotion model in package:no_such_feelings" in feelings
+    assert "`pip install no-such-feelings`" in feelings
