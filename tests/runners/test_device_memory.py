@@ -88,7 +88,7 @@ def test_a_model_that_does_not_fit_is_refused_with_need_what_is_free_and_remedie
 
 
 def test_every_actor_of_a_private_cluster_needs_its_own(machine: Path) -> None:
-    with pytest.raises(PreflightError, match=r"8 actors need .*--set run\.max_actors=1"):
+    with pytest.raises(PreflightError, match=r"of 8 actors need .*--set run\.max_actors=1;"):
         require_memory(profile(), models(LARGE_V3), Runner.RAY, 100)
     require_memory(profile("run.max_actors=1"), models(LARGE_V3), Runner.RAY, 100)
     require_memory(profile(), models(LARGE_V3), Runner.RAY, 1)
@@ -105,7 +105,9 @@ def test_where_there_is_a_gpu_its_memory_counts_and_is_shared_by_its_actors(mach
     has_gpus(machine, 24_000, 20_000)
     require_memory(profile(), models(LARGE_V3), Runner.INPROCESS, 1)
     require_memory(profile("run.gpus_per_actor=1"), models(LARGE_V3), Runner.RAY, 100)
-    with pytest.raises(PreflightError, match=r"4 actors on one GPU need about .* GB of GPU, and 21\.0 GB are free"):
+    with pytest.raises(
+        PreflightError, match=r"of 4 actors need about .* of a GPU, and 21\.0 GB .*--set run\.gpus_per_actor=0\.5;"
+    ):
         require_memory(profile("run.gpus_per_actor=0.25"), models(LARGE_V3), Runner.RAY, 100)
 
 
