@@ -42,7 +42,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv $(VENV) || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev]'
+	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev,weights]'
 	$(BIN)/python -m compileall -q mmer_ray
 	touch $(INSTALLED)
 

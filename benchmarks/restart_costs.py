@@ -38,7 +38,7 @@ def renamed_model(folder: Path) -> Path:
 
 def measure(name: str, lake: Path, settings: Sequence[str]) -> float:
     """Run a job; prints what it took and returns the seconds of its stages."""
-    options = JobOptions((str(CALLS),), str(lake), load_profile("embedded", ["run.runner=inprocess", *settings]))
+    options = JobOptions((str(CALLS),), str(lake), load_profile("synthetic", ["run.runner=inprocess", *settings]))
     restarts = dict(job.prepare(options).restarts)
     report = job.run(options)
     with open_lake(lake) as reader:

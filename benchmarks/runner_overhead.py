@@ -50,7 +50,7 @@ def cut_clips(folder: Path, num_clips: int) -> None:
 def measure(runner: str, folder: str) -> dict[str, float]:
     """Score the folder in this process; the runner's own start counts."""
     started = time.perf_counter()
-    profile = load_profile("embedded")
+    profile = load_profile("synthetic")
     keys = keys_of(profile)
     batches = list_sources([folder], "benchmark").batches()
     tasks = [Task(recording) for batch in batches for recording in recordings_of(batch)]

@@ -111,7 +111,15 @@ class SourceError(UsageError):
 
 
 class PreflightError(MmerError):
-    """The job cannot start; nothing was computed."""
+    """The job cannot start; nothing was computed. An argument for each thing that is in the way, one line each."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is in the way."""
+        return tuple(str(problem) for problem in self.args)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
 
 
 class LakeError(MmerError):

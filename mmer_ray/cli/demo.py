@@ -83,7 +83,7 @@ def _score(sources: Sequence[str], lake: str, runner: Runner, has_progress: bool
     from mmer_ray.profiles import load_profile
     from mmer_ray.runners import job
 
-    profile = load_profile("embedded", [CHANNEL_ROLES, *runner_setting(runner)])
+    profile = load_profile("synthetic", [CHANNEL_ROLES, *runner_setting(runner)])
     options = job.JobOptions(tuple(sources), lake, corpus=CORPUS, profile=profile)
     with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         return job.run(options, on_progress=on_progress, stop=stop)

@@ -49,8 +49,10 @@ def explain(error: BaseException, debug: bool) -> ExitCode:
         sys.stderr.write("".join(traceback.format_exception(error)))
     if message is None and code is ExitCode.BUG:
         message = _internal_error(error, debug)
-    if message is not None:
-        note(message, style="" if code is ExitCode.INTERRUPTED else "red")
+    messages = [f"mmer: {one}" for one in error.problems] if isinstance(error, PreflightError) else [message]
+    for line in messages:
+        if line is not None:
+            note(line, style="" if code is ExitCode.INTERRUPTED else "red")
     return code
 
 

@@ -1,4 +1,4 @@
-"""`mmer models fetch`: what a profile needs, brought to this machine."""
+"""`mmer models fetch`: what a profile needs, or models by name, brought to this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from mmer_ray.cli.options import Json, ProfileName, Settings
 from mmer_ray.cli.output import print_json, print_table
-from mmer_ray.errors import PreflightError
+from mmer_ray.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
     from mmer_ray.models.fetch import Download, Fetched
@@ -26,19 +26,21 @@ TextEncoder = Annotated[
 ]
 
 
-def fetch(
-    profile: ProfileName = "embedded", settings: Settings = None, text: TextEncoder = None, json: Json = False
-) -> None:
-    """Bring the models that a profile needs: those of the hub are downloaded at their commit, once."""
-    from mmer_ray.models.refs import parse_ref
-    from mmer_ray.profiles import load_profile
-    from mmer_ray.stages.preflight import model_refs
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Names of `mmer models list`, instead of a profile's models."),
+]
 
-    if text is not None:
-        refs = {"text encoder": parse_ref("text_encoder", text)}
-    else:
-        refs = model_refs(load_profile(profile, settings or ()))
-    fetched, failures = fetch_all(refs)
+
+def fetch(
+    names: Names = None,
+    profile: ProfileName = "embedded",
+    settings: Settings = None,
+    text: TextEncoder = None,
+    json: Json = False,
+) -> None:
+    """Bring the models that a profile needs, or those named: of the hub at a fixed commit, once, and checked."""
+    fetched, failures = fetch_all(_wanted(names or [], profile, settings or [], text))
     rows = [_row(name, one) for name, one in fetched.items()]
     if json:
         print_json({"schema": "mmer.models.fetch/1", "models": rows})
@@ -46,7 +48,22 @@ def fetch(
         columns = ("model", "where", "digest", "size", "fetched")
         print_table(columns, [(*list(row.values())[:3], _size(row["num_bytes"]), row["fetched"]) for row in rows])
     if failures:
-        raise PreflightError("\n".join(failures))
+        raise PreflightError(*failures)
+
+
+def _wanted(names: list[str], profile: str, settings: list[str], text: str | None) -> dict[str, ModelRef]:
+    """What to call each model -> the model. Raises `UsageError` for a name that is not in the catalogue."""
+    from mmer_ray.models.catalogue import CATALOGUE
+    from mmer_ray.models.refs import ModelRef, parse_ref
+    from mmer_ray.profiles import load_profile
+    from mmer_ray.stages.preflight import model_refs
+
+    if unknown := [name for name in names if name not in CATALOGUE]:
+        raise UsageError(f"there is no model {unknown[0]!r} in the catalogue; it has: {', '.join(CATALOGUE)}")
+    wanted = {name: ModelRef(CATALOGUE[name].kind, name) for name in names}
+    if text is not None:
+        wanted["text encoder"] = parse_ref("text_encoder", text)
+    return wanted or model_refs(load_profile(profile, settings))
 
 
 def fetch_all(refs: Mapping[str, ModelRef], download: Download | None = None) -> tuple[dict[str, Fetched], list[str]]:
@@ -65,10 +82,12 @@ def fetch_all(refs: Mapping[str, ModelRef], download: Download | None = None) ->
 
 def _row(name: str, fetched: Fetched) -> dict[str, Any]:
     model = fetched.model
-    if model.ref.revision is None:
+    if fetched.downloaded:
+        what = "downloaded"
+    elif model.ref.revision is None:
         what = "embedded, nothing to fetch" if model.ref.address == "embedded" else "local, nothing to fetch"
     else:
-        what = "downloaded" if fetched.downloaded else "was here"
+        what = "was here"
     return {
         "model": name,
         "where": str(model.path),

@@ -1,4 +1,4 @@
-"""`mmer models`: the emotion families, their sizes, published checkpoints made ours, and the cards of checkpoints."""
+"""`mmer models`: models by name, the emotion families, published checkpoints made ours, the cards of checkpoints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from mmer_ray.cli.output import print_json, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmer_ray.models.catalogue import NamedModel
     from mmer_ray.models.facts import ModelFacts
     from mmer_ray.models.resolver import ResolvedModel
 
 models = typer.Typer(
-    help="The models: fetch, activate, and the emotion families: list, show, import, card.", no_args_is_help=True
+    help="The models: list, fetch, activate, and the emotion families: show, import, card.", no_args_is_help=True
 )
 models.command()(fetch)
 
@@ -32,18 +33,42 @@ Text = Annotated[
         show_default=False,
     ),
 ]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Read FILE as another training of this named model, such as segmentation-3.0; without it, as an MMER.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--trust-checkpoint",
+        metavar="PATH",
+        help="Read this pickle though its digest is not known; may be repeated.",
+        show_default=False,
+    ),
+]
 Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where they are not 64 wide.")]
 
 
 @models.command("list")
-def list_families(json: Json = False) -> None:
-    """Every family and size, with its parameters."""
+def list_models(json: Json = False) -> None:
+    """The models that have names, with licence and place, and every emotion family and size, with its parameters."""
+    from mmer_ray.models.catalogue import CATALOGUE
     from mmer_ray.models.facts import all_facts
 
-    found = all_facts()
+    found, named = all_facts(), [_named_row(model) for model in CATALOGUE.values()]
     if json:
-        print_json({"schema": "mmer.models/1", "models": [asdict(facts) for facts in found]})
+        print_json({"schema": "mmer.models/1", "weights": named, "models": [asdict(facts) for facts in found]})
         return
+    rows = [
+        (one["name"], one["kind"], f"{one['num_bytes'] / 1e6:.0f} MB", one["licence"], one["here"]) for one in named
+    ]
+    print_table(("model", "kind", "size", "licence", "taken from"), [(*row[:4], row[4] or "not here") for row in rows])
+    say("bring one: mmer models fetch NAME")
     columns = ("family", "size", "parameters", "trainable", "text encoder", "classes", "source")
     print_table(columns, [_row(facts) for facts in found])
 
@@ -65,15 +90,25 @@ def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = 
 
 @models.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published MMER checkpoint: .pt or .safetensors.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint: .pt, .bin or .safetensors.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="A new or empty folder for the model.")],
     text: Text = None,
     heads: Heads = None,
+    as_: As = None,
+    trust: Trust = None,
     json: Json = False,
 ) -> None:
-    """Make a published MMER checkpoint, of either version, a folder of ours. Nothing in the file is executed."""
+    """Make a published MMER, of either version, or a relative of a named model a folder of ours. Executes nothing."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise UsageError(f"{into} is not an empty folder; name a new one")
+    if not file.is_file():
+        raise UsageError(f"{file} is no file; name a checkpoint")
+    from mmer_ray.models.trust import require_trusted
+
+    require_trusted(file, trust or ())
+    if as_ is not None:
+        _convert(file, into, as_, json)
+        return
     from mmer_ray.models.parameter_counts import facts_of
     from mmer_ray.models.published import import_published, write_import
 
@@ -128,6 +163,42 @@ def _text_encoder(text: str | None) -> ResolvedModel | None:
     from mmer_ray.models.refs import parse_ref
 
     return fetch_one(parse_ref("text_encoder", text)).model
+
+
+def _convert(file: Path, into: Path, name: str, json: bool) -> None:
+    """Convert another training of a named model. Raises `UsageError` for one that is used as it is published."""
+    import pkgutil
+
+    from mmer_ray.models.catalogue import CATALOGUE
+    from mmer_ray.models.refs import ModelRef
+    from mmer_ray.models.resolver import resolve
+
+    model = CATALOGUE.get(name)
+    if model is None or model.conversion is None:
+        convertible = [one.name for one in CATALOGUE.values() if one.conversion is not None]
+        raise UsageError(f"--as {name}: nothing is converted as that; names: {', '.join(convertible)}")
+    into.mkdir(parents=True, exist_ok=True)
+    pkgutil.resolve_name(model.conversion)(file, into)
+    made = resolve(ModelRef(model.kind, str(into)))
+    if json:
+        print_json({"schema": "mmer.import/1", "folder": str(into), "kind": model.kind, "sha256": made.sha256})
+    else:
+        say(f"{file.name} -> {into}, a {model.kind} model", style="bold")
+
+
+def _named_row(model: NamedModel) -> dict[str, Any]:
+    from mmer_ray.models.model_places import place_of
+
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "num_bytes": model.num_bytes,
+        "sha256": model.sha256,
+        "licence": model.licence,
+        "licence_page": None if model.hub is None else model.hub.page,
+        "places": [str(place) for place in model.places],
+        "here": place_of(model),
+    }
 
 
 def _row(facts: ModelFacts) -> tuple[Any, ...]:

@@ -26,23 +26,42 @@ class _Known(NamedTuple):
     sha256: str
 
 
+_SEEN: dict[str, _Known] = {}
+"""What this process has read: a job asks for each model several times, and the cache may not be writable."""
+
+
+def cache_folder() -> Path:
+    """This package's folder among the user's caches. Raises `RuntimeError` for a user without a home."""
+    # The specification of XDG wants a relative folder ignored.
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray"
+
+
 def file_sha256s(files: Sequence[Path]) -> list[str]:
     """SHA-256 of each file, 64 hex digits. Raises `OSError` where one cannot be read."""
-    known = _read_cache()
     fresh: dict[str, _Known] = {}
     digests = []
+    has_looked = False
     for file in files:
         real = file.resolve()
         path, before = str(real), real.stat()
-        found = known.get(path)
-        if found is None or (found.size, found.mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if not _is_of(_SEEN.get(path), before) and not has_looked:
+            _SEEN.update(_read_cache())
+            has_looked = True
+        found = _SEEN.get(path)
+        if found is None or not _is_of(found, before):
             found = _Known(before.st_size, before.st_mtime_ns, _hash(real))
             if time.time_ns() - before.st_mtime_ns > SETTLED_NS:
                 fresh[path] = found
         digests.append(found.sha256)
     if fresh:
+        _SEEN.update(fresh)
         _write_cache(fresh)
     return digests
+
+
+def _is_of(known: _Known | None, stat: os.stat_result) -> bool:
+    return known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
 def content_sha256(files: Iterable[Path]) -> str:
@@ -58,9 +77,7 @@ def _hash(path: Path) -> str:
 
 
 def _cache_file() -> Path:
-    # The specification of XDG wants a relative folder ignored.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray" / "digests.json"
+    return cache_folder() / "digests.json"
 
 
 def _read_cache() -> dict[str, _Known]:

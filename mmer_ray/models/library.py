@@ -3,8 +3,10 @@
 The library imports torchaudio with its first model, and the registry's torchaudio fails beside a CPU build of torch.
 """
 
+from mmer_ray.models.telemetry import silence_telemetry
 from mmer_ray.models.torchaudio_guard import make_torchaudio_importable
 
+silence_telemetry()
 make_torchaudio_importable()
 
 from transformers import (  # noqa: E402

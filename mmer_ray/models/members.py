@@ -12,6 +12,7 @@ from typing import Any
 
 from mmer_ray.models.refs import ModelRef, parse_ref
 from mmer_ray.models.resolver import ResolvedModel, resolve
+from mmer_ray.models.telemetry import silence_telemetry
 
 KeyPart = Mapping[str, Any]
 """What a stage's own answers hang on, as JSON: part of its key."""
@@ -27,7 +28,8 @@ class Member:
     """The kind of model that it reads, one of `layout.KINDS`."""
 
     def load(self, *arguments: Any) -> Any:
-        """Import and call the loader."""
+        """Import and call the loader, with its libraries' telemetry off."""
+        silence_telemetry()
         return pkgutil.resolve_name(self.loader)(*arguments)
 
 

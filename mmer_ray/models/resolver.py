@@ -1,20 +1,21 @@
-"""From a model's name to its files: the one place that knows where models lie. Nothing is downloaded, no torch.
+"""From a model's name to its files, checked. Nothing is downloaded, no torch.
 
-The hub is looked for in its local cache alone, laid out as `models--OWNER--NAME/snapshots/COMMIT`
-(huggingface_hub, "Understand caching"); `fetch` fills it.
+The hub is looked for in its local cache alone; `fetch` fills it.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models import layout
+from mmer_ray.models.catalogue import CATALOGUE, NamedModel, names_of, remedies, wrong_digest
 from mmer_ray.models.digests import content_sha256, file_sha256s
+from mmer_ray.models.model_cache import sums_of
+from mmer_ray.models.model_places import folder_of, hub_snapshot, package_folders
 from mmer_ray.models.refs import EMBEDDED, PACKAGE, ModelRef
 
 DIGEST_DIGITS = 16
@@ -43,28 +44,21 @@ class ResolvedModel:
 
 
 def resolve(ref: ModelRef) -> ResolvedModel:
-    """Find a model and check it.
+    """Find a model and check it; one of the catalogue is made in the model cache where it needs joining or converting.
 
     Raises `MissingModelError` where it is not there or lacks a file, `PreflightError` where its weights have another
-    digest than its name says.
+    digest than its name says, or cannot be read or made.
     """
-    path = _find(ref)
-    if lacking := layout.missing_files(ref.kind, path):
-        raise _missing(ref, path, _what_lacks(path, lacking))
-    files = layout.counted_files(path)
+    named = ref.named
+    path = _find(ref) if named is None else _find_named(ref, named)
+    if named is None and (lacking := layout.missing_files(ref.kind, path)):
+        raise _missing(ref, path, _what_lacks(ref.kind, path, lacking))
     try:
+        files = layout.counted_files(path) if named is None else _checked_files(named, path)
         _check_weights(ref, files)
         return ResolvedModel(ref, path, content_sha256(files), sum(file.stat().st_size for file in files))
     except OSError as exc:
         raise PreflightError(f"the {ref.kind} model in {path} cannot be read: {exc}") from exc
-
-
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps what it downloads, by the same environment variables."""
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HF_HOME") or f"{caches}/huggingface").expanduser() / "hub"
 
 
 def _find(ref: ModelRef) -> Path:
@@ -74,7 +68,7 @@ def _find(ref: ModelRef) -> Path:
     if ref.address.startswith(PACKAGE):
         return _find_in_package(ref)
     if ref.revision is not None:
-        return hub_cache() / f"models--{ref.address.replace('/', '--')}" / "snapshots" / ref.revision
+        return hub_snapshot(ref.address, ref.revision)
     return Path(ref.address).expanduser()
 
 
@@ -83,19 +77,45 @@ def _find_in_package(ref: ModelRef) -> Path:
     name, *inside = ref.address.removeprefix(PACKAGE).split("/")
     if not name.isidentifier() or ".." in inside:
         raise UsageError(f"{ref.address}: a package's address is {PACKAGE}NAME/PATH, NAME as in `import NAME`")
-    spec = find_spec(name)
-    folders = [] if spec is None else [Path(folder) for folder in spec.submodule_search_locations or ()]
+    folders = package_folders(name)
     if not folders:
         raise _missing(ref, None, f"the package {name} is not installed")
     found = [folder.joinpath(*inside) for folder in folders]
     return next((path for path in found if path.exists()), found[0])
 
 
-def _what_lacks(path: Path, lacking: list[str]) -> str:
+def _find_named(ref: ModelRef, model: NamedModel) -> Path:
+    folder = folder_of(model)
+    if folder is None:
+        where = "; ".join(str(place) for place in model.places)
+        raise MissingModelError(
+            f"the {model.kind} model {model.name} is not on this machine (asked: model cache; {where}). "
+            f"Remedies: {'; or '.join([*remedies(model), f'name a {_folder_like(ref.kind)}'])}"
+        )
+    return folder
+
+
+def _checked_files(model: NamedModel, folder: Path) -> list[Path]:
+    """The files of a model of the catalogue, each with the digest that it must have.
+
+    What was converted here is held to the digests of that day.
+    """
+    expected: Mapping[str, str] = model.files if model.conversion is None else sums_of(folder)
+    files = [folder / name for name in sorted(expected)]
+    for file in files:
+        found = file_sha256s([file])[0] if file.is_file() else "no file"
+        if found != expected[file.name]:
+            raise PreflightError(wrong_digest(model, str(file), found, expected[file.name]))
+    return files
+
+
+def _what_lacks(kind: str, path: Path, lacking: list[str]) -> str:
     if not path.exists():
         return "it does not exist"
     if layout.holds_pickles_only(path):
-        return "its weights are pickles, which may run code: convert them to safetensors"
+        as_ = next((f" --as {name}" for name in names_of(kind) if CATALOGUE[name].conversion is not None), "")
+        convert = f"`mmer models import FILE{as_} --into DIR`"
+        return f"its weights are pickles, which may run code: convert them to safetensors ({convert}) and name DIR"
     return f"it has no {', no '.join(lacking)}"
 
 
@@ -122,22 +142,25 @@ def _missing(ref: ModelRef, path: Path | None, why: str) -> MissingModelError:
 def _remedies(ref: ModelRef) -> str:
     """Every way to come by a model of this kind, the way that its name asks for first."""
     needs = layout.KINDS[ref.kind]
-    files = ", ".join(" or ".join(patterns) for patterns in needs.files)
-    remedies = [
-        f"name a folder with {files}",
+    ways = [
+        f"name a {_folder_like(ref.kind)}",
         f"install a package that brings one, `pip install NAME`, and name {PACKAGE}NAME/PATH",
         f"name OWNER/NAME@COMMIT of the hub and run {_fetch_command(ref, 'OWNER/NAME@COMMIT')}",
     ]
     if needs.asset is not None and ref.address != EMBEDDED:
-        remedies.insert(0, f"name {EMBEDDED!r}")
+        ways.insert(0, f"name {EMBEDDED!r}")
     if ref.address == EMBEDDED:
-        remedies.insert(0, "install mmer_ray again, its assets are missing, or run jobs/train_embedded.py")
+        ways.insert(0, "install mmer_ray again, its assets are missing, or run jobs/train_embedded.py")
     elif ref.address.startswith(PACKAGE):
         name = ref.address.removeprefix(PACKAGE).partition("/")[0]
-        remedies.insert(0, f"`pip install {name.replace('_', '-')}`")
+        ways.insert(0, f"`pip install {name.replace('_', '-')}`")
     elif ref.revision is not None:
-        remedies.insert(0, f"run {_fetch_command(ref, str(ref))} where there is a network")
-    return f"Remedies: {'; or '.join(remedies)}"
+        ways.insert(0, f"run {_fetch_command(ref, str(ref))} where there is a network")
+    return f"Remedies: {'; or '.join(ways)}"
+
+
+def _folder_like(kind: str) -> str:
+    return f"folder with {', '.join(' or '.join(patterns) for patterns in layout.KINDS[kind].files)}"
 
 
 def _fetch_command(ref: ModelRef, name: str) -> str:

@@ -27,6 +27,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.records import Restart
 from mmer_ray.runner import Runner
 from mmer_ray.runners.cluster import StoppedError
+from mmer_ray.runners.device_memory import require_memory
 from mmer_ray.runners.driver import Driven, Driver
 from mmer_ray.runners.durations import num_probers, probe_headers, with_durations
 from mmer_ray.runners.estimate import SHARE, Estimate, estimate
@@ -35,7 +36,7 @@ from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untri
 from mmer_ray.runners.todo import OnHeard, todo_of
 from mmer_ray.sources.listing import recordings_of
 from mmer_ray.sources.sources import list_sources
-from mmer_ray.stages.keys import keys_of, model_digests
+from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
 
 __all__ = ["Job", "JobOptions", "JobPlan", "JobReport", "Progress", "prepare", "run"]
@@ -95,18 +96,18 @@ class Job:
     def __init__(self, options: JobOptions) -> None:
         """Look at the arguments; nothing is computed, written or started.
 
-        Raises `UsageError` for sources that are not there, `PreflightError` for missing models or space, `LakeError`
-        for a lake that cannot be read.
+        Raises `UsageError` for sources that are not there, `PreflightError` for missing models, with a line each, or
+        space, `LakeError` for a lake that cannot be read.
         """
         self._profile, self._limit = options.profile, options.limit
-        preflight_models(options.profile)
+        self._models = preflight_models(options.profile)
         self._keys = keys_of(options.profile)
         self._listing = list_sources(options.sources, options.corpus, options.roots)
         self._lake = Lake(options.lake)
         require_room(self._lake)
 
     def plan(self) -> JobPlan:
-        """Say what the job would do; writes nothing."""
+        """Say what the job would do; writes nothing. Raises `PreflightError` where the models do not fit in memory."""
         planned = self._planned()
         plan, guess = planned.plan, planned.guess
         return JobPlan(
@@ -138,7 +139,7 @@ class Job:
             tally = Tally(planned.plan.todo, on_progress, begun)
             if planned.plan.is_empty:
                 return self._report(planned, tally, None, None)
-            this_run = begin_run(self._profile, self._keys, model_digests(self._profile))
+            this_run = begin_run(self._profile, self._keys, self._model_digests())
             try:
                 with (
                     self._answers(planned, stop, tally.hear) as answers,
@@ -165,7 +166,14 @@ class Job:
             if any(restart != "link" for restart in _restarts(todo)) and (warning := isolation_warning(decoder)):
                 warnings.append(warning)
         plan = plan.with_todo(todo)
-        return _Planned(plan, estimate(profile, plan.todo.num_rows, _work_s(plan.todo)), tuple(warnings))
+        guess = estimate(profile, plan.todo.num_rows, _work_s(plan.todo))
+        if any(restart != "link" for restart in _restarts(todo)):
+            require_memory(profile, self._models, guess.runner, plan.todo.num_rows)
+        return _Planned(plan, guess, tuple(warnings))
+
+    def _model_digests(self) -> dict[str, str]:
+        """The profile's key -> digest of the model files that it names, for the record of a run."""
+        return {key: model.digest for key, model in self._models.items()}
 
     def _inactive(self, corpus: str) -> str:
         return (

@@ -12,13 +12,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from mmer_ray.audio.decode import VERSION as DECODE_VERSION
-from mmer_ray.audio.vad import weights_of
-from mmer_ray.diarizers.members import choose_diarizer
 from mmer_ray.models.members import KeyPart
-from mmer_ray.models.refs import ModelRef
-from mmer_ray.models.resolver import resolve
 from mmer_ray.profiles import Profile
-from mmer_ray.recognizers.members import choose_recognizer
 from mmer_ray.stages import diarize, emotion, join, link, transcribe
 
 LIMITS = frozenset({"max_duration_s", "max_file_bytes", "max_decoded_bytes", "max_memory_mb", "stall_s"})
@@ -79,16 +74,6 @@ def keys_of(profile: Profile) -> Keys:
         limits=_digest(profile.decode.model_dump(mode="json", include=set(LIMITS))),
         channel_roles=profile.link.channel_roles,
     )
-
-
-def model_digests(profile: Profile) -> dict[str, str]:
-    """Stage -> digest of the model files that it reads, for the record of a run. Raises as `keys_of`."""
-    detector = resolve(ModelRef("vad", str(weights_of(profile.vad)))).digest
-    return {
-        "diarize": f"{choose_diarizer(profile.diarize).resolved().digest} {detector}",
-        "transcribe": choose_recognizer(profile.transcribe).resolved().digest,
-        "emotion": emotion.choose_scorer(profile.emotion).resolved().digest,
-    }
 
 
 def _digest(part: KeyPart) -> str:

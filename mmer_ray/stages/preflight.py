@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmer_ray.audio.vad import weights_of
 from mmer_ray.diarizers.members import choose_diarizer
+from mmer_ray.errors import PreflightError
 from mmer_ray.models.emotion_checkpoints import check_emotion_model
 from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import ResolvedModel, resolve
@@ -26,14 +27,21 @@ def model_refs(profile: Profile) -> dict[str, ModelRef]:
     }
 
 
-def preflight_models(profile: Profile) -> list[ResolvedModel]:
-    """Resolve every model that a profile needs, in the order of `model_refs`.
+def preflight_models(profile: Profile) -> dict[str, ResolvedModel]:
+    """Resolve every model that a profile needs: the profile's key -> model, in the order of `model_refs`.
 
-    Raises `PreflightError`, naming the model and the remedies, for the first that is missing, not whole, of another
-    digest than its name says, or an emotion model that cannot read text though its family does.
+    Raises `PreflightError` with a line for each that is missing, not whole, of another digest than its name says, or
+    an emotion model that cannot read text though its family does: the key, the model and the remedies.
     """
-    resolved = [resolve(ref) for ref in model_refs(profile).values()]
-    for model in resolved:
-        if model.ref.kind == "emotion":
-            check_emotion_model(model.path)
+    resolved: dict[str, ResolvedModel] = {}
+    failures: list[str] = []
+    for key, ref in model_refs(profile).items():
+        try:
+            resolved[key] = resolve(ref)
+            if ref.kind == "emotion":
+                check_emotion_model(resolved[key].path)
+        except PreflightError as error:
+            failures.append(f"{key}: {error}")
+    if failures:
+        raise PreflightError(*failures)
     return resolved

@@ -178,12 +178,13 @@ def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs
 
 def test_the_embedded_models_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
     jobs(REPORT)
+    command = ("score", "a", "--lake", "l", "--profile", "synthetic")
     others = ("--set", "transcribe.model=/m/asr", "--set", "emotion.model=/m/emotion")
 
-    assert CAUTION in mmer("score", "a", "--lake", "l").out
-    assert json.loads(mmer("score", "a", "--lake", "l", "--json").out)["caution"] == CAUTION
-    assert CAUTION in mmer("score", "a", "--lake", "l", *others[:2]).out
-    assert CAUTION not in mmer("score", "a", "--lake", "l", *others).out
+    assert CAUTION in mmer(*command).out
+    assert json.loads(mmer(*command, "--json").out)["caution"] == CAUTION
+    assert CAUTION in mmer(*command, *others[:2]).out
+    assert CAUTION not in mmer(*command, *others).out
 
 
 def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs) -> None:

@@ -61,7 +61,19 @@ def test_a_broken_cache_costs_time_alone(cache: Path, tmp_path: Path, damage: st
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert file_sha256s([write(tmp_path / "a", b"first")]) == [sha256(b"first")]
+    file = write(tmp_path / "a", b"first")
+    assert file_sha256s([file]) == [sha256(b"first")]
+    # Read once in this process all the same.
+    write(file, b"other")
+    assert file_sha256s([file]) == [sha256(b"first")]
+
+
+def test_another_process_finds_what_one_has_read(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "a", b"first")
+    file_sha256s([file])
+    monkeypatch.setattr(digests, "_SEEN", {})
+    write(file, b"other")
+    assert file_sha256s([file]) == [sha256(b"first")]
 
 
 def test_the_cache_does_not_grow_without_end(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ KEYS = Keys("d", "i", "t", "j", "e", "l", scorer="drill-1", limits="1", channel_
 
 def drill(names: list[str], folder: Path, actor: type[ScoreShard] = DrillShard) -> dict[str, tuple[str, int]]:
     """File name -> error code and attempt, as they come back."""
-    profile = load_profile("embedded", ["run.max_actors=2"])
+    profile = load_profile("synthetic", ["run.max_actors=2"])
     tasks = [Task(Recording(uri=str(folder / name), corpus=f"corpus {len(name)}", attempt=2)) for name in names]
     todo = Todo([10.0] * len(tasks), lambda rows: tasks[rows])
     rows = [row for answers in batch.score(todo, profile, KEYS, actor=actor) for row in answers.summary.to_pylist()]

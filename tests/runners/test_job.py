@@ -24,10 +24,11 @@ from mmer_ray.runners.job import JobOptions, JobReport
 from tests.runners.clips import cut_clips, results, scores
 
 MMER = [str(Path(sys.executable).with_name("mmer"))]
+SYNTHETIC = ("--profile", "synthetic")
 
 
 def asked(source: Path, lake: Path, *settings: str, **changes: Any) -> JobOptions:
-    return JobOptions((str(source),), str(lake), load_profile("embedded", settings), **changes)
+    return JobOptions((str(source),), str(lake), load_profile("synthetic", settings), **changes)
 
 
 def score(source: Path, lake: Path, *settings: str, **changes: Any) -> JobReport:
@@ -62,7 +63,7 @@ def test_ray_and_the_plain_loop_give_equal_rows(
 def test_stereo_calls_too_are_the_same_from_both_runners(ray_cluster: None, tmp_path: Path) -> None:
     listed = tuple(str(call) for call in sorted(CALLS.glob("*.opus"))[:4])
     for runner in ("inprocess", "ray"):
-        job.run(JobOptions(listed, str(tmp_path / runner), load_profile("embedded", [f"run.runner={runner}"])))
+        job.run(JobOptions(listed, str(tmp_path / runner), load_profile("synthetic", [f"run.runner={runner}"])))
     assert results(tmp_path / "ray") == results(tmp_path / "inprocess")
 
 
@@ -81,7 +82,7 @@ def test_the_same_job_again_computes_nothing_and_writes_nothing(clips: Path, who
 
 def test_a_killed_job_goes_on_to_the_rows_of_one_that_was_not(clips: Path, whole_lake: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    command = [*MMER, "score", str(clips), "--lake", str(lake), "--runner", "inprocess", "--json"]
+    command = [*MMER, "score", str(clips), "--lake", str(lake), *SYNTHETIC, "--runner", "inprocess", "--json"]
     # Commits after every few clips: the kill falls between two commits.
     killed = subprocess.Popen([*command, "--set", "run.batch_s=15", "--set", "run.commit_every_s=0.01"])
     while _num_committed(lake) == 0:
@@ -102,7 +103,7 @@ def test_stopping_commits_what_is_finished_and_the_next_run_does_the_rest(
 ) -> None:
     stop = threading.Event()
     options = JobOptions(
-        (str(clips),), str(tmp_path / "lake"), load_profile("embedded", ["run.batch_s=15", "run.runner=inprocess"])
+        (str(clips),), str(tmp_path / "lake"), load_profile("synthetic", ["run.batch_s=15", "run.runner=inprocess"])
     )
     first = job.run(options, on_progress=lambda progress: progress.num_done and stop.set(), stop=stop)
     assert first.interrupted
@@ -119,7 +120,8 @@ def test_files_that_crash_hang_or_eat_memory_are_rows_with_codes(tmp_path: Path)
     for index, fault in enumerate(("crash", "hang", "memory")):
         (folder / f"clip-{index * 20 + 5:02d}.wav").rename(folder / f"{fault}.wav")
     environment = {**os.environ, "MMER_FAULTS": "crash=*crash.wav,hang=*hang.wav,memory=*memory.wav"}
-    command = [*MMER, "score", str(folder), "--lake", str(tmp_path / "lake"), "--set", "decode.stall_s=5", "--json"]
+    lake = str(tmp_path / "lake")
+    command = [*MMER, "score", str(folder), "--lake", lake, *SYNTHETIC, "--set", "decode.stall_s=5", "--json"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == 3, ended.stderr
     report = json.loads(ended.stdout)
@@ -152,7 +154,7 @@ def test_bad_files_of_equal_bytes_are_a_failure_each_everywhere(tmp_path: Path) 
 
 
 def test_a_limit_takes_the_longest_first_and_plan_says_so(clips: Path, tmp_path: Path) -> None:
-    options = JobOptions((str(clips),), str(tmp_path / "lake"), load_profile("embedded"), limit=3)
+    options = JobOptions((str(clips),), str(tmp_path / "lake"), load_profile("synthetic"), limit=3)
     planned = job.prepare(options)
     assert (planned.num_todo, planned.todo_s) == (3, pytest.approx(9.0))
     assert planned.estimate_s is not None

@@ -53,7 +53,7 @@ def files(folder: Path, num: int) -> Path:
 
 
 def asked(calls: Path, lake: Path) -> JobOptions:
-    return JobOptions((str(calls),), str(lake), load_profile("embedded", SETTINGS))
+    return JobOptions((str(calls),), str(lake), load_profile("synthetic", SETTINGS))
 
 
 def num_rows(lake: Path) -> int:

@@ -28,7 +28,7 @@ Change = Callable[[Path, pytest.MonkeyPatch], Settings]
 
 
 def asked(calls: Path, lake: Path, settings: Settings = ()) -> JobOptions:
-    return JobOptions((str(calls),), str(lake), load_profile("embedded", ["run.runner=inprocess", *settings]))
+    return JobOptions((str(calls),), str(lake), load_profile("synthetic", ["run.runner=inprocess", *settings]))
 
 
 @pytest.fixture(scope="module")

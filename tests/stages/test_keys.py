@@ -11,7 +11,7 @@ import pytest
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import STAGES, Profile, load_profile
 from mmer_ray.stages import diarize, emotion, join, keys, link, transcribe
-from mmer_ray.stages.keys import Keys, keys_of, model_digests
+from mmer_ray.stages.keys import Keys, keys_of
 
 CHAIN = {stage: set(STAGES[index:]) for index, stage in enumerate(STAGES)}
 """A stage's key and all that cover it."""
@@ -30,7 +30,7 @@ def models(tmp_path: Path) -> Path:
 def profile(models: Path, *settings: str) -> Profile:
     stages = {"diarize": "speaker", "transcribe": "ctc", "emotion": "mmer"}
     chosen = [f"{stage}.model={models / part}" for stage, part in stages.items()]
-    return load_profile("embedded", [*chosen, *settings])
+    return load_profile("synthetic", [*chosen, *settings])
 
 
 def changed(before: Keys, after: Keys) -> set[str]:
@@ -115,7 +115,7 @@ def test_a_new_version_of_the_decoder_changes_every_key(models: Path, monkeypatc
 
 def test_the_scorer_is_named_by_family_and_digest(models: Path) -> None:
     scorer = keys_of(profile(models)).scorer
-    assert scorer == f"mmer-{model_digests(profile(models))['emotion'][:8]}"
+    assert scorer == f"mmer-{emotion.choose_scorer(profile(models).emotion).resolved().digest[:8]}"
     (models / "mmer" / "config.json").write_text('{"architectures": ["HubertForSequenceClassification"]}')
     assert keys_of(profile(models)).scorer.startswith("audio_classification-")
 

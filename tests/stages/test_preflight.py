@@ -19,24 +19,40 @@ def emotion_folder(folder: Path, config: object, *files: str) -> Path:
     return fill(folder, {"config.json": json.dumps(config).encode(), "model.safetensors": b"weights"} | contents)
 
 
-def test_the_embedded_profile_has_all_its_models() -> None:
-    models = preflight_models(load_profile("embedded"))
-    assert [model.ref.kind for model in models] == ["vad", "speaker", "ctc", "emotion"]
-    assert len({model.digest for model in models}) == len(models)
+def test_the_synthetic_profile_has_all_its_models() -> None:
+    models = preflight_models(load_profile("synthetic"))
+    assert {key: model.ref.kind for key, model in models.items()} == {
+        "vad.model": "vad",
+        "diarize.model": "speaker",
+        "transcribe.model": "ctc",
+        "emotion.model": "emotion",
+    }
+    assert len({model.digest for model in models.values()}) == len(models)
+
+
+def test_all_models_that_are_missing_are_named_at_once_a_line_each(tmp_path: Path) -> None:
+    unread = emotion_folder(tmp_path / "a", {"family": "mmer", "text": None})
+    settings = ["diarize.model=/no/such/a", "transcribe.model=/no/such/b", f"emotion.model={unread}"]
+    with pytest.raises(PreflightError) as caught:
+        preflight_models(load_profile("synthetic", settings))
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["diarize.model", "transcribe.model", "emotion.model"]
+    for line, what in zip(lines, ("no speaker model", "no ctc model", "no text encoder"), strict=True):
+        assert what in line
 
 
 @pytest.mark.parametrize(
     ("setting", "kind"), [("diarize.model", "speaker"), ("transcribe.model", "ctc"), ("emotion.model", "emotion")]
 )
 def test_a_model_that_is_missing_is_named_with_the_key_that_asks_for_it(setting: str, kind: str) -> None:
-    profile = load_profile("embedded", [f"{setting}=/no/such/folder"])
+    profile = load_profile("synthetic", [f"{setting}=/no/such/folder"])
     with pytest.raises(PreflightError, match=rf"no {kind} model in /no/such/folder: .*--set {setting}="):
         preflight_models(profile)
 
 
 def test_a_branch_of_the_hub_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="40 hex digits"):
-        preflight_models(load_profile("embedded", ["transcribe.model=owner/name@main"]))
+        preflight_models(load_profile("synthetic", ["transcribe.model=owner/name@main"]))
 
 
 @pytest.mark.parametrize("family", ["mmer", "mmer_v1", "bridge_tokens", "leaf_transformer"])
@@ -45,7 +61,7 @@ def test_an_emotion_model_without_the_text_encoder_that_it_needs_is_missing_some
 ) -> None:
     folder = emotion_folder(tmp_path / "a", {"family": family, "text": None})
     with pytest.raises(PreflightError, match=rf"the {family} in .* has no text encoder: .*--text"):
-        preflight_models(load_profile("embedded", [f"emotion.model={folder}"]))
+        preflight_models(load_profile("synthetic", [f"emotion.model={folder}"]))
 
 
 def test_an_emotion_model_that_reads_text_needs_its_tokenizer(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The embedded profile on the calls that ship with the package: real models from end to end."""
+"""The profile `synthetic` on the calls that ship with the package: real models from end to end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def score(files: Sequence[str], profile: Profile) -> dict[str, ScoredRecording]:
 
 @pytest.fixture(scope="module")
 def scored(truth: list[TrueCall]) -> dict[str, ScoredRecording]:
-    return score([call.file for call in truth], load_profile())
+    return score([call.file for call in truth], load_profile("synthetic"))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def numbers(scored: ScoredRecording) -> list[float]:
 def test_small_groups_give_the_same_rows_as_large_ones(
     truth: list[TrueCall], scored: dict[str, ScoredRecording]
 ) -> None:
-    small = score([call.file for call in truth[COMPANY]], load_profile("embedded", ["run.batch_s=20"]))
+    small = score([call.file for call in truth[COMPANY]], load_profile("synthetic", ["run.batch_s=20"]))
     for file, one in small.items():
         assert_same(one, scored[file])
 
@@ -82,7 +82,7 @@ def test_a_call_alone_gives_the_same_rows_as_in_company(
     truth: list[TrueCall], scored: dict[str, ScoredRecording]
 ) -> None:
     for call in truth[1:3]:
-        (alone,) = score([call.file], load_profile()).values()
+        (alone,) = score([call.file], load_profile("synthetic")).values()
         assert_same(alone, scored[call.file])
 
 
@@ -90,7 +90,7 @@ def test_small_batches_inside_the_stages_give_the_same_rows(
     truth: list[TrueCall], scored: dict[str, ScoredRecording]
 ) -> None:
     settings = ["transcribe.batch_s=5", "emotion.batch_s=5"]
-    for file, one in score([call.file for call in truth[1:3]], load_profile("embedded", settings)).items():
+    for file, one in score([call.file for call in truth[1:3]], load_profile("synthetic", settings)).items():
         assert_same(one, scored[file])
 
 
@@ -105,7 +105,7 @@ def test_emotions_asked_alone_are_those_of_the_whole_run(
 ) -> None:
     whole = [scored[call.file] for call in truth[1:3]]
     unscored = [replace(one, utterances=tuple(replace(said, emotions=()) for said in one.utterances)) for one in whole]
-    with Pipeline(load_profile()) as pipeline:
+    with Pipeline(load_profile("synthetic")) as pipeline:
         again = {
             one.recording.uri: one
             for one in pipeline.score(Task(one.recording, "emotion", replace(one, measures=None)) for one in unscored)
@@ -116,7 +116,7 @@ def test_emotions_asked_alone_are_those_of_the_whole_run(
 
 
 def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) -> None:
-    engine = Engine.load(load_profile("embedded", ["emotion.batch_s=2"]))
+    engine = Engine.load(load_profile("synthetic", ["emotion.batch_s=2"]))
     with Decoder(DecodeOptions()) as decoder:
         windows = [
             found for call in truth[:2] for found in decoder.decode(recording(call.file)) if isinstance(found, Window)
@@ -147,7 +147,7 @@ def test_an_engine_gives_four_threads_the_answers_of_one(truth: list[TrueCall]) 
 
 
 def test_feeling_leaves_the_process_as_it_is() -> None:
-    engine = Engine.load(load_profile())
+    engine = Engine.load(load_profile("synthetic"))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_audio_is_a_row_among_scored_ones(truth: list[TrueCall
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"no audio at all")
     wanted = [recording(truth[1].file), Recording(uri=str(broken), root=str(tmp_path)), recording(truth[0].file)]
-    with Pipeline(load_profile()) as pipeline:
+    with Pipeline(load_profile("synthetic")) as pipeline:
         rows = {one.recording.uri: one for one in pipeline.score(Task(one) for one in wanted)}
     assert len(rows) == 3
     failure = rows[str(broken)].failure
@@ -195,7 +195,7 @@ def test_a_file_that_is_no_audio_is_a_row_among_scored_ones(truth: list[TrueCall
 
 def test_a_window_border_inside_a_call_loses_nothing(truth: list[TrueCall], scored: dict[str, ScoredRecording]) -> None:
     call = max(truth, key=lambda call: call.duration_s if call.channels == 1 else 0)
-    (cut,) = score([call.file], load_profile("embedded", ["decode.window_s=20"])).values()
+    (cut,) = score([call.file], load_profile("synthetic", ["decode.window_s=20"])).values()
     whole = scored[call.file]
     assert cut.audio is not None
     assert cut.speech_s + cut.non_speech_s == pytest.approx(cut.audio.duration_s, abs=1e-3)

@@ -1,0 +1,113 @@
+"""Is there memory for the models and their batches? Arithmetic, before anything is loaded. No torch.
+
+A batch needs in proportion to its seconds and to the width of the model, and width goes with the square root of the
+weights' size: one factor for each architecture fits sizes that are far apart (`benchmarks/batch_memory.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.resolver import ResolvedModel
+from mmer_ray.profiles import Profile
+from mmer_ray.runner import Runner
+
+IN_MEMORY = 2
+"""Bytes in memory for one on disk: weights are kept in half precision and run, at most, in single."""
+WHISPER_BATCH, OTHER_BATCH = 275, 910
+"""Bytes of a padded second = this times the square root of the weights' bytes. Measured: Whisper 272 (tiny.en) and 274
+(base), the emotion family mmer, whose first layers have thousands of frames a second, 874 (tiny) and 909 (base)."""
+PROCESS_BYTES = 500 << 20
+"""An actor without models: interpreter, libraries, and on a GPU the context of CUDA."""
+NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+NVIDIA_SMI_S = 20.0
+"""Longest wait for it: the driver may have to be loaded first."""
+MEMINFO, CGROUP_MAX = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+
+
+def needed_bytes(profile: Profile, models: Mapping[str, ResolvedModel]) -> int:
+    """Memory of one actor, from above: weights, one batch of each stage at a time, the process itself.
+
+    `models`: the profile's key -> model, as `preflight_models` gives it.
+    """
+    weights = sum(model.num_bytes for model in models.values()) * IN_MEMORY
+    seconds = {"transcribe.model": profile.transcribe.batch_s, "emotion.model": profile.emotion.batch_s}
+    batches = sum(_second_bytes(models[key]) * batch_s for key, batch_s in seconds.items())
+    return weights + round(batches) + PROCESS_BYTES
+
+
+def require_memory(profile: Profile, models: Mapping[str, ResolvedModel], runner: Runner, num_recordings: int) -> None:
+    """Raise `PreflightError` unless this machine's devices hold the actors that a job would start on it.
+
+    The GPUs where there are any and the job may use them, else main memory. The hosts of a cluster that is running
+    elsewhere are not seen from here, so nothing is asked.
+    """
+    if runner == Runner.RAY and os.environ.get("RAY_ADDRESS", "").strip():
+        return
+    need = needed_bytes(profile, models)
+    share = profile.run.gpus_per_actor
+    if runner == Runner.RAY and not share:
+        actors = min(profile.run.max_actors or os.cpu_count() or 1, max(1, num_recordings))
+        _require(need, actors, main_memory_bytes(), "main memory", "run.max_actors={fitting}")
+    elif gpus := free_gpu_bytes():
+        actors = max(1, int(1 / share)) if runner == Runner.RAY else 1
+        _require(need, actors, min(gpus), "the memory of a GPU", "run.gpus_per_actor={each:.2g}")
+    elif runner == Runner.RAY:
+        raise PreflightError(
+            f"the profile asks for {share:g} GPUs per actor and `nvidia-smi` finds none on this machine. Remedies: "
+            "--set run.gpus_per_actor=0; or name a cluster that has some in RAY_ADDRESS"
+        )
+    else:
+        _require(need, 1, main_memory_bytes(), "main memory", "")
+
+
+def free_gpu_bytes() -> list[int]:
+    """Free memory of each GPU that this process may use; empty where there is none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1"):
+        return []
+    chosen = () if visible is None else (f"--id={visible}",)
+    try:
+        ended = subprocess.run([*NVIDIA_SMI, *chosen], capture_output=True, text=True, timeout=NVIDIA_SMI_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    # Without a driver it prints why not, and a partitioned GPU prints "[N/A]".
+    free = [line.strip() for line in ended.stdout.splitlines()] if ended.returncode == 0 else []
+    return [int(mebibytes) << 20 for mebibytes in free if mebibytes.isdecimal()]
+
+
+def main_memory_bytes() -> int | None:
+    """Memory that a new process can have on this host, within its container's limit; None where nobody says."""
+    try:
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    available = next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)
+    try:
+        limit = CGROUP_MAX.read_text(encoding="ascii").strip()
+    except OSError:
+        return available
+    return available if available is None or not limit.isdecimal() else min(available, int(limit))
+
+
+def _second_bytes(model: ResolvedModel) -> float:
+    factor = WHISPER_BATCH if model.ref.kind == "whisper" else OTHER_BATCH
+    return factor * math.sqrt(model.num_bytes)
+
+
+def _require(need: int, actors: int, have: int | None, what: str, setting: str) -> None:
+    """Refuse actors that do not fit; `setting` makes as many as do, where one does."""
+    if have is None or need * actors <= have:
+        return
+    fitting = have // need
+    first = f"--set {setting.format(fitting=fitting, each=1 / fitting)}; or " if fitting and setting else ""
+    raise PreflightError(
+        f"models and batches of {actors} actor{'s' * (actors > 1)} need about {need * actors / 1e9:.1f} GB of {what}, "
+        f"and {have / 1e9:.1f} GB are free. Remedies: {first}smaller batches, --set transcribe.batch_s=30 --set "
+        "emotion.batch_s=30; or smaller models; or free some memory"
+    )
