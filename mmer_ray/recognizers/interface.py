@@ -31,6 +31,17 @@ class TimedWord(NamedTuple):
     """Mean log probability over the word's own frames; None where the member gives one per chunk alone."""
 
 
+class Dropped(NamedTuple):
+    """Words that the member read and does not believe."""
+
+    reason: str
+    """Which of the member's rules they broke."""
+    num_words: int
+    start_s: float
+    """From the chunk's start, as `end_s`."""
+    end_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """What was read from a chunk."""
@@ -44,6 +55,8 @@ class Transcript:
     """Mean log probability of the whole transcript; None where there is nothing to average."""
     fallback_reason: str | None = None
     """Why the chunk was decoded a second time; None where the first answer stood."""
+    dropped: tuple[Dropped, ...] = ()
+    """What was read and is not among `words`."""
 
 
 class Recognizer(Protocol):
@@ -52,6 +65,12 @@ class Recognizer(Protocol):
     @property
     def max_chunk_s(self) -> float:
         """The longest chunk that the member reads well."""
+        ...
+
+    @property
+    def packs_chunks(self) -> bool:
+        """Whether stretches of speech that lie apart are put together in chunks of up to `max_chunk_s`: for a member
+        whose cost does not depend on a chunk's length."""
         ...
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
