@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from mmer_ray.records import Samples
+from mmer_ray.records import DroppedWords, Samples
 
 
 class Chunk(NamedTuple):
@@ -31,17 +31,6 @@ class TimedWord(NamedTuple):
     """Mean log probability over the word's own frames; None where the member gives one per chunk alone."""
 
 
-class Dropped(NamedTuple):
-    """Words that the member read and does not believe."""
-
-    reason: str
-    """Which of the member's rules they broke."""
-    num_words: int
-    start_s: float
-    """From the chunk's start, as `end_s`."""
-    end_s: float
-
-
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """What was read from a chunk."""
@@ -55,8 +44,8 @@ class Transcript:
     """Mean log probability of the whole transcript; None where there is nothing to average."""
     fallback_reason: str | None = None
     """Why the chunk was decoded a second time; None where the first answer stood."""
-    dropped: tuple[Dropped, ...] = ()
-    """What was read and is not among `words`."""
+    dropped: tuple[DroppedWords, ...] = ()
+    """What was read and is not among `words`; times from the chunk's start."""
 
 
 class Recognizer(Protocol):

@@ -11,7 +11,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk as Speech
 from mmer_ray.recognizers.interface import Recognizer, Transcript
 from mmer_ray.recognizers.members import choose_recognizer
-from mmer_ray.records import Window
+from mmer_ray.records import DroppedWords, Window
 from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
@@ -34,10 +34,17 @@ def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window
     chunks = cut_chunks(windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks)
     speech = [Speech(chunk.cut(windows[chunk.window].samples)) for chunk in chunks]
     words: dict[int, list[HeardWord]] = defaultdict(list)
+    dropped: dict[int, list[DroppedWords]] = defaultdict(list)
     for chunk, transcript in zip(chunks, recognizer.transcribe(speech), strict=True):
-        words[chunk.window].extend(heard_words(transcript, chunk, windows[chunk.window].start_s))
+        window_start_s = windows[chunk.window].start_s
+        words[chunk.window].extend(heard_words(transcript, chunk, window_start_s))
+        dropped[chunk.window].extend(dropped_words(transcript, chunk, window_start_s))
     return [
-        replace(window, utterances=to_utterances(window, sorted(words[position], key=lambda word: word.start_s)))
+        replace(
+            window,
+            utterances=to_utterances(window, sorted(words[position], key=lambda word: word.start_s)),
+            dropped=tuple(sorted(dropped[position], key=lambda one: one.start_s)),
+        )
         for position, window in enumerate(windows)
     ]
 
@@ -60,3 +67,14 @@ def heard_words(transcript: Transcript, chunk: Chunk, window_start_s: float) -> 
             )
         )
     return words
+
+
+def dropped_words(transcript: Transcript, chunk: Chunk, window_start_s: float) -> list[DroppedWords]:
+    """What was read in a chunk and is not believed, in seconds of the recording."""
+    dropped: list[DroppedWords] = []
+    for one in transcript.dropped:
+        # Each end by itself: a stretch may go over several parts of the chunk.
+        start_s, _ = chunk.in_window(one.start_s, one.start_s)
+        end_s, _ = chunk.in_window(one.end_s, one.end_s)
+        dropped.append(one._replace(start_s=window_start_s + start_s, end_s=window_start_s + max(start_s, end_s)))
+    return dropped

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmer_ray.recognizers.interface import Dropped, TimedWord
+from mmer_ray.recognizers.interface import TimedWord
 from mmer_ray.recognizers.whisper.network import Generated
+from mmer_ray.records import DroppedWords
 
 MAX_NO_SPEECH_P = 0.6
 MIN_LOGPROB = -1.0
@@ -32,7 +33,7 @@ NO_ROOM = "outside_sound"
 
 def plausible_words(
     words: Sequence[TimedWord], generated: Generated, duration_s: float
-) -> tuple[list[TimedWord], list[Dropped]]:
+) -> tuple[list[TimedWord], list[DroppedWords]]:
     """Part what can have been said in a chunk of `duration_s` from what cannot, each stretch of it with a reason."""
     if not words:
         return [], []
@@ -53,11 +54,11 @@ def _unbelievable(words: Sequence[TimedWord], generated: Generated, duration_s: 
     return TOO_FAST if len(kept) > FREE_WORDS + MAX_WORDS_PER_S * duration_s else None
 
 
-def _without_loops(words: Sequence[TimedWord]) -> tuple[list[TimedWord], list[Dropped]]:
+def _without_loops(words: Sequence[TimedWord]) -> tuple[list[TimedWord], list[DroppedWords]]:
     """Keep the first turn of each loop."""
     keys = [_key(word.word) for word in words]
     kept: list[TimedWord] = []
-    dropped: list[Dropped] = []
+    dropped: list[DroppedWords] = []
     at = 0
     while at < len(words):
         period, turns = _loop_at(keys, at)
@@ -80,7 +81,7 @@ def _loop_at(keys: Sequence[str], at: int) -> tuple[int, int]:
     return 1, 1
 
 
-def _without_crowds(words: Sequence[TimedWord], duration_s: float) -> tuple[list[TimedWord], list[Dropped]]:
+def _without_crowds(words: Sequence[TimedWord], duration_s: float) -> tuple[list[TimedWord], list[DroppedWords]]:
     """Drop what is crowded at the chunk's end: words for which there was no sound left."""
     end = len(words)
     while end > 0 and words[end - 1].end_s - words[end - 1].start_s <= 0 and words[end - 1].start_s >= duration_s - 0.1:
@@ -95,5 +96,5 @@ def _key(word: str) -> str:
     return "".join(char for char in word.lower() if char.isalnum())
 
 
-def _dropped(reason: str, words: Sequence[TimedWord]) -> Dropped:
-    return Dropped(reason, len(words), words[0].start_s, words[-1].end_s)
+def _dropped(reason: str, words: Sequence[TimedWord]) -> DroppedWords:
+    return DroppedWords(reason, len(words), words[0].start_s, words[-1].end_s)
