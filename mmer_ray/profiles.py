@@ -61,11 +61,17 @@ class DiarizeOptions(Options):
 
 class TranscribeOptions(Options):
     model: str = "embedded"
-    """A `ctc` model: `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`)."""
+    """A `ctc` model: `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`); with
+    `whisper:` before it a folder of CTranslate2."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
-    beam_width: int = Field(16, ge=1)
-    """Hypotheses kept by the beam search with the word model; 1 decodes greedily, without it."""
+    beam_width: int | None = Field(None, ge=1)
+    """Hypotheses kept by the beam search; 1 decodes greedily, the `ctc` member without its word model. None: the
+    member's own."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes that speech may be in, for members that tell languages apart; one fixes it, none allows all."""
+    keywords: tuple[str, ...] = ()
+    """Names and terms that the `whisper` member is told to expect."""
 
 
 class JoinOptions(Options):

@@ -102,6 +102,16 @@ class Word:
     """Mean probability of the word's characters, 0..1."""
 
 
+class DroppedWords(NamedTuple):
+    """Words that a recognizer read and does not believe."""
+
+    reason: str
+    """Which of the recognizer's rules they broke."""
+    num_words: int
+    start_s: float
+    end_s: float
+
+
 class Clip(NamedTuple):
     """One utterance as an emotion model is asked about it."""
 
@@ -182,6 +192,8 @@ class Window:
     embeddings: tuple[Embedding, ...] = ()
     """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty with `one_speaker`."""
     utterances: tuple[Utterance, ...] = ()
+    dropped: tuple[DroppedWords, ...] = ()
+    """What the recognizer read and does not believe: in no utterance. Sorted by start."""
 
     def without_samples(self) -> Window:
         """The same window, its audio let go."""
@@ -234,6 +246,8 @@ class ScoredRecording:
     """Sorted by start; speakers and overlaps final."""
     turns: tuple[SpeakerTurn, ...] = ()
     """Sorted by start."""
+    dropped: tuple[DroppedWords, ...] = ()
+    """Words that the recognizer read and does not believe: in no utterance. Sorted by start."""
     scorer: str | None = None
     """Name of the emotion model that was asked, also where there was no utterance to ask it about."""
     measures: CallMeasures | None = None

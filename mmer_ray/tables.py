@@ -64,6 +64,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + [("flags", pa.list_(_TEXT))]
         + _columns(_INT, "speech_ms non_speech_ms overlap_ms num_speakers")
         + [("language", _TEXT), ("language_p", _SCORE), ("num_utterances", _INT)]
+        + [("dropped_words", pa.map_(_TEXT, _INT))]
         + _STAMP
     ),
     "utterances": pa.schema(
@@ -126,6 +127,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 - `recordings`: one row per (corpus, uri) counts, the newest. `flags` are those of the file's name; `heard_key` says
   which results are this file's; null where it failed.
 - `results`: what was found in the audio, once per (recording_id, heard_key); `flags` are those of the bytes.
+  `dropped_words`: reason -> words that the recognizer read and did not believe, in no utterance.
 - `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.

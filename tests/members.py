@@ -19,6 +19,7 @@ class OneWordRecognizer:
     """Writes one word per chunk, its length in milliseconds, a tenth of a second inside it."""
 
     max_chunk_s = 30.0
+    packs_chunks = False
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         return [self._read(chunk) for chunk in chunks]

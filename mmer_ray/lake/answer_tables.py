@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -145,8 +146,16 @@ def results_table(heard: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> p
             "language": text_column([one.language for _, one in heard]),
             "language_p": score_column([one.language_p if one.language else None for _, one in heard]),
             "num_utterances": [len(one.utterances) for _, one in heard],
+            "dropped_words": [_dropped_words(one) for _, one in heard],
         },
     )
+
+
+def _dropped_words(one: ScoredRecording) -> list[tuple[str, int]]:
+    counts: Counter[str] = Counter()
+    for dropped in one.dropped:
+        counts[dropped.reason] += dropped.num_words
+    return sorted(counts.items())
 
 
 def utterances_table(rows: Sequence[tuple[int, int, Utterance]]) -> pa.Table:

@@ -42,13 +42,14 @@ class CtcRecognizer:
     """
 
     max_chunk_s = MAX_CHUNK_S
+    packs_chunks = False
 
     def __init__(self, folder: ResolvedModel, options: TranscribeOptions) -> None:
         self._batch_s = options.batch_s
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = load(folder.path).to(self._device)
-        self._bigrams = bigrams.load(folder.path) if options.beam_width > 1 else None
-        self._beam = BeamOptions(width=options.beam_width)
+        self._beam = BeamOptions() if options.beam_width is None else BeamOptions(width=options.beam_width)
+        self._bigrams = bigrams.load(folder.path) if self._beam.width > 1 else None
         backbone = self._model.backbone.config
         self._min_samples = wav2vec2.min_samples(backbone)
         self._frame_s = wav2vec2.frame_stride_s(backbone)

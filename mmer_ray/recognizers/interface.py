@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from mmer_ray.records import Samples
+from mmer_ray.records import DroppedWords, Samples
 
 
 class Chunk(NamedTuple):
@@ -44,6 +44,8 @@ class Transcript:
     """Mean log probability of the whole transcript; None where there is nothing to average."""
     fallback_reason: str | None = None
     """Why the chunk was decoded a second time; None where the first answer stood."""
+    dropped: tuple[DroppedWords, ...] = ()
+    """What was read and is not among `words`; times from the chunk's start."""
 
 
 class Recognizer(Protocol):
@@ -52,6 +54,12 @@ class Recognizer(Protocol):
     @property
     def max_chunk_s(self) -> float:
         """The longest chunk that the member reads well."""
+        ...
+
+    @property
+    def packs_chunks(self) -> bool:
+        """Whether stretches of speech that lie apart are put together in chunks of up to `max_chunk_s`: for a member
+        whose cost does not depend on a chunk's length."""
         ...
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:

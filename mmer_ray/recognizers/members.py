@@ -10,6 +10,7 @@ from mmer_ray.recognizers.interface import Recognizer
 
 MEMBERS: Mapping[str, Member] = {
     "ctc": Member("mmer_ray.recognizers.ctc:CtcRecognizer", kind="ctc"),
+    "whisper": Member("mmer_ray.recognizers.whisper.recognizer:WhisperRecognizer", kind="whisper"),
 }
 
 

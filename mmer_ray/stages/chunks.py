@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
 
 from mmer_ray.audio.loudness import quietest
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Window
@@ -15,30 +17,77 @@ PAUSE_S = 0.25
 MIN_PART_S = 1.0
 """A cut leaves at least this on either side."""
 
+Part = tuple[int, int]
+"""First sample of a window and one past the last."""
+
 
 @dataclass(frozen=True)
 class Chunk:
-    """Samples `begin`..`end` of the window at position `window` of the batch."""
+    """Parts of the window at position `window` of the batch, in order of time, put together."""
 
     window: int
-    begin: int
-    end: int
+    parts: tuple[Part, ...]
 
     @property
     def num_samples(self) -> int:
-        return self.end - self.begin
+        return sum(end - begin for begin, end in self.parts)
+
+    def cut(self, samples: Samples) -> Samples:
+        """The chunk's sound out of its window's: int16, shape (num_samples,)."""
+        return np.concatenate([samples[begin:end] for begin, end in self.parts])
+
+    def in_window(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """From seconds of the chunk to seconds of its window. What crosses into another part ends in its own."""
+        middle = (start_s + end_s) / 2 * SAMPLE_RATE_HZ
+        first = 0
+        for position, (begin, end) in enumerate(self.parts):
+            if middle < first + end - begin or position == len(self.parts) - 1:
+                break
+            first += end - begin
+        shift_s = (begin - first) / SAMPLE_RATE_HZ
+        if len(self.parts) == 1:
+            return start_s + shift_s, end_s + shift_s
+        # A recognizer may place the last word past the sound: only a splice is a border.
+        earliest_s = begin / SAMPLE_RATE_HZ
+        return max(start_s + shift_s, earliest_s), min(end_s + shift_s, end / SAMPLE_RATE_HZ)
 
 
-def cut_chunks(windows: Sequence[Window], max_chunk_s: float) -> list[Chunk]:
-    """Cut the speech of windows (the union of their turns) into chunks of at most `max_chunk_s`, in order of time."""
+def cut_chunks(windows: Sequence[Window], max_chunk_s: float, *, pack: bool = False) -> list[Chunk]:
+    """Cut the speech of windows (the union of their turns) into chunks of at most `max_chunk_s`, in order of time.
+
+    Each chunk is one stretch of speech, or, with `pack`, as many of one window, one after the other, as fit.
+    """
     chunks: list[Chunk] = []
     for position, window in enumerate(windows):
-        for start_s, end_s in union((turn.start_s, turn.end_s) for turn in window.turns):
-            begin = max(0, round((start_s - window.start_s) * SAMPLE_RATE_HZ))
-            end = min(len(window.samples), round((end_s - window.start_s) * SAMPLE_RATE_HZ))
-            cuts = [begin, *_cuts(window.samples, begin, end, round(max_chunk_s * SAMPLE_RATE_HZ)), end]
-            chunks.extend(Chunk(position, *cut) for cut in pairwise(cuts) if cut[0] < cut[1])
+        parts = _parts(window, round(max_chunk_s * SAMPLE_RATE_HZ))
+        groups = _packed(parts, round(max_chunk_s * SAMPLE_RATE_HZ)) if pack else ((part,) for part in parts)
+        chunks.extend(Chunk(position, group) for group in groups)
     return chunks
+
+
+def _parts(window: Window, max_samples: int) -> Iterator[Part]:
+    for start_s, end_s in union((turn.start_s, turn.end_s) for turn in window.turns):
+        begin = max(0, round((start_s - window.start_s) * SAMPLE_RATE_HZ))
+        end = min(len(window.samples), round((end_s - window.start_s) * SAMPLE_RATE_HZ))
+        cuts = [begin, *_cuts(window.samples, begin, end, max_samples), end]
+        yield from (part for part in pairwise(cuts) if part[0] < part[1])
+
+
+def _packed(parts: Iterator[Part], max_samples: int) -> Iterator[tuple[Part, ...]]:
+    """Put parts together while they fit; parts that touch become one again."""
+    group: list[Part] = []
+    num_samples = 0
+    for begin, end in parts:
+        if group and num_samples + end - begin > max_samples:
+            yield tuple(group)
+            group, num_samples = [], 0
+        num_samples += end - begin
+        if group and group[-1][1] == begin:
+            group[-1] = (group[-1][0], end)
+        else:
+            group.append((begin, end))
+    if group:
+        yield tuple(group)
 
 
 def _cuts(samples: Samples, begin: int, end: int, max_samples: int) -> list[int]:

@@ -61,6 +61,7 @@ def join(
         audio=replace(facts, flags=tuple(dict.fromkeys(flags))),
         utterances=utterances,
         turns=tuple(replace(turn, speaker=names[turn.speaker]) for turn in turns),
+        dropped=tuple(sorted((one for window in windows for one in window.dropped), key=lambda one: one.start_s)),
         num_speakers=len(set(persons.values())),
         speech_s=seconds(speech),
         non_speech_s=seconds(non_speech),

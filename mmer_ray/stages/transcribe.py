@@ -11,8 +11,8 @@ from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk as Speech
 from mmer_ray.recognizers.interface import Recognizer, Transcript
 from mmer_ray.recognizers.members import choose_recognizer
-from mmer_ray.records import SAMPLE_RATE_HZ, Window
-from mmer_ray.stages.chunks import cut_chunks
+from mmer_ray.records import DroppedWords, Window
+from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
 VERSION = "2"
@@ -31,30 +31,50 @@ def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window
 
     Speech without words adds none and stays in the turns. Chunks of all windows go to the recognizer together.
     """
-    chunks = cut_chunks(windows, recognizer.max_chunk_s)
-    speech = [Speech(windows[chunk.window].samples[chunk.begin : chunk.end]) for chunk in chunks]
+    chunks = cut_chunks(windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks)
+    speech = [Speech(chunk.cut(windows[chunk.window].samples)) for chunk in chunks]
     words: dict[int, list[HeardWord]] = defaultdict(list)
+    dropped: dict[int, list[DroppedWords]] = defaultdict(list)
     for chunk, transcript in zip(chunks, recognizer.transcribe(speech), strict=True):
-        offset_s = windows[chunk.window].start_s + chunk.begin / SAMPLE_RATE_HZ
-        words[chunk.window].extend(heard_words(transcript, offset_s))
+        window_start_s = windows[chunk.window].start_s
+        words[chunk.window].extend(heard_words(transcript, chunk, window_start_s))
+        dropped[chunk.window].extend(dropped_words(transcript, chunk, window_start_s))
     return [
-        replace(window, utterances=to_utterances(window, sorted(words[position], key=lambda word: word.start_s)))
+        replace(
+            window,
+            utterances=to_utterances(window, sorted(words[position], key=lambda word: word.start_s)),
+            dropped=tuple(sorted(dropped[position], key=lambda one: one.start_s)),
+        )
         for position, window in enumerate(windows)
     ]
 
 
-def heard_words(transcript: Transcript, offset_s: float) -> list[HeardWord]:
-    """The words of a chunk that starts `offset_s` into the recording, each with what its transcript says."""
-    return [
-        HeardWord(
-            word.word,
-            offset_s + word.start_s,
-            offset_s + word.end_s,
-            word.p,
-            transcript.logprob if word.logprob is None else word.logprob,
-            transcript.language,
-            transcript.language_p,
-            transcript.fallback_reason,
+def heard_words(transcript: Transcript, chunk: Chunk, window_start_s: float) -> list[HeardWord]:
+    """The words of a chunk in seconds of the recording, each with what its transcript says."""
+    words: list[HeardWord] = []
+    for word in transcript.words:
+        start_s, end_s = chunk.in_window(word.start_s, word.end_s)
+        words.append(
+            HeardWord(
+                word.word,
+                window_start_s + start_s,
+                window_start_s + end_s,
+                word.p,
+                transcript.logprob if word.logprob is None else word.logprob,
+                transcript.language,
+                transcript.language_p,
+                transcript.fallback_reason,
+            )
         )
-        for word in transcript.words
-    ]
+    return words
+
+
+def dropped_words(transcript: Transcript, chunk: Chunk, window_start_s: float) -> list[DroppedWords]:
+    """What was read in a chunk and is not believed, in seconds of the recording."""
+    dropped: list[DroppedWords] = []
+    for one in transcript.dropped:
+        # Each end by itself: a stretch may go over several parts of the chunk.
+        start_s, _ = chunk.in_window(one.start_s, one.start_s)
+        end_s, _ = chunk.in_window(one.end_s, one.end_s)
+        dropped.append(one._replace(start_s=window_start_s + start_s, end_s=window_start_s + max(start_s, end_s)))
+    return dropped

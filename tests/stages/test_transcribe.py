@@ -19,6 +19,7 @@ class ClickRecognizer:
     """Hears every sample above half of full scale as a word of a tenth of a second."""
 
     max_chunk_s = 4.0
+    packs_chunks = False
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         return [

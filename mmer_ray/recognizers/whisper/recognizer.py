@@ -1,0 +1,158 @@
+"""The member `whisper`: chunks of many recordings and languages in one batch.
+
+Each chunk is padded to 30 s by itself and goes through the encoder once; that encoding serves the identification of
+its language, its text and the times of its words.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmer_ray.models.resolver import ResolvedModel
+from mmer_ray.profiles import TranscribeOptions
+from mmer_ray.recognizers.interface import Chunk, Transcript
+from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
+from mmer_ray.recognizers.whisper.languages import Language, allowed_languages, most_probable
+from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
+from mmer_ray.recognizers.whisper.plausibility import plausible_words
+from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, LogMel, Tokens
+from mmer_ray.recognizers.whisper.words import timed_words
+from mmer_ray.records import SAMPLE_RATE_HZ
+
+FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
+MIN_SAMPLES = 2 * FRAME_SAMPLES
+"""A frame of the encoder: times need one."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A chunk on its way from sound to words."""
+
+    index: int
+    num_samples: int
+    language: Language
+    encoded: Encoded
+    """Shape (T, H)."""
+    generated: Generated
+    fallback_reason: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_samples / SAMPLE_RATE_HZ
+
+
+class WhisperRecognizer:
+    """Reads chunks of up to 30 s. Short ones cost as much as long ones, so speech is packed."""
+
+    max_chunk_s = float(CHUNK_S)
+    packs_chunks = True
+
+    def __init__(self, folder: ResolvedModel, options: TranscribeOptions) -> None:
+        self._network = Network(folder.path)
+        self._tokens = Tokens(folder.path, multilingual=self._network.is_multilingual)
+        self._log_mel = LogMel(self._network.num_mels)
+        self._allowed = allowed_languages(options.languages, self._tokens.languages)
+        self._keywords = options.keywords
+        self._search = Search() if options.beam_width is None else Search(options.beam_width)
+        self._batch_size = max(1, int(options.batch_s / CHUNK_S))
+
+    def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+        """Read chunks: one transcript each, in order; one that is shorter than 20 ms has no words."""
+        transcripts = [Transcript()] * len(chunks)
+        readable = [index for index, chunk in enumerate(chunks) if len(chunk.samples) >= MIN_SAMPLES]
+        doubtful: list[_Reading] = []
+        for batch in _slices(readable, self._batch_size):
+            settled: list[_Reading] = []
+            for reading in self._read(chunks, batch):
+                (settled if reading.fallback_reason is None else doubtful).append(reading)
+            while len(doubtful) >= self._batch_size or (doubtful and batch[-1] == readable[-1]):
+                settled += self._read_again(doubtful[: self._batch_size])
+                del doubtful[: self._batch_size]
+            for reading, transcript in self._with_words(settled):
+                transcripts[reading.index] = transcript
+        return transcripts
+
+    def _read(self, chunks: Sequence[Chunk], batch: Sequence[int]) -> list[_Reading]:
+        """Encode chunks, identify their languages and write their texts."""
+        encoded_BTH = self._network.encode(np.stack([self._log_mel(chunks[index].samples) for index in batch]))
+        languages = self._identify(encoded_BTH, [chunks[index].language for index in batch])
+        readings = []
+        for index, encoded_TH, language, generated in zip(
+            batch, encoded_BTH, languages, self._generate(encoded_BTH, languages, self._search), strict=True
+        ):
+            doubt = why_not_believed(self._text(generated), generated)
+            readings.append(_Reading(index, len(chunks[index].samples), language, encoded_TH, generated, doubt))
+        return readings
+
+    def _identify(self, encoded_BTH: Encoded, given: Sequence[str | None]) -> list[Language]:
+        if len(self._allowed) == 1:
+            return [Language(self._allowed[0], None)] * len(given)
+        probabilities = self._network.language_probabilities(encoded_BTH)
+        return [
+            most_probable(of_chunk, self._allowed) if language is None else Language(language, None)
+            for language, of_chunk in zip(given, probabilities, strict=True)
+        ]
+
+    def _generate(self, encoded_BTH: Encoded, languages: Sequence[Language], search: Search) -> list[Generated]:
+        prompts = [self._tokens.prompt(language.code, self._keywords) for language in languages]
+        return self._network.generate(encoded_BTH, prompts, search)
+
+    def _read_again(self, doubtful: Sequence[_Reading]) -> list[_Reading]:
+        """Look for a better text of chunks whose first was not believed."""
+        encoded_BTH = np.stack([reading.encoded for reading in doubtful])
+        second = self._generate(encoded_BTH, [one.language for one in doubtful], second_search(self._search))
+        return [
+            _Reading(
+                one.index,
+                one.num_samples,
+                one.language,
+                one.encoded,
+                better((self._text(one.generated), one.generated), (self._text(other), other)),
+                one.fallback_reason,
+            )
+            for one, other in zip(doubtful, second, strict=True)
+        ]
+
+    def _with_words(self, readings: Sequence[_Reading]) -> Iterator[tuple[_Reading, Transcript]]:
+        """Find the times of the words, one language after the other, and part what can have been said."""
+        of_language: dict[str, list[tuple[_Reading, list[int]]]] = defaultdict(list)
+        for reading in readings:
+            if tokens := self._tokens.text_only(reading.generated.tokens):
+                of_language[reading.language.code].append((reading, tokens))
+            else:
+                yield reading, self._transcript(reading, Transcript())
+        for code, texts in of_language.items():
+            encoded_BTH = np.stack([reading.encoded for reading, _ in texts])
+            aligned = self._network.align(
+                encoded_BTH,
+                self._tokens.start(code),
+                [tokens for _, tokens in texts],
+                [-(-reading.num_samples // FRAME_SAMPLES) for reading, _ in texts],
+            )
+            for (reading, tokens), places in zip(texts, aligned, strict=True):
+                parts = self._tokens.split_words(tokens, code)
+                words = timed_words(parts, places.starts_s, places.probabilities, reading.duration_s)
+                kept, dropped = plausible_words(words, reading.generated, reading.duration_s)
+                yield reading, self._transcript(reading, Transcript(tuple(kept), dropped=tuple(dropped)))
+
+    def _transcript(self, reading: _Reading, words: Transcript) -> Transcript:
+        return Transcript(
+            words.words,
+            reading.language.code,
+            reading.language.p,
+            reading.generated.logprob,
+            reading.fallback_reason,
+            words.dropped,
+        )
+
+    def _text(self, generated: Generated) -> str:
+        return self._tokens.decode(self._tokens.text_only(generated.tokens))
+
+
+def _slices(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for first in range(0, len(indices), size):
+        yield indices[first : first + size]
