@@ -45,6 +45,8 @@ KINDS: Mapping[str, Needs] = {
         setting="transcribe.model",
     ),
     "speaker": Needs(_SAFETENSORS, asset="speaker", setting="diarize.model"),
+    "segmentation": Needs(_SAFETENSORS, setting="diarize.model"),
+    "speaker_embedding": Needs(_SAFETENSORS, setting="diarize.embedding_model"),
     "emotion": Needs(_SAFETENSORS, asset="mmer", setting="emotion.model"),
     "text_encoder": Needs((*_SAFETENSORS, ("tokenizer*.json", "vocab*", "*.model"))),
     "vad": Needs((("*.onnx",),)),

@@ -20,7 +20,7 @@ VERSION = "2"
 
 def key_part(profile: Profile) -> KeyPart:
     """What the turns of given windows hang on. Raises `PreflightError` or `ProfileError` as the models do."""
-    options = profile.diarize.model_dump(mode="json", exclude={"model"})
+    options = profile.diarize.model_dump(mode="json", exclude={"model", "embedding_model"})
     detector = {
         **profile.vad.model_dump(mode="json"),
         "weights": resolve(ModelRef("vad", str(weights_of(profile.vad)))).digest,

@@ -84,8 +84,9 @@ def keys_of(profile: Profile) -> Keys:
 def model_digests(profile: Profile) -> dict[str, str]:
     """Stage -> digest of the model files that it reads, for the record of a run. Raises as `keys_of`."""
     detector = resolve(ModelRef("vad", str(weights_of(profile.vad)))).digest
+    diarizer = [model.digest for model in choose_diarizer(profile.diarize).resolved_all()]
     return {
-        "diarize": f"{choose_diarizer(profile.diarize).resolved().digest} {detector}",
+        "diarize": " ".join([*diarizer, detector]),
         "transcribe": choose_recognizer(profile.transcribe).resolved().digest,
         "emotion": emotion.choose_scorer(profile.emotion).resolved().digest,
     }
