@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from mmer_ray.diarizers.local_speakers import LocalReading
 from mmer_ray.diarizers.pieces import Piece
+
+EXCLUSIVE_S = 0.5
+"""Who is heard best is judged over so long: about a word."""
 
 
 def speaker_activity(
@@ -51,6 +56,20 @@ def speaker_activity(
             speaker = _nearest(known_FK, frames) if len(frames) else 0
         _raise(activity_FK, frames, np.full(len(frames), speaker), sureness)
     return activity_FK
+
+
+def exclusive_stretches(reading: LocalReading, activity_FK: NDArray[np.float32]) -> list[tuple[float, float, int]]:
+    """Say who is heard best where somebody talks: start and end in seconds and the speaker, apart, in order."""
+    width = 1 + 2 * round(EXCLUSIVE_S / reading.frame_s / 2)
+    smooth_FK = uniform_filter1d(activity_FK, width, axis=0, mode="nearest")
+    best_F = np.where(activity_FK > 0, smooth_FK, -1.0).argmax(axis=1)
+    speaker_F = np.where((activity_FK > 0).any(axis=1), best_F, -1)
+    borders = np.flatnonzero(np.diff(speaker_F, prepend=-2, append=-2))
+    return [
+        (reading.edge_s(first), reading.edge_s(end), int(speaker_F[first]))
+        for first, end in pairwise(borders.tolist())
+        if speaker_F[first] >= 0
+    ]
 
 
 def _heard(

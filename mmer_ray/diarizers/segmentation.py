@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mmer_ray.audio.vad import VoiceDetector
-from mmer_ray.diarizers.activity import speaker_activity
+from mmer_ray.diarizers.activity import exclusive_stretches, speaker_activity
 from mmer_ray.diarizers.agglomerative import normalised
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.diarizers.local_speakers import LocalReader, LocalReading
@@ -85,7 +86,11 @@ class SegmentationDiarizer:
         ]
         turns.sort(key=lambda turn: (turn.start_s, turn.end_s))
         embeddings = [_mean(embeddings_NE, seconds_N, labels_N == speaker) for speaker in range(labels_N.max() + 1)]
-        return _in_order_of_appearance(turns, embeddings)
+        exclusive = [
+            Turn(window.start_s + start_s, window.start_s + min(end_s, duration_s), speaker)
+            for start_s, end_s, speaker in exclusive_stretches(reading, activity_FK)
+        ]
+        return _in_order_of_appearance(turns, embeddings, exclusive)
 
 
 def load_segmentation(
@@ -123,8 +128,13 @@ def _mean(
     return embedding_E
 
 
-def _in_order_of_appearance(turns: list[Turn], embeddings: list[Embedding]) -> Diarization:
+def _in_order_of_appearance(turns: list[Turn], embeddings: list[Embedding], exclusive_turns: list[Turn]) -> Diarization:
     """Number speakers 0, 1, .. by their first turn; one without turns is gone."""
     numbers: dict[int, int] = {}
-    renamed = tuple(Turn(one.start_s, one.end_s, numbers.setdefault(one.speaker, len(numbers))) for one in turns)
-    return Diarization(renamed, tuple(embeddings[speaker] for speaker in numbers))
+    for turn in turns:
+        numbers.setdefault(turn.speaker, len(numbers))
+    renamed, exclusive = (
+        tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in some if turn.speaker in numbers)
+        for some in (turns, exclusive_turns)
+    )
+    return Diarization(renamed, tuple(embeddings[speaker] for speaker in numbers), exclusive)

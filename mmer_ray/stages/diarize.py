@@ -32,6 +32,6 @@ def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:
     """Add turns and speaker embeddings to windows: same order, one out per in."""
     answers = diarizer.diarize(windows)
     return [
-        replace(window, turns=answer.turns, embeddings=answer.embeddings)
+        replace(window, turns=answer.turns, embeddings=answer.embeddings, exclusive_turns=answer.exclusive_turns)
         for window, answer in zip(windows, answers, strict=True)
     ]
