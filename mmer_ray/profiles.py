@@ -53,7 +53,10 @@ class VadOptions(Options):
 
 class DiarizeOptions(Options):
     model: str = "embedded"
-    """A speaker model, named as `transcribe.model` is; its embeddings are clustered."""
+    """A speaker model, named as `transcribe.model` is; its embeddings are clustered. `segmentation:NAME` names a
+    segmentation model, which tells who talks when, also at the same time."""
+    embedding_model: str = "campplus"
+    """The model of speaker embeddings beside a segmentation model."""
     distance_threshold: float | None = Field(None, gt=0, lt=2)
     """Cosine distance above which two speaker embeddings are two people; None: the value calibrated for the model."""
     max_speakers: int = Field(20, ge=1)

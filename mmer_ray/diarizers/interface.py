@@ -18,6 +18,8 @@ class Diarization:
     embeddings: tuple[Embedding, ...] = ()
     """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty where the window holds one
     speaker by its channel (`Window.one_speaker`): every turn is speaker 0 then."""
+    exclusive_turns: tuple[Turn, ...] = ()
+    """The same with one speaker at a time, who is heard best; empty where `turns` do not overlap."""
 
 
 class Diarizer(Protocol):

@@ -11,16 +11,19 @@ from mmer_ray.profiles import DiarizeOptions
 
 MEMBERS: Mapping[str, Member] = {
     "clustering": Member("mmer_ray.diarizers.clustering:load_clustering", kind="speaker"),
+    "segmentation": Member(
+        "mmer_ray.diarizers.segmentation:load_segmentation", kind="segmentation", second_kind="speaker_embedding"
+    ),
 }
 
 
 def choose_diarizer(options: DiarizeOptions) -> Chosen:
     """Read which diarizer a profile names."""
-    return choose(options.model, MEMBERS)
+    return choose(options.model, MEMBERS, options.embedding_model)
 
 
 def load_diarizer(options: DiarizeOptions, vad: VoiceDetector) -> Diarizer:
     """Load the diarizer that a profile names. Raises `PreflightError` where its checkpoint is missing."""
     chosen = choose_diarizer(options)
-    diarizer: Diarizer = chosen.member.load(chosen.resolved(), options, vad)
+    diarizer: Diarizer = chosen.member.load(*chosen.resolved_all(), options, vad)
     return diarizer

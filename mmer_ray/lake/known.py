@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from mmer_ray.errors import Flag
-from mmer_ray.lake.conversation import utterances_of
+from mmer_ray.lake.conversation import turns_of, utterances_of
 from mmer_ray.lake.visibility import quoted
 from mmer_ray.records import AudioFacts, Recording, ScoredRecording
 from mmer_ray.tables import Row
@@ -48,9 +49,13 @@ def known_answers(
         _grouped(connection, _ROWS.format(table=table, ids=ids, order=order), {"heard": keys.heard})
         for table, order in (("utterances", "utterance_idx"), ("words", "utterance_idx, word_idx"))
     )
+    turns = _grouped(connection, _ROWS.format(table="turns", ids=ids, order="turn_idx"), {"heard": keys.heard})
     emotions = _grouped(connection, _EMOTIONS.format(ids=felt), {"heard": keys.heard, "scorer": keys.scorer})
     return {
-        name: _answer(row, utterances.get(name, []), words.get(name, []), emotions.get(name, []), keys.scorer)
+        name: replace(
+            _answer(row, utterances.get(name, []), words.get(name, []), emotions.get(name, []), keys.scorer),
+            turns=turns_of(turns.get(name, [])),
+        )
         for name, (row, *_) in results.items()
     }
 

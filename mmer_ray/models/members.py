@@ -26,6 +26,8 @@ class Member:
     """`module:callable`, imported when the member is loaded."""
     kind: str
     """The kind of model that it reads, one of `layout.KINDS`."""
+    second_kind: str | None = None
+    """The kind of a second model that it reads; None: it reads one."""
 
     def load(self, *arguments: Any) -> Any:
         """Import and call the loader, with its libraries' telemetry off."""
@@ -40,24 +42,42 @@ class Chosen:
     name: str
     member: Member
     address: str
+    second_address: str | None = None
+    """Of the second model, where the member reads two."""
 
     @property
     def ref(self) -> ModelRef:
         """The model that the member reads. Raises `UsageError` for a name that cannot be meant."""
         return parse_ref(self.member.kind, self.address)
 
+    @property
+    def second_ref(self) -> ModelRef | None:
+        """The second model that the member reads, if it reads two. Raises `UsageError` as `ref`."""
+        if self.member.second_kind is None:
+            return None
+        assert self.second_address is not None, f"{self.name} reads two models"
+        return parse_ref(self.member.second_kind, self.second_address)
+
     def resolved(self) -> ResolvedModel:
         """Find the model. Raises `PreflightError` where there is none."""
         return resolve(self.ref)
 
+    def resolved_all(self) -> list[ResolvedModel]:
+        """Find the models, one or two. Raises `PreflightError` where one is missing."""
+        return [resolve(ref) for ref in (self.ref, self.second_ref) if ref is not None]
+
     def key_part(self) -> KeyPart:
         """A copy of a model in another folder is the same model. Raises `PreflightError` where there is none."""
-        return {"member": self.name, "model": self.resolved().digest}
+        first, *second = [model.digest for model in self.resolved_all()]
+        return {"member": self.name, "model": first, **({"second_model": second[0]} if second else {})}
 
 
-def choose(model: str, members: Mapping[str, Member]) -> Chosen:
-    """Read a profile's `model`; without a member's name it is the first of the table."""
+def choose(model: str, members: Mapping[str, Member], second_model: str | None = None) -> Chosen:
+    """Read a profile's `model`; without a member's name it is the first of the table.
+
+    `second_model` is the name of the second model, for members that read two.
+    """
     name, colon, address = model.partition(":")
     if not (colon and name in members):
         name, address = next(iter(members)), model
-    return Chosen(name, members[name], address)
+    return Chosen(name, members[name], address, second_model if members[name].second_kind else None)

@@ -20,7 +20,7 @@ VERSION = "2"
 
 def key_part(profile: Profile) -> KeyPart:
     """What the turns of given windows hang on. Raises `PreflightError` or `ProfileError` as the models do."""
-    options = profile.diarize.model_dump(mode="json", exclude={"model"})
+    options = profile.diarize.model_dump(mode="json", exclude={"model", "embedding_model"})
     detector = {
         **profile.vad.model_dump(mode="json"),
         "weights": resolve(ModelRef("vad", str(weights_of(profile.vad)))).digest,
@@ -32,6 +32,6 @@ def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:
     """Add turns and speaker embeddings to windows: same order, one out per in."""
     answers = diarizer.diarize(windows)
     return [
-        replace(window, turns=answer.turns, embeddings=answer.embeddings)
+        replace(window, turns=answer.turns, embeddings=answer.embeddings, exclusive_turns=answer.exclusive_turns)
         for window, answer in zip(windows, answers, strict=True)
     ]

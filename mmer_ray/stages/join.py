@@ -17,7 +17,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.records import AudioFacts, Recording, ScoredRecording, SpeakerTurn, Utterance, Window
 from mmer_ray.stages.borders import merge_over_borders, number_dialogues
 from mmer_ray.stages.intervals import Interval, gaps, intersection, seconds, union
-from mmer_ray.stages.talk import overlap_of_each, overlap_s
+from mmer_ray.stages.talk import overlap_of_each, overlap_s, stretches
 from mmer_ray.stages.utterances import voted_language
 
 VERSION = "1"
@@ -47,7 +47,8 @@ def join(
     in_order = sorted(numbered, key=lambda one: (one.start_s, one.end_s, one.channel))
     turns = _turns(windows, persons)
     names = _names(in_order, turns)
-    overlaps_s = overlap_of_each(in_order)
+    talk = stretches(in_order, turns)
+    overlaps_s = overlap_of_each(in_order, talk)
     utterances = tuple(
         replace(utterance, speaker=names[utterance.speaker], overlap_s=overlap)
         for utterance, overlap in zip(in_order, overlaps_s, strict=True)
@@ -65,7 +66,7 @@ def join(
         num_speakers=len(set(persons.values())),
         speech_s=seconds(speech),
         non_speech_s=seconds(non_speech),
-        overlap_s=overlap_s(utterances),
+        overlap_s=overlap_s(talk),
         language=language,
         language_p=language_p,
     )

@@ -1,4 +1,4 @@
-"""Link: roles and measures of a conversation, from its utterances with emotions and its duration. No audio."""
+"""Link: roles and measures of a conversation, from its utterances with emotions, turns and duration. No audio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def link(scored: ScoredRecording, options: LinkOptions) -> ScoredRecording:
     """Give speakers their roles and measure the conversation; everything else stays as it is."""
     assert scored.audio is not None, "a recording whose duration is unknown cannot be measured"
     utterances = tuple(replace(one, role=_role(one, options.channel_roles)) for one in scored.utterances)
-    return replace(scored, utterances=utterances, measures=measure(utterances, scored.audio.duration_s))
+    return replace(scored, utterances=utterances, measures=measure(utterances, scored.audio.duration_s, scored.turns))
 
 
 def _role(utterance: Utterance, channel_roles: Sequence[str]) -> str | None:

@@ -1,7 +1,8 @@
-"""How a conversation went, from its utterances alone.
+"""How a conversation went, from its utterances and its turns.
 
-Everything here reads utterances, whose times are those of their words; the ledger (`speech_s`, `non_speech_s`) reads
-turns, which also hold speech without words and the quiet edges of sounds.
+Who talks at the same time on one channel is told by turns, as a recognizer hears one voice at a time. Everything else
+here reads utterances, whose times are those of their words; the ledger (`speech_s`, `non_speech_s`) reads turns, which
+also hold speech without words and the quiet edges of sounds.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from mmer_ray.records import CallMeasures, Utterance
+from mmer_ray.records import CallMeasures, SpeakerTurn, Utterance
 from mmer_ray.stages.intervals import gaps, seconds, union
-from mmer_ray.stages.talk import REACH_S, overlap_s, talk_by_speaker
+from mmer_ray.stages.talk import Stretch, overlap_s, stretches, talk_by_speaker
 
 FLOOR_S = 0.5
 """Who has spoken for less than this does not have the floor yet; two people starting together interrupt nobody."""
@@ -24,11 +25,11 @@ WORST_WINDOW_S = 30.0
 QUARTERS = 4
 
 
-def measure(utterances: Sequence[Utterance], duration_s: float) -> CallMeasures:
-    """Measure a conversation; utterances sorted by start, speakers final.
+def measure(utterances: Sequence[Utterance], duration_s: float, turns: Sequence[SpeakerTurn] = ()) -> CallMeasures:
+    """Measure a conversation; utterances and turns sorted by start, speakers final.
 
     - talk: union of a speaker's utterances; silence: the seconds of the recording in no utterance.
-    - overlap: seconds in which at least two speakers talk.
+    - overlap: seconds in which at least two speakers talk (`talk.stretches`).
     - interruptions: see `count_interruptions`.
     - words per minute: a speaker's words over their minutes of talk, the short pauses inside utterances included.
     - longest monologue: from a speaker's first start to their last end with nobody else starting in between.
@@ -40,14 +41,15 @@ def measure(utterances: Sequence[Utterance], duration_s: float) -> CallMeasures:
     words: Counter[str] = Counter()
     for utterance in utterances:
         words[utterance.speaker] += len(utterance.words)
+    together = stretches(utterances, turns)
     anybody = union(stretch for stretches in talk.values() for stretch in stretches)
     worst_start_s, worst = _worst_window(utterances)
     return CallMeasures(
         num_utterances=len(utterances),
         talk_s=talk_s,
         silence_s=seconds(gaps([(0.0, duration_s)], anybody)),
-        overlap_s=overlap_s(utterances),
-        interruptions=count_interruptions(utterances),
+        overlap_s=overlap_s(together),
+        interruptions=count_interruptions(together),
         words_per_minute={speaker: words[speaker] / (talk_s[speaker] / 60) for speaker in talk_s},
         longest_monologue_s=_longest_monologue_s(utterances),
         valence_by_quarter=_valence_by_quarter(utterances, duration_s),
@@ -56,23 +58,25 @@ def measure(utterances: Sequence[Utterance], duration_s: float) -> CallMeasures:
     )
 
 
-def count_interruptions(utterances: Sequence[Utterance]) -> int:
-    """Count how often a speaker takes the floor from somebody who is still talking; utterances sorted by start.
+def count_interruptions(talk: Sequence[Utterance | Stretch]) -> int:
+    """Count how often a speaker takes the floor from somebody who is still talking; `talk` sorted by start.
 
     An interruption is a between-speaker overlap (Heldner and Edlund 2010, "Pauses, gaps and overlaps in
     conversations"): it starts while another has talked for at least `FLOOR_S`, both go on for `MIN_OVERLAP_S`, and the
     newcomer still talks when the other has ended. Speech that ends inside the other's (a backchannel) does not count.
     """
-    starts_s = [utterance.start_s for utterance in utterances]
-    return sum(
-        any(
+    count = 0
+    holding: list[Utterance | Stretch] = []
+    for new in talk:
+        holding = [held for held in holding if held.end_s > new.start_s]
+        count += any(
             held.speaker != new.speaker
             and held.start_s + FLOOR_S <= new.start_s <= held.end_s - MIN_OVERLAP_S
             and held.end_s < new.end_s
-            for held in utterances[bisect_left(starts_s, new.start_s - REACH_S) : index]
+            for held in holding
         )
-        for index, new in enumerate(utterances)
-    )
+        holding.append(new)
+    return count
 
 
 def _longest_monologue_s(utterances: Sequence[Utterance]) -> float:

@@ -19,9 +19,12 @@ def model_refs(profile: Profile) -> dict[str, ModelRef]:
     Raises `UsageError` for a name that cannot be meant, `PreflightError` where the voice activity detector is not
     installed.
     """
+    diarizer = choose_diarizer(profile.diarize)
+    second = {} if diarizer.second_ref is None else {"diarize.embedding_model": diarizer.second_ref}
     return {
         "vad.model": ModelRef("vad", str(weights_of(profile.vad))),
-        "diarize.model": choose_diarizer(profile.diarize).ref,
+        "diarize.model": diarizer.ref,
+        **second,
         "transcribe.model": choose_recognizer(profile.transcribe).ref,
         "emotion.model": choose_scorer(profile.emotion).ref,
     }

@@ -1,44 +1,65 @@
-"""Who talks when, and who talks at the same time: from utterances alone."""
+"""Who talks when, and who talks at the same time: from utterances, and from turns where a channel has several people.
+
+A recognizer hears one voice at a time, so utterances of one channel never overlap; the turns of a diarizer may.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple
 
-from mmer_ray.records import Utterance
+from mmer_ray.records import SpeakerTurn, Utterance
 from mmer_ray.stages.intervals import Interval, intersection, seconds, union
-from mmer_ray.stages.utterances import MAX_UTTERANCE_S
-
-REACH_S = MAX_UTTERANCE_S + 0.1
-"""An utterance that began longer ago is over. The slack is for utterances whose ends were rounded."""
 
 
-def talk_by_speaker(utterances: Sequence[Utterance]) -> dict[str, list[Interval]]:
+class Stretch(NamedTuple):
+    """One speaker talks without a long pause."""
+
+    start_s: float
+    end_s: float
+    speaker: str
+
+
+def talk_by_speaker(utterances: Iterable[Utterance | Stretch]) -> dict[str, list[Interval]]:
     """Speaker -> the stretches in which they talk, speakers sorted by name."""
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    return {
-        speaker: union((one.start_s, one.end_s) for one in utterances if one.speaker == speaker) for speaker in speakers
-    }
+    intervals: dict[str, list[Interval]] = {}
+    for one in utterances:
+        intervals.setdefault(one.speaker, []).append((one.start_s, one.end_s))
+    return {speaker: union(intervals[speaker]) for speaker in sorted(intervals)}
 
 
-def overlap_s(utterances: Sequence[Utterance]) -> float:
+def stretches(utterances: Sequence[Utterance], turns: Sequence[SpeakerTurn] = ()) -> list[Stretch]:
+    """Say who talks when, sorted by start: by the turns of channels whose turns overlap, by utterances elsewhere."""
+    overlapping = {channel for channel in {turn.channel for turn in turns} if _overlap_on(channel, turns)}
+    talk = [Stretch(one.start_s, one.end_s, one.speaker) for one in utterances if one.channel not in overlapping]
+    talk += [Stretch(turn.start_s, turn.end_s, turn.speaker) for turn in turns if turn.channel in overlapping]
+    return sorted(talk)
+
+
+def overlap_s(talk: Iterable[Utterance | Stretch]) -> float:
     """Seconds in which at least two speakers talk."""
-    talk = list(talk_by_speaker(utterances).values())
-    shared = [
-        stretch
-        for index, stretches in enumerate(talk)
-        for others in talk[index + 1 :]
-        for stretch in intersection(stretches, others)
-    ]
-    return seconds(union(shared))
+    return seconds(_shared(talk))
 
 
-def overlap_of_each(utterances: Sequence[Utterance]) -> list[float]:
-    """For each utterance the seconds in which somebody else talks too; utterances sorted by start."""
-    starts_s = [utterance.start_s for utterance in utterances]
+def overlap_of_each(utterances: Sequence[Utterance], talk: Sequence[Stretch]) -> list[float]:
+    """For each utterance the seconds in which somebody else talks too; `talk` as `stretches` gives it."""
+    longest_s = max((one.end_s - one.start_s for one in talk), default=0.0)
+    starts_s = [one.start_s for one in talk]
     overlaps_s: list[float] = []
     for one in utterances:
-        near = utterances[bisect_left(starts_s, one.start_s - REACH_S) : bisect_left(starts_s, one.end_s)]
+        near = talk[bisect_left(starts_s, one.start_s - longest_s) : bisect_left(starts_s, one.end_s)]
         others = union((other.start_s, other.end_s) for other in near if other.speaker != one.speaker)
         overlaps_s.append(seconds(intersection([(one.start_s, one.end_s)], others)))
     return overlaps_s
+
+
+def _overlap_on(channel: int, turns: Sequence[SpeakerTurn]) -> bool:
+    return bool(_shared(Stretch(turn.start_s, turn.end_s, turn.speaker) for turn in turns if turn.channel == channel))
+
+
+def _shared(talk: Iterable[Utterance | Stretch]) -> list[Interval]:
+    """When at least two speakers talk."""
+    by_speaker = talk_by_speaker(talk).values()
+    return union(common for left, right in combinations(by_speaker, 2) for common in intersection(left, right))

@@ -42,7 +42,7 @@ def to_utterances(window: Window, words: Sequence[HeardWord]) -> tuple[Utterance
     """Group a window's words, sorted by time, into its utterances, sorted by start. Their times are whole ms."""
     runs: list[tuple[int, list[HeardWord]]] = []
     for word in words:
-        speaker = speaker_of(word, window.turns)
+        speaker = speaker_of(word, window.exclusive_turns or window.turns)
         if runs and runs[-1][0] == speaker and word.start_s - runs[-1][1][-1].end_s <= MAX_PAUSE_S:
             runs[-1][1].append(word)
         else:

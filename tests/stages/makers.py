@@ -55,4 +55,15 @@ def window(
 ) -> Window:
     vectors = tuple(np.array(e, dtype=np.float32) / np.float32(np.linalg.norm(e)) for e in embeddings)
     silence = np.zeros(round((end_s - start_s) * SAMPLE_RATE_HZ), dtype=np.int16)
-    return Window(CALL, index, channel, start_s, end_s, silence, one_speaker, tuple(turns), vectors, tuple(utterances))
+    return Window(
+        CALL,
+        index,
+        channel,
+        start_s,
+        end_s,
+        silence,
+        one_speaker,
+        tuple(turns),
+        vectors,
+        utterances=tuple(utterances),
+    )

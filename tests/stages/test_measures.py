@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mmer_ray.records import SpeakerTurn
 from mmer_ray.stages.measures import count_interruptions, measure
-from mmer_ray.stages.talk import overlap_of_each, overlap_s
+from mmer_ray.stages.talk import overlap_of_each, overlap_s, stretches
 from tests.stages.makers import utterance
 
 
@@ -20,7 +21,7 @@ def test_talk_silence_and_overlap_add_up_to_the_duration() -> None:
 
 def test_the_overlap_of_an_utterance_counts_only_other_speakers_and_each_second_once() -> None:
     conversation = [utterance(0, 10, "S1"), utterance(1, 5, "S2"), utterance(4, 6, "S3"), utterance(20, 21, "S1")]
-    assert overlap_of_each(conversation) == [5.0, 4.0, 2.0, 0.0]
+    assert overlap_of_each(conversation, stretches(conversation)) == [5.0, 4.0, 2.0, 0.0]
     assert overlap_s(conversation) == 5.0
 
 
@@ -38,6 +39,26 @@ def test_an_interruption_takes_the_floor_from_a_speaker_who_has_it(second: tuple
     conversation = [utterance(0, 4, "S1"), utterance(*second, "S2")]
     assert count_interruptions(conversation) == count
     assert measure(conversation, 10.0).interruptions == count
+
+
+def test_on_a_channel_where_voices_overlap_the_turns_tell_who_talks_at_the_same_time() -> None:
+    conversation = [utterance(0, 3.9, "S1"), utterance(4.1, 6, "S2"), utterance(3, 5, "S3", channel=1)]
+    turns = [SpeakerTurn(0, 4, 0, "S1"), SpeakerTurn(3.5, 6, 0, "S2"), SpeakerTurn(2.9, 5.1, 1, "S3")]
+    assert overlap_of_each(conversation, stretches(conversation, turns)) == [
+        pytest.approx(0.9),
+        pytest.approx(0.9),
+        pytest.approx(2.0),
+    ]
+    measures = measure(conversation, 10.0, turns)
+    assert measures.overlap_s == pytest.approx(2.0)
+    assert measures.interruptions == 2
+    assert measures.talk_s["S1"] == 3.9, "talk is still that of the utterances"
+
+
+def test_turns_that_do_not_overlap_change_no_measure() -> None:
+    conversation = [utterance(0, 4, "S1"), utterance(3, 6, "S2", channel=1)]
+    turns = [SpeakerTurn(-0.2, 4.3, 0, "S1"), SpeakerTurn(2.8, 6.3, 1, "S2")]
+    assert measure(conversation, 10.0, turns) == measure(conversation, 10.0)
 
 
 def test_going_on_speaking_is_no_interruption_of_oneself() -> None:

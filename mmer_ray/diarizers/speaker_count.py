@@ -1,0 +1,121 @@
+"""How many speakers a window has, and which piece is whose, by a distance that does not hang on length or channel.
+
+Two pieces of one voice are further apart the shorter they are and the worse the sound is, so no single threshold on
+their cosine fits a telephone and a far microphone. The distance here divides that out: with s(A, B) the mean cosine
+between the pieces of two groups and s(A, A) that between the different pieces of one,
+
+    d(A, B) = 1 - s(A, B) / sqrt(s(A, A) s(B, B)),
+
+the correction for attenuation (Spearman 1904, "The proof and measurement of association between two things"). It
+estimates the distance of the two voices themselves: about 0 for one voice, whatever the noise. What the segmentation
+network thinks of pieces of one chunk moves it a little.
+
+Shape letters: N pieces, E embedding size, K groups.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmer_ray.diarizers.agglomerative import by_first_appearance
+
+SAME_VOICE_THRESHOLD = 0.35
+"""Largest distance of one voice to itself."""
+EVIDENCE_S = 1.0
+"""How far little evidence can lead: a group of t seconds is a voice of its own only beyond a distance of 1 s / t."""
+NETWORK_WEIGHT = 0.2
+NETWORK_PAIRS = 2.0
+"""The segmentation network has an opinion of its own on pieces of one chunk: the same local speaker or another. A
+distance moves by at most the weight, by half of it where two pairs agree."""
+WITHIN_COSINE = 0.5
+WITHIN_PAIRS = 4.0
+"""What is assumed about the pieces of a group before any two of them were compared: their mean cosine, and how many
+pairs that is worth."""
+LEAST_COSINE = 0.2
+"""Groups whose pieces agree less than this are no voice; the distance counts them as if they did."""
+
+
+def find_speakers(
+    embeddings_NE: NDArray[np.float32],
+    seconds_N: NDArray[np.float64],
+    opinions_NN: NDArray[np.float64],
+    threshold: float,
+    max_speakers: int,
+) -> NDArray[np.int64]:
+    """Group pieces into speakers: labels 0.. in order of first appearance, shape (N,).
+
+    `opinions_NN`: 1 where the network says that two pieces are of one speaker, -1 of two, 0 where it does not say. The
+    closest two groups are joined until all are further apart than `threshold` and there are at most `max_speakers`;
+    then groups with too little evidence for their distance join the nearest.
+    """
+    if len(embeddings_NE) < 2:
+        return np.zeros(len(embeddings_NE), dtype=np.int64)
+    groups = Groups(embeddings_NE, seconds_N, opinions_NN)
+    while len(groups.seconds_K) > 1:
+        first, second, distance = groups.closest()
+        if distance > threshold and len(groups.seconds_K) <= max_speakers:
+            break
+        groups.join(first, second)
+    while len(groups.seconds_K) > 1:
+        weak = groups.weakest()
+        if weak is None:
+            break
+        groups.join(*weak)
+    return by_first_appearance(groups.labels_N)
+
+
+class Groups:
+    """Groups of pieces that are joined two at a time; sums over pairs are kept, not recomputed."""
+
+    def __init__(
+        self, embeddings_NE: NDArray[np.float32], seconds_N: NDArray[np.float64], opinions_NN: NDArray[np.float64]
+    ) -> None:
+        cosines_NN = embeddings_NE.astype(np.float64) @ embeddings_NE.astype(np.float64).T
+        np.fill_diagonal(cosines_NN, 0.0)
+        # Sums of cosines, of opinions, and of how many opinions there are: shape (3, K, K).
+        self._sums = np.stack([cosines_NN, opinions_NN, np.abs(opinions_NN)])
+        self.counts_K = np.ones(len(embeddings_NE))
+        self.seconds_K = np.asarray(seconds_N, dtype=np.float64).copy()
+        self.labels_N = np.arange(len(embeddings_NE))
+        self._distances_KK = self._distances(np.arange(len(embeddings_NE)))
+        np.fill_diagonal(self._distances_KK, np.inf)
+
+    def closest(self) -> tuple[int, int, float]:
+        """Find the two groups that are closest: the smaller index first, and their distance."""
+        first, second = divmod(int(self._distances_KK.argmin()), len(self.counts_K))
+        return min(first, second), max(first, second), float(self._distances_KK[first, second])
+
+    def weakest(self) -> tuple[int, int] | None:
+        """Find the group whose evidence falls furthest short of its distance, and its nearest; None where none does."""
+        nearest_K = self._distances_KK.argmin(axis=1)
+        excess_K = self._distances_KK.min(axis=1) - EVIDENCE_S / np.maximum(self.seconds_K, 1e-3)
+        weakest = int(excess_K.argmin())
+        nearest = int(nearest_K[weakest])
+        return (min(weakest, nearest), max(weakest, nearest)) if excess_K[weakest] <= 0 else None
+
+    def join(self, first: int, second: int) -> None:
+        """Make one group of two; `first` < `second`, whose place is closed."""
+        self._sums[:, first] += self._sums[:, second]
+        self._sums[:, :, first] += self._sums[:, :, second]
+        self._sums = np.delete(np.delete(self._sums, second, 1), second, 2)
+        self.counts_K[first] += self.counts_K[second]
+        self.seconds_K[first] += self.seconds_K[second]
+        self.counts_K, self.seconds_K = np.delete(self.counts_K, second), np.delete(self.seconds_K, second)
+        self.labels_N[self.labels_N == second] = first
+        self.labels_N[self.labels_N > second] -= 1
+        self._distances_KK = np.delete(np.delete(self._distances_KK, second, 0), second, 1)
+        changed_K = self._distances(np.array([first]))[0]
+        changed_K[first] = np.inf
+        self._distances_KK[first] = self._distances_KK[:, first] = changed_K
+
+    def _distances(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Distances of some groups to all: shape (number of rows, K)."""
+        cosines_KK, opinions_KK, num_opinions_KK = self._sums
+        num_pairs_K = self.counts_K * (self.counts_K - 1)
+        within_K = (np.diag(cosines_KK) + WITHIN_PAIRS * WITHIN_COSINE) / (num_pairs_K + WITHIN_PAIRS)
+        within_K = np.maximum(within_K, LEAST_COSINE)
+        between = cosines_KK[rows] / (self.counts_K[rows, None] * self.counts_K)
+        opinion = opinions_KK[rows] / (num_opinions_KK[rows] + NETWORK_PAIRS)
+        distances = 1.0 - between / np.sqrt(within_K[rows, None] * within_K) - NETWORK_WEIGHT * opinion
+        return np.asarray(distances, dtype=np.float64)

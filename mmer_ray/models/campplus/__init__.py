@@ -1,0 +1,1 @@
+"""CAM++ speaker embeddings: a densely connected time delay network with context-aware masks."""
