@@ -21,6 +21,7 @@ from transformers import (  # noqa: E402
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
 )
+from transformers.audio_utils import mel_filter_bank  # noqa: E402
 
 __all__ = [
     "AutoConfig",
@@ -35,4 +36,5 @@ __all__ = [
     "Wav2Vec2Config",
     "Wav2Vec2FeatureExtractor",
     "Wav2Vec2Model",
+    "mel_filter_bank",
 ]
