@@ -122,6 +122,8 @@ class Clip(NamedTuple):
     language: str | None = None
     dialogue: int | None = None
     """Clips with the same number are one dialogue, in order of time, for models that read one; None: alone."""
+    speaker: str | None = None
+    """Who speaks, as `Utterance.speaker`: equal names in one dialogue are one speaker; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +133,16 @@ class Emotion:
     scorer: str
     """Name and digest of the model."""
     label: str | None
-    """The most probable class; None when skipped."""
+    """The most probable class; None when skipped or withheld."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    """Class name -> probability; sums to 1 unless skipped."""
+    """Class name -> probability; sums to 1, also of a withheld label; empty when skipped."""
     confidence: float | None = None
     valence: float | None = None
     """-1..1, as arousal and dominance; None for models without dimensions."""
     arousal: float | None = None
     dominance: float | None = None
     skip_reason: str | None = None
+    """Why there is no label: `too_short` (skipped), `low_confidence` (withheld); None where there is one."""
 
 
 @dataclass(frozen=True, slots=True)

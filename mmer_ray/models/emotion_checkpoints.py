@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models.encoder_names import NamedEncoder, resolve_encoder
 from mmer_ray.models.family_names import FAMILIES, NEED_TEXT, family_of
 from mmer_ray.models.layout import CONFIG_NAME, matches
 
@@ -16,12 +17,13 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab*", "*.model")
 
 
 def check_emotion_model(folder: Path) -> None:
-    """Raise `PreflightError` for a checkpoint of no known family, or without the text encoder that it needs."""
+    """Raise `PreflightError` for a checkpoint of no known family, or without an encoder that it needs."""
     family = family_in(folder)
     config = read_json_config(folder)
     if "family" not in config:
         # A folder of the transformers library, which has no text.
         return
+    named_encoder(folder)
     has_text = config.get("text") is not None
     if family in NEED_TEXT and not has_text:
         remedy = "give one that has; a published MMER: import it again with --text ROBERTA"
@@ -30,6 +32,15 @@ def check_emotion_model(folder: Path) -> None:
         raise PreflightError(
             f"the {family} in {folder} reads text and has no tokenizer (tokenizer.json): copy the model again, whole"
         )
+
+
+def named_encoder(folder: Path) -> NamedEncoder | None:
+    """Find the encoder that a checkpoint names instead of holding its weights; None where it names none.
+
+    Raises `PreflightError` where it is not on this machine, or is another than the checkpoint was trained on.
+    """
+    name = read_json_config(folder).get("encoder_name")
+    return None if name is None else resolve_encoder(str(name))
 
 
 def family_in(folder: Path) -> str:

@@ -20,6 +20,7 @@ SOURCES = {
     "bridge_tokens": "Ispas, Deschamps-Berger and Devillers, ICMI 2023 companion, arXiv 2401.00536",
     "leaf_transformer": "Dutta and Ganapathy, ICASSP 2022",
     "late_fusion": "Padi et al., Odyssey 2022, arXiv 2202.08974, and ICMI 2021, arXiv 2108.02510",
+    "frozen_encoder": "Whisper's encoder (Radford et al. 2022), attentive statistics (Okabe et al., Interspeech 2018)",
     "audio_classification": "any audio-classification checkpoint of the transformers library",
 }
 """Family -> where it comes from."""

@@ -8,7 +8,15 @@ from typing import Any
 from mmer_ray.models.audio_classification.config import ARCHITECTURES
 from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
 
-FAMILIES = ("mmer", "mmer_v1", "bridge_tokens", "leaf_transformer", "late_fusion", AUDIO_CLASSIFICATION)
+FAMILIES = (
+    "mmer",
+    "mmer_v1",
+    "bridge_tokens",
+    "leaf_transformer",
+    "late_fusion",
+    "frozen_encoder",
+    AUDIO_CLASSIFICATION,
+)
 NEED_TEXT = frozenset({"mmer", "mmer_v1", "bridge_tokens", "leaf_transformer"})
 """Families that cannot answer without a transcript; `late_fusion` can, from its speech branch alone."""
 

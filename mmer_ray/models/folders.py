@@ -33,8 +33,15 @@ def write_folder(
     folder: Path, model: nn.Module, config: object, *, family: str | None = None, dtype: torch.dtype = torch.float16
 ) -> None:
     """Write weights, floating-point ones as `dtype`, and a configuration, with its family's name where it has one."""
+    write_tensors(folder, model.state_dict(), config, family=family, dtype=dtype)
+
+
+def write_tensors(
+    folder: Path, tensors: Mapping[str, Tensor], config: object, *, family: str | None, dtype: torch.dtype
+) -> None:
+    """Write a model by its tensors: as `write_folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: _stored(value, dtype) for name, value in model.state_dict().items()}, folder / WEIGHTS_NAME)
+    save_file({name: _stored(value, dtype) for name, value in tensors.items()}, folder / WEIGHTS_NAME)
     # The library makes the file readable by its owner alone.
     (folder / WEIGHTS_NAME).chmod(WEIGHTS_MODE)
     (folder / CONFIG_NAME).write_text(config_json(config, family), encoding="utf-8")
@@ -65,12 +72,17 @@ def read_config(folder: Path, config_class: type[Config], family: str | None = N
 
 def read_weights(folder: Path, model: nn.Module) -> None:
     """Load `model.safetensors` into a model, in the model's own precision. Raises `PreflightError` where it differs."""
+    fill(model, read_tensors(folder), folder / WEIGHTS_NAME)
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Read `model.safetensors`: name -> values as stored. Raises `PreflightError` where it cannot be read."""
     file = folder / WEIGHTS_NAME
     try:
-        weights = load_file(file)
+        weights: dict[str, Tensor] = load_file(file)
     except (OSError, SafetensorError) as exc:
         raise PreflightError(f"{file} cannot be read: {exc}; copy or fetch the model again") from exc
-    fill(model, weights, file)
+    return weights
 
 
 def save_model(

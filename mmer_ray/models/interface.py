@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from mmer_ray.models.library import PreTrainedTokenizerBase
 
 
+UNKNOWN_SPEAKER = -1
+
+
 @dataclass(frozen=True)
 class EmotionBatch:
     """A padded, masked batch. The text comes as token ids or, cached, as features: exactly one of the two."""
@@ -40,6 +43,9 @@ class EmotionBatch:
     dialogue: Tensor | None = None
     """Int64, shape (B,): which conversation each utterance belongs to; those of one stand together, in order of
     time. None: each utterance is a conversation of its own. Only families with `reads_dialogue` look."""
+    speaker: Tensor | None = None
+    """Int64, shape (B,): utterances of one dialogue with the same number have one speaker; -1: nobody knows whose it
+    is. None: nobody knows of any. Only families with `reads_dialogue` look."""
 
     def __post_init__(self) -> None:
         if (self.token_ids is None) == (self.text_features is None):
@@ -117,6 +123,8 @@ class EmotionModel(nn.Module, ABC):
     """Whether a transcript is wanted, as token ids or as features."""
     reads_dialogue: bool = False
     """Whether an answer depends on the other utterances of the same conversation."""
+    min_confidence: float = 0.0
+    """An answer whose best probability lies below is withheld by who asks."""
 
     @property
     @abstractmethod
@@ -151,8 +159,26 @@ def collate(
     """
     samples_BS, num_samples_B = pad_batch([clip.samples for clip in clips])
     dialogue_B = None if dialogue is None else torch.tensor(dialogue, dtype=torch.int64)
+    speaker_B = None if dialogue is None else number_speakers([clip.speaker for clip in clips], dialogue)
     if tokenizer is None:
         no_tokens_BN = torch.zeros(len(clips), 0, dtype=torch.int64)
-        return EmotionBatch(samples_BS, num_samples_B, no_tokens_BN.bool(), no_tokens_BN, dialogue=dialogue_B)
-    token_ids_BN, text_mask_BN = tokenise(tokenizer, [clip.text for clip in clips])
-    return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN, dialogue=dialogue_B)
+        token_ids_BN, text_mask_BN = no_tokens_BN, no_tokens_BN.bool()
+    else:
+        token_ids_BN, text_mask_BN = tokenise(tokenizer, [clip.text for clip in clips])
+    return EmotionBatch(samples_BS, num_samples_B, text_mask_BN, token_ids_BN, dialogue=dialogue_B, speaker=speaker_B)
+
+
+def number_speakers(speakers: Sequence[str | None], dialogue: Sequence[int]) -> Tensor:
+    """Number the speakers of dialogues, -1 where one is not known: int64, shape (B,).
+
+    >>> number_speakers(["S1", "S2", "S1", None, "S1"], [0, 0, 0, 1, 1]).tolist()
+    [0, 1, 0, -1, 2]
+    """
+    numbers: dict[tuple[int, str], int] = {}
+    return torch.tensor(
+        [
+            UNKNOWN_SPEAKER if speaker is None else numbers.setdefault((number, speaker), len(numbers))
+            for speaker, number in zip(speakers, dialogue, strict=True)
+        ],
+        dtype=torch.int64,
+    )

@@ -23,6 +23,7 @@ from transformers import (  # noqa: E402
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
 )
+from transformers.audio_utils import mel_filter_bank  # noqa: E402
 
 __all__ = [
     "AutoConfig",
@@ -37,4 +38,5 @@ __all__ = [
     "Wav2Vec2Config",
     "Wav2Vec2FeatureExtractor",
     "Wav2Vec2Model",
+    "mel_filter_bank",
 ]

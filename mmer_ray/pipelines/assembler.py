@@ -107,7 +107,9 @@ class RecordingAssembler:
 
 def ask(sound: ChannelSound, utterances: Sequence[Utterance]) -> Question:
     """Cut the clips of utterances out of their channel."""
-    clips = tuple(Clip(to_float(sound.cut(*clip_range(one))), one.text, one.language) for one in utterances)
+    clips = tuple(
+        Clip(to_float(sound.cut(*clip_range(one))), one.text, one.language, speaker=one.speaker) for one in utterances
+    )
     return Question(tuple(key_of(one) for one in utterances), clips)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mmer_ray.models.emotion_checkpoints import family_in
+from mmer_ray.models.emotion_checkpoints import family_in, named_encoder
 from mmer_ray.models.members import Chosen, KeyPart, Member, choose
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import EmotionOptions, Profile
 from mmer_ray.records import SAMPLES_PER_MS, Clip, Emotion, Utterance
 
-VERSION = "2"
+VERSION = "3"
 """Goes up whenever the same clips and model give other emotions."""
 
 MARGIN_MS = 100
@@ -49,7 +49,10 @@ def choose_scorer(options: EmotionOptions) -> Chosen:
 
 def key_part(profile: Profile) -> KeyPart:
     """What the emotions of given clips hang on. Raises `PreflightError` where the model is missing."""
-    return {"version": VERSION, **choose_scorer(profile.emotion).key_part()}
+    chosen = choose_scorer(profile.emotion)
+    encoder = named_encoder(chosen.resolved().path)
+    named = {} if encoder is None else {"encoder": encoder.sha256}
+    return {"version": VERSION, **chosen.key_part(), **named}
 
 
 def load_scorer(options: EmotionOptions) -> EmotionScorer:

@@ -21,6 +21,9 @@ from mmer_ray.stages.emotion import scorer_name
 SHORTEST_S = 0.25
 """Below this there is no prosody to hear."""
 TOO_SHORT = "too_short"
+LOW_CONFIDENCE = "low_confidence"
+"""The model withholds its label: its best probability lies below the least that its checkpoint states. Probabilities
+and confidence are given all the same."""
 
 
 class ModelScorer:
@@ -63,7 +66,7 @@ class ModelScorer:
             batch = collate(clips, self._tokenizer, dialogue)
         with forward_pass(self._device):
             output = self._model(batch.to(self._device))
-            return _emotions(output, self._model.labels, self.scorer)
+            return _emotions(output, self._model.labels, self.scorer, self._model.min_confidence)
 
 
 def _batches_of_dialogues(clips: Sequence[Clip], chosen: Sequence[int], limit: float) -> Iterator[list[int]]:
@@ -90,20 +93,22 @@ def _dialogue_numbers(clips: Sequence[Clip]) -> list[int]:
     return numbers
 
 
-def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str) -> list[Emotion]:
+def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str, min_confidence: float) -> list[Emotion]:
     rows = output.logits.float().softmax(dim=1).tolist()
     emotions = []
     for probabilities, (valence, arousal, dominance) in zip(rows, _dimensions(output), strict=True):
         confidence = max(probabilities)
+        withheld = confidence < min_confidence
         emotions.append(
             Emotion(
                 scorer,
-                label=labels[probabilities.index(confidence)],
+                label=None if withheld else labels[probabilities.index(confidence)],
                 probabilities=dict(zip(labels, probabilities, strict=True)),
                 confidence=confidence,
                 valence=valence,
                 arousal=arousal,
                 dominance=dominance,
+                skip_reason=LOW_CONFIDENCE if withheld else None,
             )
         )
     return emotions

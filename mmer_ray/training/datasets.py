@@ -30,6 +30,11 @@ RAVDESS_EMOTIONS: Mapping[str, str] = {"01": "neutral", "02": "neutral", "03": "
 """Code of the file name -> feeling; calm counts as neutral, the other codes are left out."""
 RAVDESS_SENTENCES: Mapping[str, str] = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 _RAVDESS_NAME = re.compile(r"\d\d-\d\d-(?P<emotion>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<actor>\d\d)")
+CREMA_D_EMOTIONS: Mapping[str, str] = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
+_CREMA_D_NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{2}")
+EMODB_EMOTIONS: Mapping[str, str] = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
+"""Of the German names: neutral, Freude, Trauer, Wut."""
+_EMODB_NAME = re.compile(r"(?P<actor>\d\d)[ab]\d\d(?P<emotion>[A-Z])[a-z]")
 _AUDIO_SUFFIXES = frozenset({".flac", ".wav"})
 
 
@@ -53,6 +58,30 @@ def read_ravdess(folder: Path) -> list[LabelledClip]:
     if not clips:
         raise UsageError(f"{folder} holds no labelled speech: expected Actor_NN/03-01-EE-II-SS-RR-AA.flac or .wav")
     return clips
+
+
+def read_corpus(folder: Path) -> list[LabelledClip]:
+    """Read the four feelings of RAVDESS, CREMA-D (Cao et al. 2014) or EmoDB (Burkhardt et al. 2005), by files' names.
+
+    Samples are as of `read_ravdess`; of CREMA-D and EmoDB there is no text. Raises `UsageError` where the folder holds
+    none of the three.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in _AUDIO_SUFFIXES)
+    if any(_RAVDESS_NAME.fullmatch(path.stem) for path in paths):
+        return read_ravdess(folder)
+    for pattern, emotions in ((_CREMA_D_NAME, CREMA_D_EMOTIONS), (_EMODB_NAME, EMODB_EMOTIONS)):
+        named = [(path, name) for path in paths if (name := pattern.fullmatch(path.stem)) is not None]
+        clips = [
+            LabelledClip(Clip(trim(read_speech(path)), ""), emotions[name["emotion"]], name["actor"])
+            for path, name in named
+            if name["emotion"] in emotions
+        ]
+        if clips:
+            return clips
+    raise UsageError(
+        f"{folder} holds no labelled speech: expected RAVDESS (Actor_NN/03-01-EE-II-SS-RR-AA.wav), CREMA-D "
+        "(AudioWAV/AAAA_SSS_EEE_LL.wav) or EmoDB (wav/AASSSEV.wav), as .flac or .wav"
+    )
 
 
 def read_speech(path: Path) -> Samples:

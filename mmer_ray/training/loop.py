@@ -152,7 +152,7 @@ def guess(
     return guesses
 
 
-def running_average(model: EmotionModel, decay: float) -> AveragedModel:
+def running_average(model: nn.Module, decay: float) -> AveragedModel:
     """Copy a model into a running average of its weights and buffers; counters are copied at each update.
 
     Update n (from 0) keeps the share min(`decay`, n / (9 + n)) of the average: early on it must forget the fresh

@@ -13,6 +13,8 @@ from mmer_ray.errors import PreflightError
 from mmer_ray.models import families
 from mmer_ray.models.bridge_tokens import config as bridge_config
 from mmer_ray.models.bridge_tokens.model import BridgeTokensModel
+from mmer_ray.models.frozen_encoder import config as frozen_config
+from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.models.mmer import checkpoint
 from mmer_ray.models.mmer.config import LABELS, TINY
 from mmer_ray.models.mmer.model import MmerModel
@@ -149,3 +151,33 @@ def test_a_model_that_wants_features_is_refused_with_the_remedy(tmp_path: Path) 
     families.save_emotion_model(tmp_path, MmerModel(replace(TINY, text=None)), None)
     with pytest.raises(PreflightError, match="import it again with --text"):
         load_scorer(EmotionOptions(model=str(tmp_path)))
+
+
+def test_a_label_below_the_models_least_confidence_is_withheld_with_its_probabilities(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    answers = []
+    for min_confidence in (0.0, 1.0):
+        config = replace(frozen_config.TINY, min_confidence=min_confidence)
+        torch.manual_seed(0)
+        families.save_emotion_model(tmp_path / str(min_confidence), FrozenEncoderModel(config), None)
+        answers += load_scorer(EmotionOptions(model=str(tmp_path / str(min_confidence)))).predict([clip(1, 2)])
+    given, withheld = answers
+    assert given.label is not None
+    assert given.skip_reason is None
+    assert (withheld.label, withheld.skip_reason) == (None, "low_confidence")
+    assert (withheld.probabilities, withheld.confidence) == (given.probabilities, given.confidence)
+
+
+def test_a_model_that_adapts_hears_who_speaks_in_each_dialogue(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    families.save_emotion_model(tmp_path, FrozenEncoderModel(replace(frozen_config.TINY, adapts_to_speaker=True)), None)
+    adapting = load_scorer(EmotionOptions(model=str(tmp_path)))
+    assert adapting.reads_dialogue
+    clips = [clip(seed, 0.5 + seed / 2, dialogue=0)._replace(speaker="W0:0") for seed in range(4)]
+    other = [one._replace(dialogue=1, speaker="W0:1") for one in clips[:2]]
+    alone = [adapting.predict([one])[0].probabilities for one in clips]
+    together = [emotion.probabilities for emotion in adapting.predict([*clips, *other])]
+    assert max(abs(together[0][label] - alone[0][label]) for label in alone[0]) > 1e-3
+    again = [emotion.probabilities for emotion in adapting.predict([*other, *clips])]
+    for before, after in zip(together[:4], again[2:], strict=True):
+        assert after == pytest.approx(before, abs=1e-5)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.datasets import LabelledClip, Sex, read_ravdess, read_speech, sexes, trim
+from mmer_ray.training.datasets import LabelledClip, Sex, read_corpus, read_ravdess, read_speech, sexes, trim
 
 
 def tone(frequency_hz: float, rate_hz: int, duration_s: float = 1.0) -> np.ndarray:
@@ -68,3 +68,26 @@ def test_silence_around_speech_is_cut_off_but_for_a_margin_and_pauses_stay() -> 
 @pytest.mark.parametrize("num_samples", [0, 100, 16_000])
 def test_silence_alone_stays_as_it_is(num_samples: int) -> None:
     assert len(trim(np.zeros(num_samples, np.float32))) == num_samples
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("1001_DFA_ANG_XX", "1002_IEO_NEU_HI", "1001_IEO_FEA_XX"), [("angry", "1001"), ("neutral", "1002")]),
+        (("03a01Wa", "08b02Fb", "08b02La"), [("angry", "03"), ("happy", "08")]),
+        (("03-01-04-01-01-01-07",), [("sad", "07")]),
+    ],
+)
+def test_a_corpus_is_known_by_the_names_of_its_files(
+    names: tuple[str, ...], labels: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "Actor_07"
+    folder.mkdir()
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", tone(440, 16_000, 0.2), 16_000)
+    assert [(clip.label, clip.speaker) for clip in read_corpus(tmp_path)] == labels
+
+
+def test_a_folder_of_no_known_corpus_is_refused_with_the_names_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"RAVDESS .*CREMA-D .*EmoDB"):
+        read_corpus(tmp_path)

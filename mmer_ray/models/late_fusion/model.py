@@ -18,21 +18,10 @@ from mmer_ray.models.encoders import build_text_encoder
 from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
 from mmer_ray.models.late_fusion.config import FAMILY, LateFusionConfig
 from mmer_ray.models.late_fusion.spec_augment import spec_augment
+from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.models.speaker.config import SpeakerConfig
 from mmer_ray.models.speaker.features import batch_log_mel
 from mmer_ray.models.speaker.model import SpeakerModel
-
-
-class EmbeddingNorm(nn.BatchNorm1d):
-    """Batch normalisation that trains on a single utterance too: one value has no variance, so what is known serves."""
-
-    def forward(self, embedding_BD: Tensor) -> Tensor:
-        """Normalise: float, shape (B, D), in and out."""
-        if len(embedding_BD) > 1:
-            return super().forward(embedding_BD)
-        return functional.batch_norm(
-            embedding_BD, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
 
 
 class LateFusionModel(EmotionModel):

@@ -1,0 +1,197 @@
+"""Trains the head of `frozen_encoder` on features that are computed once: minutes on two cores.
+
+The encoder never changes, so every clip goes through it once for each of its variations. A step sees several speakers
+with a random number of utterances each and a random mixture of feelings, as calls have them, so that a head that adapts
+to speakers learns with one utterance of somebody and with many.
+
+Shape letters: B utterances, L layers, T frames, H hidden size, K classes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
+from mmer_ray.models.frozen_encoder.losses import loss as family_loss
+from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
+from mmer_ray.models.interface import Targets
+from mmer_ray.models.wav2vec2 import pad_batch
+from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.training.augment import Conditions, augment, respeak
+from mmer_ray.training.datasets import LabelledClip, Samples
+from mmer_ray.training.loop import running_average
+from mmer_ray.training.schedule import cosine_rate
+
+FRAME_STEP = 2
+ENCODED_S = 30.0
+"""Padded seconds that go through the encoder at once."""
+CHAIN = Conditions(reverberation=0.2, noise=0.4, telephone=0.25, opus=0.0, low_pass=0.2, hiss=0.5)
+Vary = Callable[[Samples, np.random.Generator], Samples]
+
+
+@dataclass(frozen=True)
+class HeadRecipe:
+    """How a head is trained."""
+
+    num_steps: int = 300
+    num_speakers: int = 4
+    """Speakers of a step."""
+    max_utterances: int = 16
+    """Most utterances of each in a step; the number is drawn from 1 up."""
+    mixture: float = 2.0
+    """Parameter of the Dirichlet distribution of a speaker's feelings in a step: the smaller, the more one-sided."""
+    num_variations: int = 0
+    """Variations of each clip beside the clip itself."""
+    peak_rate: float = 3e-3
+    warm_up_share: float = 0.05
+    final_share: float = 0.01
+    weight_decay: float = 0.1
+    average_decay: float = 0.98
+    seed: int = 0
+
+
+class EncodedClip(NamedTuple):
+    """What the frozen encoder makes of one clip or of a variation of it."""
+
+    states: Tensor
+    """Float16, shape (L, T, H): on a disk or in memory half of float32, and no head needs more."""
+    label: int
+    """Index into the model's labels."""
+    speaker: str
+
+
+def encode(
+    model: FrozenEncoderModel, clips: Sequence[LabelledClip], vary: Vary | None = None, seed: int = 0
+) -> list[EncodedClip]:
+    """Run clips, or one random variation of each, through the encoder; one answer each, in order.
+
+    Raises `ValueError` where a clip's label is none of the model's.
+    """
+    if unknown := sorted({clip.label for clip in clips} - set(model.labels)):
+        raise ValueError(f"clips are labelled {', '.join(unknown)}; the model's labels are {', '.join(model.labels)}")
+    sounds = [one.clip.samples for one in clips]
+    if vary is not None:
+        sounds = [vary(samples, np.random.default_rng((seed, index))) for index, samples in enumerate(sounds)]
+    states: dict[int, Tensor] = {}
+    for rows in length_buckets([len(samples) for samples in sounds], ENCODED_S * SAMPLE_RATE_HZ, LIKE_LENGTH):
+        with torch.inference_mode():
+            states_BLTH, num_frames_B = model.encode(*pad_batch([sounds[row] for row in rows]))
+        for row, states_LTH, num_frames in zip(rows, states_BLTH, num_frames_B.tolist(), strict=True):
+            states[row] = states_LTH[:, :num_frames].to(torch.float16)
+    return [EncodedClip(states[row], model.labels.index(clip.label), clip.speaker) for row, clip in enumerate(clips)]
+
+
+def vary_voice(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Another voice and another recording chain: speed with pitch, spectral tilt, band, noise, room."""
+    return augment(respeak(samples, rng, speed=0.12, tilt_db=3.0), rng, CHAIN)
+
+
+def encode_all(model: FrozenEncoderModel, clips: Sequence[LabelledClip], num_variations: int) -> list[EncodedClip]:
+    """The clips, encoded, then as many variations of each: `len(clips)` at a time, in order."""
+    encoded = encode(model, clips)
+    for number in range(num_variations):
+        encoded += encode(model, clips, vary_voice, seed=number)
+    return encoded
+
+
+def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: HeadRecipe) -> FrozenEncoderModel:
+    """Train the head on encoded clips and return the running average of its weights, in evaluation mode.
+
+    Everything random comes from the recipe's seed. `model` itself is trained in place.
+    """
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    _scale_layers(model, clips)
+    head = _Head(model)
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
+    average = running_average(head, recipe.average_decay)
+    by_speaker = _by_speaker(clips)
+    model.train()
+    for step in range(recipe.num_steps):
+        share = (step + 1) / recipe.num_steps
+        for group in optimiser.param_groups:
+            group["lr"] = cosine_rate(recipe.peak_rate, share, recipe.warm_up_share, recipe.final_share)
+        batch = [_every_second_frame(clips[index], rng) for index in _draw(by_speaker, recipe, rng)]
+        output = model.judge(*_inputs(model, batch))
+        optimiser.zero_grad()
+        torch.autograd.backward(family_loss(output, Targets(torch.tensor([one.label for one in batch]))))
+        optimiser.step()
+        average.update_parameters(head)
+    head.load_state_dict(average.module.state_dict())
+    return model.eval()
+
+
+def logits_of(model: FrozenEncoderModel, clips: Sequence[EncodedClip], *, alone: bool = False) -> Tensor:
+    """Score encoded clips: float32, shape (B, K). Clips of one speaker are one dialogue, unless each stands `alone`."""
+    with torch.inference_mode():
+        vectors_BD, speaker_B = _inputs(model, clips)
+        return model.judge(vectors_BD, None if alone else speaker_B).logits.float()
+
+
+class _Head(nn.Module):
+    """All that is trained, without the encoder: what the running average copies."""
+
+    def __init__(self, model: FrozenEncoderModel) -> None:
+        super().__init__()
+        self.mix, self.pooling, self.head = model.mix, model.pooling, model.head
+        self.register_buffer("everybody", model.everybody)
+
+
+def _inputs(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> tuple[Tensor, Tensor]:
+    """Vectors, float, shape (B, D), and speakers, int64, shape (B,)."""
+    vectors = []
+    order: list[int] = []
+    for rows in length_buckets([one.states.shape[1] for one in clips], float("inf"), LIKE_LENGTH):
+        states_BTLH = pad_sequence([clips[row].states.transpose(0, 1) for row in rows], batch_first=True)
+        num_frames_B = torch.tensor([clips[row].states.shape[1] for row in rows])
+        vectors.append(model.pool(states_BTLH.transpose(1, 2).float(), num_frames_B))
+        order += rows
+    names = sorted({one.speaker for one in clips})
+    speaker_B = torch.tensor([names.index(one.speaker) for one in clips])
+    return torch.cat(vectors)[torch.tensor(order).argsort()], speaker_B
+
+
+def _every_second_frame(clip: EncodedClip, rng: np.random.Generator) -> EncodedClip:
+    """Half of the frames, from the first or the second on: neighbours are alike, and a step costs half."""
+    if clip.states.shape[1] < FRAME_STEP:
+        return clip
+    return clip._replace(states=clip.states[:, rng.integers(FRAME_STEP) :: FRAME_STEP])
+
+
+def _scale_layers(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> None:
+    """Set the mean and the deviation of each channel over all frames of the training clips."""
+    num_frames = sum(one.states.shape[1] for one in clips)
+    total_LH = torch.stack([one.states.double().sum(dim=1) for one in clips]).sum(dim=0)
+    mean_LH = total_LH / num_frames
+    squares_LH = torch.stack([(one.states.double() - mean_LH[:, None]).square().sum(dim=1) for one in clips])
+    model.mix.mean.copy_(mean_LH)
+    model.mix.deviation.copy_((squares_LH.sum(dim=0) / num_frames).sqrt().clamp(min=1e-4))
+
+
+def _by_speaker(clips: Sequence[EncodedClip]) -> list[dict[int, list[int]]]:
+    """Of each speaker: label -> indices of the clips."""
+    table: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, one in enumerate(clips):
+        table[one.speaker][one.label].append(index)
+    return [dict(table[speaker]) for speaker in sorted(table)]
+
+
+def _draw(by_speaker: Sequence[dict[int, list[int]]], recipe: HeadRecipe, rng: np.random.Generator) -> list[int]:
+    """Draw the utterances of a step: indices."""
+    drawn: list[int] = []
+    for number in rng.permutation(len(by_speaker))[: recipe.num_speakers]:
+        theirs = by_speaker[number]
+        labels = sorted(theirs)
+        shares = rng.dirichlet([recipe.mixture] * len(labels))
+        for label in rng.choice(labels, size=rng.integers(1, recipe.max_utterances + 1), p=shares):
+            drawn.append(int(rng.choice(theirs[label])))
+    return list(dict.fromkeys(drawn))

@@ -1,0 +1,110 @@
+"""Heads on features that are computed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmer_ray.models.families import load_emotion_model, save_emotion_model
+from mmer_ray.models.frozen_encoder.config import TINY
+from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
+from mmer_ray.models.interface import Clip, collate
+from mmer_ray.training.calibration import answered, temperature_of
+from mmer_ray.training.datasets import LabelledClip
+from mmer_ray.training.emotion_head import card_of, train_emotion_head
+from mmer_ray.training.frozen_encoder import HeadRecipe, encode, logits_of, train_head
+from tests.models.whisper_maker import whisper_folder
+
+SHORT = HeadRecipe(num_steps=120, peak_rate=5e-3, num_speakers=3, average_decay=0.9)
+HERTZ = {"neutral": 150.0, "happy": 400.0, "sad": 900.0, "angry": 2_000.0}
+
+
+def acted(num_speakers: int = 4, each: int = 3, seed: int = 0) -> list[LabelledClip]:
+    """Speakers whose feelings are the pitch of a tone, each with a pitch of their own."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for speaker in range(num_speakers):
+        for label, hertz in HERTZ.items():
+            for _ in range(each):
+                time_s = np.arange(rng.integers(6_000, 12_000)) / 16_000
+                tone = 0.3 * np.sin(2 * np.pi * hertz * (1 + 0.04 * speaker) * time_s)
+                samples = (tone + rng.normal(0, 0.02, len(tone))).astype(np.float32)
+                clips.append(LabelledClip(Clip(samples, ""), label, f"speaker {speaker}"))
+    return clips
+
+
+@pytest.mark.parametrize("adapts", [False, True])
+def test_a_head_learns_to_judge_strangers(adapts: bool) -> None:
+    torch.manual_seed(0)
+    model = FrozenEncoderModel(replace(TINY, adapts_to_speaker=adapts))
+    encoded = encode(model, acted())
+    strangers = [one for one in encoded if one.speaker == "speaker 3"]
+    trained = train_head(model, [one for one in encoded if one.speaker != "speaker 3"], SHORT)
+    right = logits_of(trained, strangers).argmax(dim=1) == torch.tensor([one.label for one in strangers])
+    assert right.float().mean() > 0.6
+
+
+def test_training_leaves_the_encoder_as_it_was() -> None:
+    model = FrozenEncoderModel(TINY)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    train_head(model, encode(model, acted(2, 1)), replace(SHORT, num_steps=3))
+    assert all(torch.equal(before[name], value) for name, value in model.encoder.state_dict().items())
+
+
+def test_encoded_clips_are_judged_as_the_model_judges_their_sound() -> None:
+    torch.manual_seed(0)
+    model = FrozenEncoderModel(replace(TINY, adapts_to_speaker=True)).eval()
+    clips = acted(2, 2)
+    with torch.inference_mode():
+        named = [one.clip._replace(speaker=one.speaker) for one in clips]
+        heard = model(collate(named, None, [0] * len(clips))).logits
+    # Kept in float16.
+    torch.testing.assert_close(logits_of(model, encode(model, clips)), heard, rtol=0, atol=5e-3)
+
+
+def test_the_same_seed_trains_the_same_head() -> None:
+    answers = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = FrozenEncoderModel(TINY)
+        encoded = encode(model, acted(2, 1))
+        answers.append(logits_of(train_head(model, encoded, replace(SHORT, num_steps=5)), encoded))
+    assert torch.equal(*answers)
+
+
+def test_a_foreign_label_is_named() -> None:
+    stranger = replace(acted(1, 1)[0], label="bored")
+    with pytest.raises(ValueError, match="labelled bored; the model's labels are neutral"):
+        encode(FrozenEncoderModel(TINY), [stranger])
+
+
+def test_labelled_clips_become_a_calibrated_checkpoint_with_a_card(tmp_path: Path) -> None:
+    lines: list[str] = []
+    encoder = whisper_folder(tmp_path / "whisper")
+    recipe = replace(SHORT, num_steps=10, num_variations=1)
+    clips = acted(3, 1)
+    trained = train_emotion_head(clips, replace(TINY, adapts_to_speaker=True), str(encoder), recipe, lines.append)
+    save_emotion_model(tmp_path / "head", trained.model, None)
+    loaded = load_emotion_model(tmp_path / "head").model
+    assert loaded.config.temperature == trained.model.config.temperature > 0
+    assert (loaded.min_confidence, loaded.reads_dialogue) == (0.5, True)
+    card = card_of(trained, clips, "tones", {})
+    assert "`tones`, speakers not heard in training" in card
+    assert trained.model.config.encoder_name in card
+    assert any("24 clips encoded" in line for line in lines)
+
+
+def test_a_temperature_undoes_the_scale_of_overconfident_logits() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits_NK = torch.randn(4_000, 4, generator=rng)
+    labels_N = torch.multinomial(logits_NK.softmax(dim=1), 1, generator=rng)[:, 0]
+    assert temperature_of(5 * logits_NK, labels_N) == pytest.approx(5, rel=0.1)
+
+
+def test_what_is_answered_and_what_of_it_is_right_are_shares() -> None:
+    logits_NK = torch.tensor([[9.0, 0], [0, 9], [0.1, 0], [9, 0]])
+    assert answered(logits_NK, torch.tensor([0, 1, 0, 1]), 0.9) == (0.75, pytest.approx(2 / 3))
