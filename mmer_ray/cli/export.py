@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,34 +14,57 @@ from mmer_ray.errors import UsageError
 
 
 class ExportFormat(StrEnum):
-    """`mmer_ray.export.FORMATS`, for the help page."""
+    """`mmer_ray.export.formats.FORMATS`, for the help page."""
 
     SRT = "srt"
     VTT = "vtt"
     RTTM = "rttm"
+    CTM = "ctm"
+    TEXTGRID = "textgrid"
+    WHISPERX = "whisperx"
     JSON = "json"
+    AUDFORMAT = "audformat"
 
 
-Format = Annotated[ExportFormat, typer.Option("--format", "-f", help="Subtitles, speaker turns, or everything.")]
+Format = Annotated[
+    ExportFormat,
+    typer.Option("--format", "-f", help="Subtitles, turns, words, tiers, or everything; audformat needs --output."),
+]
 
 
 def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = None) -> None:
-    """Write a conversation as SubRip, WebVTT, RTTM or JSON."""
-    from mmer_ray.export import export as exported
+    """Write a conversation as SubRip, WebVTT, RTTM, CTM, Praat TextGrid, WhisperX JSON, JSON or audformat tables."""
+    from mmer_ray.export.formats import FOLDER_FORMATS, export_folder
+    from mmer_ray.export.formats import export as exported
     from mmer_ray.lake.queries import open_lake
 
+    if fmt.value in FOLDER_FORMATS and output is None:
+        raise UsageError(f"--format {fmt.value} writes a folder of files; name it with --output DIR")
     with open_lake(lake) as reader:
         conversation = reader.conversation(recording)
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
+    if fmt.value in FOLDER_FORMATS:
+        assert output is not None, "checked above"
+        files = export_folder(row["uri"], conversation.utterances, fmt.value)
+        _write({output / name: text for name, text in files.items()}, output, is_folder=True)
+        return
     # Rows of schema version 1 have no turns.
-    text = exported(row["uri"], conversation.utterances, fmt.value, conversation.turns or None)
+    turns = conversation.turns or None
+    text = exported(row["uri"], conversation.utterances, fmt.value, turns, row["duration_ms"] / 1000)
     if output is None:
         print_raw(text)
-        return
+    else:
+        _write({output: text}, output)
+
+
+def _write(files: dict[Path, str], output: Path, *, is_folder: bool = False) -> None:
     try:
-        output.write_text(text, encoding="utf-8")
+        if is_folder:
+            output.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"--output {output} cannot be written: {exc.strerror}") from exc
     note(f"wrote {output}")

@@ -48,7 +48,8 @@ RecordingName = Annotated[
     str, typer.Argument(metavar="RECORDING", help="A recording's id, its uri, or the end of its uri.")
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE|DIR", help="Write there instead of to stdout; audformat is a folder."),
 ]
 
 

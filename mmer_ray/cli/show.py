@@ -54,7 +54,7 @@ def conversation_document(conversation: Conversation) -> dict[str, Any]:
 
 
 def _rows(utterances: Any) -> list[dict[str, Any]]:
-    from mmer_ray.export import as_rows
+    from mmer_ray.export.conversation_json import as_rows
 
     return as_rows(utterances)
 

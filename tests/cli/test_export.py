@@ -48,3 +48,38 @@ def test_a_file_that_cannot_be_written_ends_with_2_and_its_name(mmer: Mmer, lake
 
     assert ended.code == 2
     assert str(tmp_path / "no" / "call.srt") in ended.err
+
+
+def test_words_tiers_and_segments_hold_all_of_a_call(mmer: Mmer, lake: Path) -> None:
+    words = mmer("export", "--lake", lake, "-f", "ctm", "call.opus").out.splitlines()
+    grid = mmer("export", "--lake", lake, "-f", "textgrid", "call.opus").out
+    document = json.loads(mmer("export", "--lake", lake, "-f", "whisperx", "call.opus").out)
+
+    assert len(words) == len(document["word_segments"]) == 12
+    assert words[-1].startswith("call 2 7.100 0.900 again ")
+    # The recording lasts 10 s, its last word ends before.
+    assert "\nxmax = 10.000\n" in grid
+    assert [segment["speaker"] for segment in document["segments"]] == ["S1", "S2", "S1"]
+
+
+def test_audformat_is_written_as_a_folder(mmer: Mmer, lake: Path, tmp_path: Path) -> None:
+    ended = mmer("export", "--lake", lake, "-f", "audformat", "call.opus", "-o", tmp_path / "call")
+
+    assert ended.code == 0
+    assert sorted(path.name for path in (tmp_path / "call").iterdir()) == ["db.utterances.csv", "db.yaml"]
+
+
+def test_audformat_without_a_folder_to_write_to_ends_with_2_and_the_remedy(mmer: Mmer, lake: Path) -> None:
+    ended = mmer("export", "--lake", lake, "-f", "audformat", "call.opus")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--output DIR" in ended.err
+
+
+def test_a_folder_that_cannot_be_made_ends_with_2_and_its_name(mmer: Mmer, lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+
+    ended = mmer("export", "--lake", lake, "-f", "audformat", "call.opus", "-o", tmp_path / "taken")
+
+    assert ended.code == 2
+    assert str(tmp_path / "taken") in ended.err

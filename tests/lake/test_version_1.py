@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mmer_ray.errors import LakeError
-from mmer_ray.export import export
+from mmer_ray.export.formats import export
 from mmer_ray.lake.activation import activate
 from mmer_ray.lake.queries import LakeReader, open_lake
 from mmer_ray.lake.store import Lake

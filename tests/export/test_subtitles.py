@@ -1,30 +1,17 @@
-"""Exported files: exact small examples, and other people's parsers on the odd ones."""
+"""Subtitles: exact small examples, and FFmpeg's parsers on the odd ones."""
 
 from __future__ import annotations
 
 import io
 import itertools
-import json
-from pathlib import Path
 
 import av
 import pytest
-from pyannote.database.util import load_rttm
 
-from mmer_ray.export import cues, export, to_json, to_rttm, to_srt, to_vtt
-from mmer_ray.records import Emotion, Utterance, Word
-
-
-def said(start_s: float, end_s: float, text: str, speaker: str = "S1", label: str | None = None) -> Utterance:
-    emotions = (Emotion(scorer="test", label=label),) if label else ()
-    return Utterance(start_s, end_s, channel=0, speaker=speaker, text=text, emotions=emotions)
-
-
-def spoken(start_s: float, words: list[str], word_s: float = 0.5) -> Utterance:
-    timed = tuple(
-        Word(word, start_s + index * word_s, start_s + (index + 1) * word_s, p=0.9) for index, word in enumerate(words)
-    )
-    return Utterance(start_s, start_s + len(words) * word_s, 0, "S1", " ".join(words), timed)
+from mmer_ray.export.formats import export
+from mmer_ray.export.subtitles import cues, to_srt, to_vtt
+from mmer_ray.records import Utterance, Word
+from tests.export.makers import TALK, said, spoken
 
 
 def parsed(text: str, fmt: str) -> list[tuple[float, float, str]]:
@@ -39,9 +26,6 @@ def parsed(text: str, fmt: str) -> list[tuple[float, float, str]]:
             for packet in container.demux()
             if packet.pts is not None and packet.time_base is not None and packet.duration is not None
         ]
-
-
-TALK = [said(0.5, 2.25, "hello there", "S1", "neutral"), said(3599.9, 3601.5, 'so "what" now', "S2", "angry")]
 
 
 def test_srt_is_numbered_cues_with_the_speaker_in_front() -> None:
@@ -59,36 +43,11 @@ def test_vtt_names_the_voice_and_its_emotion() -> None:
     )
 
 
-def test_rttm_counts_channels_from_one_and_names_the_file_without_its_ending() -> None:
-    assert to_rttm("s3://calls/2026/a call.opus", TALK) == (
-        "SPEAKER a_call 1 0.500 1.750 <NA> <NA> S1 <NA> <NA>\nSPEAKER a_call 1 3599.900 1.600 <NA> <NA> S2 <NA> <NA>\n"
-    )
-
-
 def test_slow_words_are_cut_by_seconds_long_before_they_fill_a_cue() -> None:
     found = list(cues([spoken(0.0, ["so"] * 20, word_s=3.0)]))
 
     assert len(found) == 10
     assert all(cue.end_s - cue.start_s <= 7.0 for cue in found)
-
-
-def test_rttm_is_written_from_turns_where_they_are_known() -> None:
-    turns = [said(0.25, 2.5, "", "S1"), said(3599.5, 3602.0, "", "S2")]
-
-    assert export("a.wav", TALK, "rttm", turns) == to_rttm("a.wav", turns)
-    assert export("a.wav", TALK, "rttm", []) == ""
-    assert export("a.wav", TALK, "rttm") == to_rttm("a.wav", TALK)
-
-
-def test_rttm_is_read_back_by_pyannote(tmp_path: Path) -> None:
-    file = tmp_path / "a.rttm"
-    file.write_text(to_rttm("/calls/a.wav", TALK))
-
-    (name, annotation), *others = load_rttm(file).items()  # type: ignore[no-untyped-call]
-
-    assert (name, others) == ("a", [])
-    found = [(segment.start, round(segment.end, 3), label) for segment, _, label in annotation.itertracks(True)]
-    assert found == [(0.5, 2.25, "S1"), (3599.9, 3601.5, "S2")]
 
 
 @pytest.mark.parametrize("fmt", ["srt", "vtt"])
@@ -114,27 +73,6 @@ def test_vtt_text_is_escaped_for_the_web() -> None:
     assert "<v S1>&lt;c&gt; &amp; --&gt;\n" in to_vtt([said(0, 1, "<c> & -->")])
 
 
-@pytest.mark.parametrize(("fmt", "text"), [("srt", ""), ("vtt", "WEBVTT\n"), ("rttm", "")])
-def test_a_recording_without_words_is_an_empty_file_of_its_kind(fmt: str, text: str) -> None:
-    assert export("a.wav", [], fmt) == text
-
-
-def test_an_empty_recording_is_a_json_document_all_the_same() -> None:
-    assert json.loads(to_json("a.wav", [])) == {"schema": "mmer.conversation/1", "uri": "a.wav", "utterances": []}
-
-
-def test_json_keeps_words_emotions_and_quotes() -> None:
-    one = Utterance(
-        0, 1, 1, "S2", 'a "b"', (Word("a", None, None, 0.5),), emotions=(Emotion("m", "sad", {"sad": 1.0}),)
-    )
-
-    (row,) = json.loads(to_json("a.wav", [one]))["utterances"]
-
-    assert row["text"] == 'a "b"'
-    assert row["words"] == [{"word": "a", "start_s": None, "end_s": None, "p": 0.5}]
-    assert row["emotions"][0]["probabilities"] == {"sad": 1.0}
-
-
 def test_a_long_utterance_is_cut_at_words_into_readable_cues() -> None:
     words = [f"word{index}" for index in range(60)]
 
@@ -158,8 +96,3 @@ def test_a_cue_always_ends_after_its_start_and_cues_are_in_order_of_time() -> No
     found = parsed(to_vtt([said(5, 6, "later"), said(2, 2, "now")]), "vtt")
 
     assert [(start_s, round(end_s, 3)) for start_s, end_s, _ in found] == [(2.0, 2.001), (5.0, 6.0)]
-
-
-def test_an_unknown_format_is_named_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="'ass'; valid: srt, vtt, rttm, json"):
-        export("a.wav", [], "ass")

@@ -1,6 +1,6 @@
-"""One conversation in other people's formats: subtitles (SRT, WebVTT), speaker turns (RTTM), JSON.
+"""Subtitles: SRT and WebVTT.
 
-Subtitles are cut at words to what can be read: at most `MAX_CUE_CHARS` characters and `MAX_CUE_S` seconds a cue
+They are cut at words to what can be read: at most `MAX_CUE_CHARS` characters and `MAX_CUE_S` seconds a cue
 (two lines of 42 and 7 s, as the timed text guides of broadcasters ask). Text is escaped for the format it goes to,
 so that a transcript with `-->` or `<b>` in it can neither break a file nor a player.
 """
@@ -8,12 +8,9 @@ so that a transcript with `-->` or `<b>` in it can neither break a file nor a pl
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 from mmer_ray.records import Utterance, Word
 
@@ -21,7 +18,6 @@ MAX_CUE_CHARS = 84
 MAX_CUE_S = 7.0
 MIN_CUE_S = 0.001
 """WebVTT refuses a cue that does not end after its start."""
-FORMATS = ("srt", "vtt", "rttm", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +30,6 @@ class Cue:
     text: str
     label: str | None
     """The utterance's emotion; None when not scored."""
-
-
-class SpeakerTurn(Protocol):
-    """A stretch in which one speaker speaks, with or without words."""
-
-    @property
-    def start_s(self) -> float: ...
-    @property
-    def end_s(self) -> float: ...
-    @property
-    def channel(self) -> int: ...
-    @property
-    def speaker(self) -> str: ...
-
-
-def export(
-    recording: str, utterances: Sequence[Utterance], fmt: str, turns: Sequence[SpeakerTurn] | None = None
-) -> str:
-    """The conversation of `recording` (its uri) as the text of a file in one of `FORMATS`.
-
-    RTTM is written from `turns` where they are known: an utterance ends with its last word, a turn with the voice.
-    """
-    match fmt:
-        case "srt":
-            return to_srt(utterances)
-        case "vtt":
-            return to_vtt(utterances)
-        case "rttm":
-            return to_rttm(recording, utterances if turns is None else turns)
-        case "json":
-            return to_json(recording, utterances)
-    raise ValueError(f"unknown format {fmt!r}; valid: {', '.join(FORMATS)}")
 
 
 def to_srt(utterances: Sequence[Utterance]) -> str:
@@ -84,27 +48,6 @@ def to_vtt(utterances: Sequence[Utterance]) -> str:
         text = f"<{voice} {_vtt_text(cue.speaker)}>{_vtt_text(cue.text)}"
         blocks.append(f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n{text}\n")
     return "\n".join(blocks)
-
-
-def to_rttm(recording: str, turns: Sequence[SpeakerTurn]) -> str:
-    """NIST RTTM: a SPEAKER line per turn or utterance; channels from 1, the file by its name without ending."""
-    name = _field(PurePosixPath(recording).stem)
-    return "".join(
-        f"SPEAKER {name} {one.channel + 1} {one.start_s:.3f} {max(one.end_s - one.start_s, MIN_CUE_S):.3f} "
-        f"<NA> <NA> {_field(one.speaker)} <NA> <NA>\n"
-        for one in turns
-    )
-
-
-def to_json(recording: str, utterances: Sequence[Utterance]) -> str:
-    """All fields of the utterances, their words and emotions: `mmer.conversation/1`."""
-    document = {"schema": "mmer.conversation/1", "uri": recording, "utterances": as_rows(utterances)}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def as_rows(utterances: Sequence[Utterance]) -> list[dict[str, Any]]:
-    """Utterances as plain data, for JSON documents."""
-    return [asdict(one) for one in utterances]
 
 
 def cues(utterances: Sequence[Utterance]) -> Iterator[Cue]:
@@ -188,8 +131,3 @@ def _vtt_class(label: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _field(text: str) -> str:
-    """A value without blanks: RTTM separates its fields by them."""
-    return "_".join(text.split()) or "<NA>"

@@ -1,0 +1,1 @@
+"""One conversation in other people's formats: a file for each format."""

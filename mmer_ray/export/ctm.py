@@ -1,0 +1,28 @@
+"""CTM: a line per word, as NIST's `sclite` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmer_ray.export.fields import field, file_field
+from mmer_ray.export.word_times import timed_words
+from mmer_ray.records import Utterance
+
+MIN_WORD_S = 0.001
+"""The shortest that three decimals can say."""
+
+
+def to_ctm(recording: str, utterances: Sequence[Utterance]) -> str:
+    """NIST CTM (SCTK, doc/infmts.htm): file, channel, start, duration, word, confidence.
+
+    File and channel are written as in RTTM, lines are sorted by channel and start as `sclite` asks. Words without times
+    get some as `word_times.timed_words` says; those of a text without words have no confidence.
+    """
+    name = file_field(recording)
+    words = [(one.channel, word) for one in utterances for word in timed_words(one)]
+    words.sort(key=lambda placed: (placed[0], placed[1].start_s))
+    return "".join(
+        f"{name} {channel + 1} {word.start_s:.3f} {max(word.end_s - word.start_s, MIN_WORD_S):.3f} {field(word.word)}"
+        f"{'' if word.p is None else f' {word.p:.3f}'}\n"
+        for channel, word in words
+    )
