@@ -1,6 +1,6 @@
 """How much memory does a batch take, beside the weights? One process a line, as `runners/device_memory.py` needs it.
 
-`python benchmarks/batch_memory.py` prints, for Whisper of the catalogue (CTranslate2, float32) and the emotion family
+`python benchmarks/batch_memory.py` prints, for Whisper of the catalogue (CTranslate2, int8) and the emotion family
 `mmer` (random weights), the peak of resident memory during a batch less that before it, for a padded second of sound,
 and divided by the square root of the size of the weights on disk, which is what the arithmetic multiplies.
 """
@@ -31,7 +31,7 @@ def whisper(name: str) -> tuple[int, int, float]:
     from mmer_ray.models.resolver import resolve
 
     found = resolve(parse_ref("whisper", name))
-    model = ctranslate2.models.Whisper(str(found.path), device="cpu", compute_type="float32", intra_threads=1)
+    model = ctranslate2.models.Whisper(str(found.path), device="cpu", compute_type="int8", intra_threads=1)
     features = ctranslate2.StorageView.from_array(np.zeros((NUM_CLIPS, model.n_mels, 3000), np.float32))
     before = peak_bytes()
     model.generate(features, [[50257 if name.endswith(".en") else 50258] for _ in range(NUM_CLIPS)], beam_size=5)

@@ -18,10 +18,12 @@ from mmer_ray.profiles import Profile
 from mmer_ray.runner import Runner
 
 IN_MEMORY = 2
-"""Bytes in memory for one on disk: weights are kept in half precision and run, at most, in single."""
+"""Bytes in memory for one on disk: our weights are kept in half precision and run in single. Whisper is kept in half
+and run in half or, on a CPU, in int8: never more than its file."""
 WHISPER_BATCH, OTHER_BATCH = 275, 910
-"""Bytes of a padded second = this times the square root of the weights' bytes. Measured: Whisper 272 (tiny.en) and 274
-(base), the emotion family mmer, whose first layers have thousands of frames a second, 874 (tiny) and 909 (base)."""
+"""Bytes of a padded second = this times the square root of the weights' bytes, half of it for Whisper on a GPU.
+Measured on a CPU: Whisper 272 and 274 in float32, 219 and 205 in int8 (tiny.en, base); the emotion family mmer, whose
+first layers have thousands of frames a second, 874 and 909 (tiny, base)."""
 PROCESS_BYTES = 500 << 20
 """An actor without models: interpreter, libraries, and on a GPU the context of CUDA."""
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
@@ -30,14 +32,14 @@ NVIDIA_SMI_S = 20.0
 MEMINFO, CGROUP_MAX = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
-def needed_bytes(profile: Profile, models: Mapping[str, ResolvedModel]) -> int:
+def needed_bytes(profile: Profile, models: Mapping[str, ResolvedModel], *, on_gpu: bool = False) -> int:
     """Memory of one actor, from above: weights, one batch of each stage at a time, the process itself.
 
     `models`: the profile's key -> model, as `preflight_models` gives it.
     """
-    weights = sum(model.num_bytes for model in models.values()) * IN_MEMORY
+    weights = sum(model.num_bytes * (1 if _is_whisper(model) else IN_MEMORY) for model in models.values())
     seconds = {"transcribe.model": profile.transcribe.batch_s, "emotion.model": profile.emotion.batch_s}
-    batches = sum(_second_bytes(models[key]) * batch_s for key, batch_s in seconds.items())
+    batches = sum(_second_bytes(models[key], on_gpu) * batch_s for key, batch_s in seconds.items())
     return weights + round(batches) + PROCESS_BYTES
 
 
@@ -49,13 +51,13 @@ def require_memory(profile: Profile, models: Mapping[str, ResolvedModel], runner
     """
     if runner == Runner.RAY and os.environ.get("RAY_ADDRESS", "").strip():
         return
-    need = needed_bytes(profile, models)
     share = profile.run.gpus_per_actor
     if runner == Runner.RAY and not share:
         actors = min(profile.run.max_actors or os.cpu_count() or 1, max(1, num_recordings))
-        _require(need, actors, main_memory_bytes(), "main memory", "run.max_actors={fitting}")
+        _require(needed_bytes(profile, models), actors, main_memory_bytes(), "main memory", "run.max_actors={fitting}")
     elif gpus := free_gpu_bytes():
         actors = max(1, int(1 / share)) if runner == Runner.RAY else 1
+        need = needed_bytes(profile, models, on_gpu=True)
         _require(need, actors, min(gpus), "the memory of a GPU", "run.gpus_per_actor={each:.2g}")
     elif runner == Runner.RAY:
         raise PreflightError(
@@ -63,7 +65,7 @@ def require_memory(profile: Profile, models: Mapping[str, ResolvedModel], runner
             "--set run.gpus_per_actor=0; or name a cluster that has some in RAY_ADDRESS"
         )
     else:
-        _require(need, 1, main_memory_bytes(), "main memory", "")
+        _require(needed_bytes(profile, models), 1, main_memory_bytes(), "main memory", "")
 
 
 def free_gpu_bytes() -> list[int]:
@@ -95,8 +97,12 @@ def main_memory_bytes() -> int | None:
     return available if available is None or not limit.isdecimal() else min(available, int(limit))
 
 
-def _second_bytes(model: ResolvedModel) -> float:
-    factor = WHISPER_BATCH if model.ref.kind == "whisper" else OTHER_BATCH
+def _is_whisper(model: ResolvedModel) -> bool:
+    return model.ref.kind == "whisper"
+
+
+def _second_bytes(model: ResolvedModel, on_gpu: bool) -> float:
+    factor = WHISPER_BATCH * (0.5 if on_gpu else 1) if _is_whisper(model) else OTHER_BATCH
     return factor * math.sqrt(model.num_bytes)
 
 

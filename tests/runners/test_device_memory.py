@@ -72,7 +72,7 @@ def has_gpus(machine: Path, *mebibytes: int) -> None:
 
 def test_memory_is_weights_in_single_precision_and_a_batch_of_each_stage() -> None:
     small, long = profile("transcribe.batch_s=30"), profile("transcribe.batch_s=60")
-    weights = 2 * sum(one.num_bytes for one in models().values())
+    weights = 2 * sum(one.num_bytes for one in models().values()) - models()["transcribe.model"].num_bytes
     assert needed_bytes(small, models()) > weights + PROCESS_BYTES
     # 30 s more of tiny.en: 2.41 MB a second were measured.
     assert needed_bytes(long, models()) - needed_bytes(small, models()) == pytest.approx(30 * 2.41e6, rel=0.05)
@@ -88,9 +88,9 @@ def test_a_model_that_does_not_fit_is_refused_with_need_what_is_free_and_remedie
 
 
 def test_every_actor_of_a_private_cluster_needs_its_own(machine: Path) -> None:
-    with pytest.raises(PreflightError, match=r"of 8 actors need .*--set run\.max_actors=1;"):
+    with pytest.raises(PreflightError, match=r"of 8 actors need .*--set run\.max_actors=2;"):
         require_memory(profile(), models(LARGE_V3), Runner.RAY, 100)
-    require_memory(profile("run.max_actors=1"), models(LARGE_V3), Runner.RAY, 100)
+    require_memory(profile("run.max_actors=2"), models(LARGE_V3), Runner.RAY, 100)
     require_memory(profile(), models(LARGE_V3), Runner.RAY, 1)
 
 
@@ -102,11 +102,11 @@ def test_a_cluster_elsewhere_is_not_judged_from_here(machine: Path, monkeypatch:
 
 def test_where_there_is_a_gpu_its_memory_counts_and_is_shared_by_its_actors(machine: Path) -> None:
     have(machine, GB)
-    has_gpus(machine, 24_000, 20_000)
+    has_gpus(machine, 24_000, 12_000)
     require_memory(profile(), models(LARGE_V3), Runner.INPROCESS, 1)
     require_memory(profile("run.gpus_per_actor=1"), models(LARGE_V3), Runner.RAY, 100)
     with pytest.raises(
-        PreflightError, match=r"of 4 actors need about .* of a GPU, and 21\.0 GB .*--set run\.gpus_per_actor=0\.5;"
+        PreflightError, match=r"of 4 actors need about .* of a GPU, and 12\.6 GB .*--set run\.gpus_per_actor=0\.5;"
     ):
         require_memory(profile("run.gpus_per_actor=0.25"), models(LARGE_V3), Runner.RAY, 100)
 
