@@ -34,9 +34,12 @@ def test_plain_speech_is_left_as_it_is() -> None:
     ("logprob", "no_speech_p", "reason"),
     [
         (-1.1, 0.7, plausibility.NO_SPEECH),
-        (-0.5, 0.7, None),
-        (-1.1, 0.5, None),
-        (-1.6, 0.5, plausibility.GUESSED),
+        (-0.6, 0.7, plausibility.NO_SPEECH),
+        (-0.4, 0.7, None),
+        (-1.1, 0.4, plausibility.NO_SPEECH),
+        (-0.9, 0.4, None),
+        (-1.4, 0.2, None),
+        (-1.6, 0.2, plausibility.GUESSED),
     ],
 )
 def test_a_chunk_is_no_speech_by_both_probabilities_and_guessed_by_the_one(
