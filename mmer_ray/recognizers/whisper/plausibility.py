@@ -8,10 +8,11 @@ from mmer_ray.recognizers.interface import TimedWord
 from mmer_ray.recognizers.whisper.network import Generated
 from mmer_ray.records import DroppedWords
 
-NO_SPEECH_BOUNDS = ((0.6, -0.5), (0.3, -1.0))
+NO_SPEECH_BOUNDS = ((0.6, -0.5), (0.4, -1.0))
 """A chunk holds no speech where its no-speech probability is above the first and its log probability below the second
 of a pair. The published pair is 0.6 and -1.0 (Radford et al. 2023, section 4.5). With tiny.en, noise, tones and music
-have 0.42 to 0.97 and half of them more than -1.0; RAVDESS and EmoDB, which it cannot read, have at most 0.29."""
+have 0.42 to 0.97 and half of them more than -1.0; RAVDESS and EmoDB, which it cannot read, have at most 0.29, 3 s
+pieces of a meeting at most 0.34."""
 HOPELESS_LOGPROB = -1.5
 """A text that is less probable than this after the second search too was guessed."""
 MAX_WORDS_PER_S = 8.0

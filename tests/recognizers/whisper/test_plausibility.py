@@ -36,9 +36,9 @@ def test_plain_speech_is_left_as_it_is() -> None:
         (-1.1, 0.7, plausibility.NO_SPEECH),
         (-0.6, 0.7, plausibility.NO_SPEECH),
         (-0.4, 0.7, None),
-        (-1.1, 0.4, plausibility.NO_SPEECH),
-        (-0.9, 0.4, None),
-        (-1.4, 0.2, None),
+        (-1.1, 0.5, plausibility.NO_SPEECH),
+        (-0.9, 0.5, None),
+        (-1.4, 0.35, None),
         (-1.6, 0.2, plausibility.GUESSED),
     ],
 )
