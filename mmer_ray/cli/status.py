@@ -73,6 +73,7 @@ def status_document(found: LakeStatus, lake: str) -> dict[str, Any]:
         "lake": lake,
         "num_utterances": found.num_utterances,
         "active_scorer": found.active_scorer,
+        "dropped_words": found.dropped_words,
         "ledger": ledger_document(found.ledger),
         "failures": [asdict(failure) for failure in found.failures],
         "runs": found.runs,
@@ -86,6 +87,9 @@ def _show_ledger(found: LakeStatus) -> None:
         f"{ledger.num_planned} recordings: {ledger.num_scored} scored{copies}, {ledger.num_failed} failed", style="bold"
     )
     say(f"{found.num_utterances} utterances, emotions by {found.active_scorer or 'no model yet'}")
+    if found.dropped_words:
+        reasons = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in found.dropped_words.items())
+        say(f"{sum(found.dropped_words.values())} words were read and not believed: {reasons}")
     say(_equation("planned", ledger.planned_ms, scored=ledger.scored_ms, quarantined=ledger.quarantined_ms))
     say(_equation("scored", ledger.scored_ms, speech=ledger.speech_ms, non_speech=ledger.non_speech_ms))
     say(*_balance(ledger))

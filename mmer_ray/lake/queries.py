@@ -67,6 +67,8 @@ class LakeStatus:
     """Of distinct audio: what two corpora share counts once."""
     active_scorers: dict[str, str]
     """Corpus -> the emotion model that its views and summaries follow."""
+    dropped_words: dict[str, int]
+    """Reason -> words that the recognizer read and did not believe, counted as `num_utterances` is."""
 
     @property
     def active_scorer(self) -> str | None:
@@ -158,12 +160,20 @@ class LakeReader:
         active = (
             "SELECT DISTINCT corpus, active_scorer FROM internal.shown WHERE active_scorer IS NOT NULL ORDER BY ALL"
         )
+        dropped = """
+            SELECT reason, sum(num_words)::BIGINT AS num_words FROM (
+                SELECT unnest(map_keys(dropped_words)) AS reason, unnest(map_values(dropped_words)) AS num_words
+                FROM internal.results AS heard SEMI JOIN internal.shown AS shown
+                ON heard.recording_id = shown.recording_id AND heard.commit_id = shown.heard_commit
+            ) GROUP BY reason ORDER BY reason
+        """
         return LakeStatus(
             ledger=lake_ledger(self._connection.cursor()),
             runs=self._rows("SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
             failures=[FailureCount(**row) for row in self._rows(failures, {})],
             num_utterances=counted["num_utterances"],
             active_scorers={row["corpus"]: row["active_scorer"] for row in self._rows(active, {})},
+            dropped_words={row["reason"]: row["num_words"] for row in self._rows(dropped, {})},
         )
 
     def _scorer_of(self, place: Mapping[str, Any], calls: list[Row]) -> str | None:

@@ -13,7 +13,16 @@ from pathlib import Path
 from mmer_ray.errors import Flag
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
-from mmer_ray.records import AudioFacts, CallMeasures, Emotion, Recording, ScoredRecording, Utterance, Word
+from mmer_ray.records import (
+    AudioFacts,
+    CallMeasures,
+    DroppedWords,
+    Emotion,
+    Recording,
+    ScoredRecording,
+    Utterance,
+    Word,
+)
 from tests.lake.makers import KEYS, a_run, content_digest, plan_of, taken
 
 ROLES = replace(KEYS, channel_roles=("agent", "customer"))
@@ -79,6 +88,7 @@ def scored_as(recording: Recording, utterances: Sequence[Utterance], duration_s:
         speech_s=speech_s,
         non_speech_s=duration_s - speech_s,
         language="en" if utterances else None,
+        dropped=(DroppedWords("repeated", 3, 0.1, 0.9), DroppedWords("no_speech", 2, 1.0, 1.5)),
     )
 
 

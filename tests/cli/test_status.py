@@ -24,6 +24,7 @@ def test_the_ledger_is_shown_and_sums(mmer: Mmer, lake: Path) -> None:
     assert "5 recordings: 4 scored, 1 failed" in ended.out
     assert "the ledger sums (difference 0.000 s)" in ended.out
     assert "scored 3,618.0 s = speech" in ended.out
+    assert "20 words were read and not believed: 8 no speech, 12 repeated" in ended.out
 
 
 def test_failures_stand_by_code_with_an_example_and_the_command_that_lists_them(mmer: Mmer, lake: Path) -> None:

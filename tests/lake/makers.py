@@ -28,6 +28,7 @@ from mmer_ray.profiles import Profile, RunOptions
 from mmer_ray.records import (
     AudioFacts,
     CallMeasures,
+    DroppedWords,
     Emotion,
     Failure,
     Recording,
@@ -150,6 +151,7 @@ def scored(recording: Recording, digest: str | None = None, keys: Keys = KEYS) -
         language="en",
         language_p=0.99,
         turns=tuple(SpeakerTurn(one.start_s - 0.1, one.end_s + 0.1, one.channel, one.speaker) for one in utterances),
+        dropped=(DroppedWords("repeated", 3, 0.1, 0.9), DroppedWords("no_speech", 2, 1.0, 1.5)),
         scorer=scorer,
         stage_seconds={"decode": 0.5, "emotion": 0.25},
         gpu_seconds={"emotion": 0.125},

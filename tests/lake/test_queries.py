@@ -225,6 +225,11 @@ def test_the_status_counts_runs_seconds_and_failures(reader: LakeReader) -> None
     assert status.num_utterances == reader.sql("FROM utterances").num_rows > 0
 
 
+def test_the_status_counts_the_words_that_were_not_believed_by_reason(reader: LakeReader) -> None:
+    # Three and two in each of the four recordings that were scored.
+    assert reader.status().dropped_words == {"no_speech": 8, "repeated": 12}
+
+
 def test_a_corpus_follows_its_first_scorer_until_another_one_is_activated(folder: Path, tmp_path: Path) -> None:
     lake = Lake(shutil.copytree(folder / "lake", tmp_path / "lake"))
     plan, _ = work(lake, plan_of(listing(folder / "audio"), lake, newer("emotion")).limited(1))

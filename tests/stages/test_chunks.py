@@ -47,3 +47,38 @@ def test_short_turns_that_touch_are_read_together_and_silence_is_left_out() -> N
 
 def test_a_window_without_turns_has_no_chunk() -> None:
     assert cut_chunks([window(0, 10)], 6.0) == []
+
+
+def test_packed_chunks_hold_what_fits_of_one_window_and_lose_nothing() -> None:
+    turns = (Turn(1, 9, 0), Turn(12, 20, 1), Turn(40, 54, 0), Turn(60, 61, 1))
+    spoken = noisy_window(70, turns=turns)
+    other = noisy_window(10, turns=(Turn(2, 3, 0),))
+    packed = cut_chunks([spoken, other], 30.0, pack=True)
+    # 8 + 8 + 14 s are 30; the rest begins anew, and no chunk goes over a window's end.
+    assert [(chunk.window, chunk.parts) for chunk in packed] == [
+        (0, tuple((round(a * SAMPLE_RATE_HZ), round(b * SAMPLE_RATE_HZ)) for a, b in ((1, 9), (12, 20), (40, 54)))),
+        (0, ((60 * SAMPLE_RATE_HZ, 61 * SAMPLE_RATE_HZ),)),
+        (1, ((2 * SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ),)),
+    ]
+    sound = packed[0].cut(spoken.samples)
+    assert len(sound) == packed[0].num_samples == 30 * SAMPLE_RATE_HZ
+    assert np.array_equal(sound[-14 * SAMPLE_RATE_HZ :], spoken.samples[40 * SAMPLE_RATE_HZ : 54 * SAMPLE_RATE_HZ])
+
+
+def test_what_had_to_be_cut_is_put_together_again_as_far_as_it_fits() -> None:
+    chunks = cut_chunks([noisy_window(95)], 30.0, pack=True)
+    assert all(len(chunk.parts) == 1 for chunk in chunks)
+    assert all(before[1] == after[0] for before, after in pairwise(seconds(chunks)))
+    assert all(before.num_samples + after.num_samples > 30 * SAMPLE_RATE_HZ for before, after in pairwise(chunks)), (
+        "two neighbours that fit one chunk are one"
+    )
+
+
+def test_times_of_a_packed_chunk_are_those_of_the_part_that_a_word_lies_in() -> None:
+    one = Chunk(0, ((16_000, 32_000), (160_000, 192_000)))
+    assert one.in_window(0.2, 0.6) == (1.2, 1.6)
+    assert one.in_window(1.5, 2.0) == (10.5, 11.0)
+    # Most of it lies in the first part, so it ends there; then the other way round.
+    assert one.in_window(0.4, 1.2) == (1.4, 2.0)
+    assert one.in_window(0.9, 1.5) == (10.0, 10.5)
+    assert one.in_window(2.5, 3.0) == (11.5, 12.0)

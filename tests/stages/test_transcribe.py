@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
-from mmer_ray.records import SAMPLE_RATE_HZ, Turn
+from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords, Turn
 from mmer_ray.stages.transcribe import transcribe
 from tests.members import OneWordRecognizer
 from tests.stages.makers import window
@@ -73,3 +73,33 @@ def test_no_chunk_is_longer_than_the_recognizer_reads_well() -> None:
     transcribe([window(0, 20, turns=[Turn(0, 20, 0)])], Watches())
     assert max(lengths) <= 2.5 * SAMPLE_RATE_HZ
     assert sum(lengths) == 20 * SAMPLE_RATE_HZ
+
+
+class PackingRecognizer(ClickRecognizer):
+    """Reads packed chunks of up to 30 s, and believes no click of a chunk's first second."""
+
+    max_chunk_s = 30.0
+    packs_chunks = True
+
+    def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+        return [
+            replace(
+                one,
+                words=tuple(word for word in one.words if word.start_s >= 1),
+                dropped=tuple(
+                    DroppedWords("early", 1, word.start_s, word.end_s) for word in one.words if word.start_s < 1
+                ),
+            )
+            for one in super().transcribe(chunks)
+        ]
+
+
+def test_words_of_packed_speech_lie_where_their_sound_is_and_what_is_dropped_too() -> None:
+    clicks_s = [602.25, 604.5, 611.0, 619.25]
+    samples = np.zeros(20 * SAMPLE_RATE_HZ, dtype=np.int16)
+    samples[[round((at_s - 600) * SAMPLE_RATE_HZ) for at_s in clicks_s]] = 30_000
+    turns = [Turn(602, 605, 0), Turn(610.5, 612, 0), Turn(619, 619.75, 0)]
+    (answer,) = transcribe([replace(window(600, 620, turns=turns), samples=samples)], PackingRecognizer())
+    words = [word for utterance in answer.utterances for word in utterance.words]
+    assert [word.start_s for word in words] == clicks_s[1:]
+    assert answer.dropped == (DroppedWords("early", 1, 602.25, pytest.approx(602.35)),)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import zlib
 
 from mmer_ray.recognizers.whisper.network import Generated, Search
-from mmer_ray.recognizers.whisper.plausibility import MAX_NO_SPEECH_P, MIN_LOGPROB
 
 MAX_COMPRESSION_RATIO = 2.4
-"""Text that zlib packs better repeats itself (Radford et al. 2023, section 4.5)."""
+"""Text that zlib packs better repeats itself (Radford et al. 2023, section 4.5, as the next two)."""
+MIN_LOGPROB = -1.0
+MAX_NO_SPEECH_P = 0.6
 COMPRESSION = "compression_ratio"
 LOGPROB = "log_probability"
 

@@ -69,7 +69,7 @@ class Network:
     def __init__(self, folder: Path) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         threads = torch.get_num_threads()
-        batches = max(1, len(os.sched_getaffinity(0)) // threads) if self._device == "cpu" else 1
+        batches = max(1, (os.cpu_count() or 1) // threads) if self._device == "cpu" else 1
         self._model = ctranslate2.models.Whisper(
             str(folder),
             device=self._device,

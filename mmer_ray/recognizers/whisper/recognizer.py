@@ -26,6 +26,8 @@ from mmer_ray.records import SAMPLE_RATE_HZ
 FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
 """A frame of the encoder: times need one."""
+MIN_AMPLITUDE = 4
+"""Of 32,768, about -78 dB: what never reaches it is digital silence with dither, and is not read."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class WhisperRecognizer:
         self._batch_size = max(1, int(options.batch_s / CHUNK_S))
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
-        """Read chunks: one transcript each, in order; one that is shorter than 20 ms has no words."""
+        """Read chunks: one transcript each, in order; one that is shorter than 20 ms or silent has no words."""
         transcripts = [Transcript()] * len(chunks)
-        readable = [index for index, chunk in enumerate(chunks) if len(chunk.samples) >= MIN_SAMPLES]
+        readable = [index for index, chunk in enumerate(chunks) if _has_sound(chunk)]
         doubtful: list[_Reading] = []
         for batch in _slices(readable, self._batch_size):
             settled: list[_Reading] = []
@@ -151,6 +153,11 @@ class WhisperRecognizer:
 
     def _text(self, generated: Generated) -> str:
         return self._tokens.decode(self._tokens.text_only(generated.tokens))
+
+
+def _has_sound(chunk: Chunk) -> bool:
+    samples = chunk.samples
+    return len(samples) >= MIN_SAMPLES and max(int(samples.max()), -int(samples.min())) >= MIN_AMPLITUDE
 
 
 def _slices(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
