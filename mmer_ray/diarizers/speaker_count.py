@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mmer_ray.diarizers.agglomerative import by_first_appearance
 
-SAME_VOICE_THRESHOLD = 0.35
+SAME_VOICE_THRESHOLD = 0.4
 """Largest distance of one voice to itself."""
 EVIDENCE_S = 1.0
 """How far little evidence can lead: a group of t seconds is a voice of its own only beyond a distance of 1 s / t."""
