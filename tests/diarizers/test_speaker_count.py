@@ -57,13 +57,24 @@ def test_a_short_voice_that_is_like_no_other_counts() -> None:
     assert count(embeddings, seconds=np.array([2.0] * 10 + [1.5])) == [0] * 10 + [1]
 
 
+def test_a_phrase_that_is_repeated_makes_no_voice_of_its_own() -> None:
+    talk = pieces([0] * 12, 1.0, seed=2)
+    phrase = np.repeat(talk[:1], 30, axis=0)
+    assert set(count(np.concatenate([talk, phrase]))) == {0}
+
+
+def test_in_ten_minutes_a_voice_of_one_percent_counts() -> None:
+    owners = [0] * 200 + [1] * 100 + [2] * 4
+    assert count(pieces(owners, 0.9, likeness=0.2)) == owners
+
+
 def test_never_more_speakers_than_allowed() -> None:
     assert len(set(count(pieces([0, 1, 2, 3] * 4, 0.3), max_speakers=2))) == 2
 
 
 def test_what_the_network_says_of_a_chunk_decides_between_like_voices() -> None:
     owners = np.array([0, 1] * 8)
-    embeddings = pieces(owners.tolist(), 0.4, likeness=0.7)
+    embeddings = pieces(owners.tolist(), 0.85, likeness=0.7)
     says_two = np.where(owners[:, None] == owners, 1.0, -1.0) - np.eye(16)
     assert len(set(count(embeddings, seconds=np.full(16, 2.0)))) == 1
     assert count(embeddings, opinions=says_two) == owners.tolist()
