@@ -58,7 +58,8 @@ class DiarizeOptions(Options):
     embedding_model: str = "campplus"
     """The model of speaker embeddings beside a segmentation model."""
     distance_threshold: float | None = Field(None, gt=0, lt=2)
-    """Cosine distance above which two speaker embeddings are two people; None: the value calibrated for the model."""
+    """Distance above which two speaker embeddings are two people, 0..2: a cosine distance, which a segmentation model's
+    diarizer corrects for noise; None: the value calibrated for the model."""
     max_speakers: int = Field(20, ge=1)
 
 

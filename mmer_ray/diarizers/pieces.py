@@ -27,8 +27,8 @@ MIN_PIECE_S = 0.3
 """Shorter ones say nothing about a voice."""
 MIN_FEATURES = 10
 """Feature frames that a piece has at least; a shorter one takes those around it."""
-BATCH_FRAMES = 8_000
-"""Padded feature frames of one forward pass, 80 s of sound: about 400 MB of activations."""
+BATCH_FRAMES = 4_000
+"""Padded feature frames of one forward pass, 40 s of sound: about 200 MB of activations."""
 FEATURE_S = HOP_SAMPLES / SAMPLE_RATE_HZ
 
 

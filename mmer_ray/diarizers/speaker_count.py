@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 
 from mmer_ray.diarizers.agglomerative import by_first_appearance
 
-SAME_VOICE_THRESHOLD = 0.35
-"""Largest distance of one voice to itself."""
+SAME_VOICE_THRESHOLD = 0.4
+"""Largest distance of one voice to itself. On a telephone pair and two meetings the number of speakers is right from
+0.25 to 0.55."""
 EVIDENCE_S = 1.0
-"""How far little evidence can lead: a group of t seconds is a voice of its own only beyond a distance of 1 s / t."""
+EVIDENCE_SHARE = 0.004
+"""How far little evidence can lead: a group of t seconds is a voice of its own only beyond a distance of e / t, with e
+one second or this share of all seconds. At the threshold, 2.5 s of a minute or 1 % of ten minutes are enough."""
 NETWORK_WEIGHT = 0.2
 NETWORK_PAIRS = 2.0
 """The segmentation network has an opinion of its own on pieces of one chunk: the same local speaker or another. A
@@ -32,8 +35,9 @@ WITHIN_COSINE = 0.5
 WITHIN_PAIRS = 4.0
 """What is assumed about the pieces of a group before any two of them were compared: their mean cosine, and how many
 pairs that is worth."""
-LEAST_COSINE = 0.2
-"""Groups whose pieces agree less than this are no voice; the distance counts them as if they did."""
+WITHIN_RANGE = (0.2, 0.6)
+"""Groups whose pieces agree less are no voice. Those that agree more hold the same sound again and again, a phrase of a
+machine or a tiled file, which makes the voice no better known: pieces of real voices agree by 0.4 to 0.65."""
 
 
 def find_speakers(
@@ -89,7 +93,8 @@ class Groups:
     def weakest(self) -> tuple[int, int] | None:
         """Find the group whose evidence falls furthest short of its distance, and its nearest; None where none does."""
         nearest_K = self._distances_KK.argmin(axis=1)
-        excess_K = self._distances_KK.min(axis=1) - EVIDENCE_S / np.maximum(self.seconds_K, 1e-3)
+        evidence_s = max(EVIDENCE_S, EVIDENCE_SHARE * float(self.seconds_K.sum()))
+        excess_K = self._distances_KK.min(axis=1) - evidence_s / np.maximum(self.seconds_K, 1e-3)
         weakest = int(excess_K.argmin())
         nearest = int(nearest_K[weakest])
         return (min(weakest, nearest), max(weakest, nearest)) if excess_K[weakest] <= 0 else None
@@ -114,7 +119,7 @@ class Groups:
         cosines_KK, opinions_KK, num_opinions_KK = self._sums
         num_pairs_K = self.counts_K * (self.counts_K - 1)
         within_K = (np.diag(cosines_KK) + WITHIN_PAIRS * WITHIN_COSINE) / (num_pairs_K + WITHIN_PAIRS)
-        within_K = np.maximum(within_K, LEAST_COSINE)
+        within_K = np.clip(within_K, *WITHIN_RANGE)
         between = cosines_KK[rows] / (self.counts_K[rows, None] * self.counts_K)
         opinion = opinions_KK[rows] / (num_opinions_KK[rows] + NETWORK_PAIRS)
         distances = 1.0 - between / np.sqrt(within_K[rows, None] * within_K) - NETWORK_WEIGHT * opinion

@@ -227,6 +227,7 @@ def test_what_was_heard_comes_back_whole_for_the_steps_that_are_left(lake: Lake,
             conversation = reader.conversation(task.recording.uri)
         assert task.known.recording == task.recording
         assert task.known.utterances == tuple(replace(one, emotions=()) for one in conversation.utterances)
+        assert task.known.turns == conversation.turns
         assert task.known.audio is not None
         assert task.known.audio.duration_s == conversation.recording["duration_ms"] / 1000
     plan = plan_of(listing(audio), lake, newer("link"))
@@ -235,6 +236,7 @@ def test_what_was_heard_comes_back_whole_for_the_steps_that_are_left(lake: Lake,
             conversation = reader.conversation(task.recording.uri)
         assert task.known is not None
         assert task.known.utterances == conversation.utterances
+        assert task.known.turns == conversation.turns
         assert {emotion.scorer for one in task.known.utterances for emotion in one.emotions} == {"mmer-1"}
 
 

@@ -96,6 +96,17 @@ def test_the_overlap_of_each_utterance_and_of_the_recording_is_filled_in() -> No
     assert scored.overlap_s == 1.0
 
 
+def test_two_voices_at_once_on_one_channel_overlap_though_their_words_do_not() -> None:
+    both = window(
+        0, 20, turns=[Turn(1, 6, 0), Turn(4, 9, 1)], embeddings=[ANNA, BERT],
+        utterances=[utterance(1, 5, "W0:0"), utterance(5.2, 9, "W0:1")],
+    )  # fmt: skip
+    scored = joined(both)
+    assert scored.overlap_s == 2.0
+    assert [one.overlap_s for one in scored.utterances] == pytest.approx([1.0, 0.8])
+    assert scored.speech_s == 8.0, "the ledger counts each second once"
+
+
 def test_turns_have_the_utterances_names_and_whole_milliseconds_and_touching_ones_are_one() -> None:
     first = window(
         0, 10, turns=[Turn(1.00049, 2, 0), Turn(5, 10, 1)], embeddings=[ANNA, BERT],

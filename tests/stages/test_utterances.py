@@ -35,6 +35,13 @@ def test_a_word_belongs_to_the_turn_that_covers_most_of_it_or_the_nearest() -> N
         assert speaker_of(words((start_s, end_s))[0], TURNS) == speaker
 
 
+def test_where_two_talk_at_once_a_word_belongs_to_the_one_who_is_heard_best() -> None:
+    overlapping = window(0, 10, turns=(Turn(0, 8, 0), Turn(4, 6, 1)))
+    best = (Turn(0, 4.5, 0), Turn(4.5, 6, 1), Turn(6, 8, 0))
+    said = to_utterances(replace(overlapping, exclusive_turns=best), words((4, 4.4), (4.6, 5.4), (6.2, 7)))
+    assert [one.speaker for one in said] == ["W0:0", "W0:1", "W0:0"]
+
+
 def test_speech_without_a_pause_is_split_where_it_pauses_most() -> None:
     spoken = words(*((i, i + (0.7 if i == 21 else 0.9)) for i in range(40)))
     parts = split_long(spoken, 30.0)
