@@ -59,8 +59,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 def read_file(path: Path) -> CTranslate2File:
     """Read a `model.bin`. Raises `PreflightError` where it is none, is cut short or of another binary version."""
     try:
-        content = np.fromfile(path, dtype=np.uint8)
-        return _Reader(memoryview(content)).file()
+        return _Reader(memoryview(path.read_bytes())).file()
     except (OSError, ValueError, IndexError, struct.error) as exc:
         raise PreflightError(f"{path} is no model of CTranslate2 that can be read: {exc}; bring it again") from exc
 
@@ -95,11 +94,11 @@ class _Reader:
         if dtype == "bfloat16":
             # The upper half of a float32.
             values = (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+            values.flags.writeable = False
         else:
             values = np.frombuffer(content, np.dtype(dtype).newbyteorder("<"))
         if values.size != prod(shape):
             raise ValueError(f"{name} has {values.size} values for the shape {shape}")
-        values.flags.writeable = False
         return name, values.reshape(shape)
 
     def _string(self) -> str:

@@ -32,8 +32,9 @@ RAVDESS_SENTENCES: Mapping[str, str] = {"01": "Kids are talking by the door", "0
 _RAVDESS_NAME = re.compile(r"\d\d-\d\d-(?P<emotion>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<actor>\d\d)")
 CREMA_D_EMOTIONS: Mapping[str, str] = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
 _CREMA_D_NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{2}")
-EMODB_EMOTIONS: Mapping[str, str] = {"N": "neutral", "F": "happy", "T": "sad", "W": "angry"}
-"""Of the German names: neutral, Freude, Trauer, Wut."""
+EMODB_EMOTIONS: Mapping[str, str] = {"N": "neutral", "L": "neutral", "F": "happy", "T": "sad", "W": "angry"}
+"""Of the German names: neutral, Langeweile, Freude, Trauer, Wut. Boredom counts as neutral, as calm of RAVDESS does:
+little arousal without grief."""
 _EMODB_NAME = re.compile(r"(?P<actor>\d\d)[ab]\d\d(?P<emotion>[A-Z])[a-z]")
 _AUDIO_SUFFIXES = frozenset({".flac", ".wav"})
 

@@ -23,6 +23,7 @@ from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
 from mmer_ray.models.frozen_encoder.losses import loss as family_loss
 from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.models.interface import Targets
+from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import Conditions, augment, respeak
@@ -40,6 +41,9 @@ Vary = Callable[[Samples, np.random.Generator], Samples]
 @dataclass(frozen=True)
 class HeadRecipe:
     """How a head is trained."""
+
+    ridge: float | None = None
+    """Penalty of `ridge_head`, which solves a linear head at once; None: by steps, which all that follows is about."""
 
     num_steps: int = 300
     num_speakers: int = 4
@@ -66,12 +70,14 @@ class EncodedClip(NamedTuple):
     label: int
     """Index into the model's labels."""
     speaker: str
+    variation: int = 0
+    """0: the clip itself. A variation has the company of its like alone."""
 
 
 def encode(
-    model: FrozenEncoderModel, clips: Sequence[LabelledClip], vary: Vary | None = None, seed: int = 0
+    model: FrozenEncoderModel, clips: Sequence[LabelledClip], vary: Vary | None = None, variation: int = 0
 ) -> list[EncodedClip]:
-    """Run clips, or one random variation of each, through the encoder; one answer each, in order.
+    """Run clips, or their random variations of a number, through the encoder; one answer each, in order.
 
     Raises `ValueError` where a clip's label is none of the model's.
     """
@@ -79,14 +85,17 @@ def encode(
         raise ValueError(f"clips are labelled {', '.join(unknown)}; the model's labels are {', '.join(model.labels)}")
     sounds = [one.clip.samples for one in clips]
     if vary is not None:
-        sounds = [vary(samples, np.random.default_rng((seed, index))) for index, samples in enumerate(sounds)]
+        sounds = [vary(samples, np.random.default_rng((variation, index))) for index, samples in enumerate(sounds)]
     states: dict[int, Tensor] = {}
     for rows in length_buckets([len(samples) for samples in sounds], ENCODED_S * SAMPLE_RATE_HZ, LIKE_LENGTH):
         with torch.inference_mode():
             states_BLTH, num_frames_B = model.encode(*pad_batch([sounds[row] for row in rows]))
         for row, states_LTH, num_frames in zip(rows, states_BLTH, num_frames_B.tolist(), strict=True):
             states[row] = states_LTH[:, :num_frames].to(torch.float16)
-    return [EncodedClip(states[row], model.labels.index(clip.label), clip.speaker) for row, clip in enumerate(clips)]
+    return [
+        EncodedClip(states[row], model.labels.index(clip.label), clip.speaker, variation)
+        for row, clip in enumerate(clips)
+    ]
 
 
 def vary_voice(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -97,8 +106,8 @@ def vary_voice(samples: Samples, rng: np.random.Generator) -> Samples:
 def encode_all(model: FrozenEncoderModel, clips: Sequence[LabelledClip], num_variations: int) -> list[EncodedClip]:
     """The clips, encoded, then as many variations of each: `len(clips)` at a time, in order."""
     encoded = encode(model, clips)
-    for number in range(num_variations):
-        encoded += encode(model, clips, vary_voice, seed=number)
+    for number in range(1, num_variations + 1):
+        encoded += encode(model, clips, vary_voice, number)
     return encoded
 
 
@@ -107,6 +116,8 @@ def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: 
 
     Everything random comes from the recipe's seed. `model` itself is trained in place.
     """
+    if recipe.ridge is not None:
+        return ridge_head(model, clips, recipe.ridge)
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     _scale_layers(model, clips)
@@ -137,6 +148,47 @@ def logits_of(model: FrozenEncoderModel, clips: Sequence[EncodedClip], *, alone:
         return model.judge(vectors_BD, None if alone else speaker_B).logits.float()
 
 
+@torch.no_grad()
+def ridge_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], penalty: float) -> FrozenEncoderModel:
+    """Solve a linear head by ridge regression onto the classes, every class weighing alike; returns the model itself.
+
+    Utterances' vectors are scaled to unit variance; the weights W minimise mean |xW - y|^2 + penalty |W|^2 (Hastie,
+    Tibshirani and Friedman, "The Elements of Statistical Learning", 2009, sections 3.4.1 and 4.2). A head that adapts
+    learns from each vector adapted and alone. Raises `ValueError` for a model that has more to learn than that.
+    """
+    norm, linear = _linear_head(model)
+    model.eval()
+    _scale_layers(model, clips)
+    vectors_BD, speaker_B = _inputs(model, clips)
+    model.everybody.copy_(vectors_BD.mean(dim=0))
+    views = [model.judge(vectors_BD, None).joint]
+    if model.config.adapts_to_speaker:
+        views.append(model.judge(vectors_BD, speaker_B).joint)
+    joint_ND = torch.cat([view for view in views if view is not None])
+    labels_N = torch.tensor([one.label for one in clips]).repeat(len(views))
+    norm.running_mean, norm.running_var = joint_ND.mean(dim=0), joint_ND.var(dim=0, unbiased=False)
+    x_ND = norm(joint_ND).double()
+    y_NK = nn.functional.one_hot(labels_N, len(model.labels)).double()
+    weight_N1 = (1 / y_NK.sum(dim=0).clamp(min=1))[labels_N][:, None] / max(1, len(labels_N.unique()))
+    mean_D, mean_K = (weight_N1 * x_ND).sum(dim=0), (weight_N1 * y_NK).sum(dim=0)
+    x_ND, y_NK = x_ND - mean_D, y_NK - mean_K
+    gram_DD = (weight_N1 * x_ND).T @ x_ND + penalty * torch.eye(x_ND.shape[1], dtype=torch.float64)
+    solved_DK = torch.linalg.solve(gram_DD, (weight_N1 * x_ND).T @ y_NK)
+    linear.weight.copy_(solved_DK.T)
+    linear.bias.copy_(mean_K - mean_D @ solved_DK)
+    return model
+
+
+def _linear_head(model: FrozenEncoderModel) -> tuple[EmbeddingNorm, nn.Linear]:
+    config = model.config
+    if config.hidden_size or config.attention_size or config.text is not None:
+        raise ValueError("ridge regression solves a head without hidden layer, attention and text: train it by steps")
+    norm, _, linear = model.head
+    assert isinstance(norm, EmbeddingNorm)
+    assert isinstance(linear, nn.Linear)
+    return norm, linear
+
+
 class _Head(nn.Module):
     """All that is trained, without the encoder: what the running average copies."""
 
@@ -155,8 +207,8 @@ def _inputs(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> tuple[Te
         num_frames_B = torch.tensor([clips[row].states.shape[1] for row in rows])
         vectors.append(model.pool(states_BTLH.transpose(1, 2).float(), num_frames_B))
         order += rows
-    names = sorted({one.speaker for one in clips})
-    speaker_B = torch.tensor([names.index(one.speaker) for one in clips])
+    names = sorted({(one.variation, one.speaker) for one in clips})
+    speaker_B = torch.tensor([names.index((one.variation, one.speaker)) for one in clips])
     return torch.cat(vectors)[torch.tensor(order).argsort()], speaker_B
 
 

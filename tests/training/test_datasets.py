@@ -74,7 +74,7 @@ def test_silence_alone_stays_as_it_is(num_samples: int) -> None:
     ("names", "labels"),
     [
         (("1001_DFA_ANG_XX", "1002_IEO_NEU_HI", "1001_IEO_FEA_XX"), [("angry", "1001"), ("neutral", "1002")]),
-        (("03a01Wa", "08b02Fb", "08b02La"), [("angry", "03"), ("happy", "08")]),
+        (("03a01Wa", "08b02Fb", "08b02La"), [("angry", "03"), ("happy", "08"), ("neutral", "08")]),
         (("03-01-04-01-01-01-07",), [("sad", "07")]),
     ],
 )

@@ -16,7 +16,7 @@ from mmer_ray.models.interface import Clip, collate
 from mmer_ray.training.calibration import answered, temperature_of
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.emotion_head import card_of, train_emotion_head
-from mmer_ray.training.frozen_encoder import HeadRecipe, encode, logits_of, train_head
+from mmer_ray.training.frozen_encoder import HeadRecipe, encode, logits_of, ridge_head, train_head
 from tests.models.whisper_maker import whisper_folder
 
 SHORT = HeadRecipe(num_steps=120, peak_rate=5e-3, num_speakers=3, average_decay=0.9)
@@ -108,3 +108,45 @@ def test_a_temperature_undoes_the_scale_of_overconfident_logits() -> None:
 def test_what_is_answered_and_what_of_it_is_right_are_shares() -> None:
     logits_NK = torch.tensor([[9.0, 0], [0, 9], [0.1, 0], [9, 0]])
     assert answered(logits_NK, torch.tensor([0, 1, 0, 1]), 0.9) == (0.75, pytest.approx(2 / 3))
+
+
+@pytest.mark.parametrize("adapts", [False, True])
+def test_a_head_that_is_solved_at_once_judges_strangers(adapts: bool) -> None:
+    torch.manual_seed(0)
+    config = replace(TINY, adapts_to_speaker=adapts, attention_size=0, hidden_size=0)
+    encoded = encode(FrozenEncoderModel(config), acted())
+    known = [one for one in encoded if one.speaker != "speaker 3"]
+    strangers = [one for one in encoded if one.speaker == "speaker 3"]
+    solved = train_head(FrozenEncoderModel(config), known, HeadRecipe(ridge=0.1))
+    right = logits_of(solved, strangers).argmax(dim=1) == torch.tensor([one.label for one in strangers])
+    assert right.float().mean() > 0.6
+
+
+def test_a_solved_head_is_the_minimum_of_its_loss() -> None:
+    torch.manual_seed(0)
+    model = FrozenEncoderModel(replace(TINY, attention_size=0, hidden_size=0))
+    encoded = encode(model, acted(2, 2))
+    solved = ridge_head(model, encoded, 0.5)
+    norm, _, linear = solved.head
+    labels_N = torch.tensor([one.label for one in encoded])
+    with torch.inference_mode():
+        vectors = torch.cat(
+            [model.pool(one.states.float()[None], torch.tensor([one.states.shape[1]])) for one in encoded]
+        )
+        x_ND = norm(model.judge(vectors, None).joint)
+
+    def loss(weight_KD: torch.Tensor, bias_K: torch.Tensor) -> torch.Tensor:
+        error_NK = x_ND @ weight_KD.T + bias_K - torch.nn.functional.one_hot(labels_N, 4)
+        return error_NK.square().sum(dim=1).mean() + 0.5 * weight_KD.square().sum()
+
+    weight_KD, bias_K = linear.weight.detach(), linear.bias.detach()
+    least = loss(weight_KD, bias_K)
+    for seed in range(5):
+        step = 1e-2 * torch.randn(weight_KD.shape, generator=torch.Generator().manual_seed(seed))
+        assert loss(weight_KD + step, bias_K) > least
+        assert loss(weight_KD, bias_K + step[:, 0]) > least
+
+
+def test_a_head_with_more_to_learn_is_not_solved_at_once() -> None:
+    with pytest.raises(ValueError, match="train it by steps"):
+        ridge_head(FrozenEncoderModel(TINY), [], 1.0)

@@ -29,6 +29,8 @@ class FrozenEncoderConfig:
     """Layers of the encoder that are mixed, counted from 1; 0 is what the convolutions give."""
     attention_size: int = 32
     """Width of the pooling's attention; 0: every frame counts alike."""
+    pools_deviation: bool = True
+    """Whether the frames' standard deviations are pooled beside their means."""
     hidden_size: int = 64
     """Width of the head's hidden layer; 0: there is none."""
     dropout: float = 0.4
@@ -46,6 +48,11 @@ class FrozenEncoderConfig:
             raise UsageError(f"layers are {self.layers}; the encoder's are 0..{self.whisper.num_layers}")
         if self.relevance <= 0 or self.temperature <= 0:
             raise UsageError("relevance and temperature must be above 0")
+
+    @property
+    def vector_size(self) -> int:
+        """Size of an utterance's vector before the text's part."""
+        return self.whisper.hidden_size * (2 if self.pools_deviation else 1)
 
     @property
     def whisper(self) -> WhisperEncoderConfig:

@@ -42,13 +42,14 @@ class FrozenEncoderModel(EmotionModel):
         self.reads_dialogue = config.adapts_to_speaker
         self.reads_text = config.text is not None
         self.encoder = WhisperEncoder(config.whisper).requires_grad_(False)
-        vector_size = 2 * config.whisper.hidden_size
         self.mix = LayerMix(len(config.layers), config.whisper.hidden_size)
-        self.pooling = AttentiveStatistics(config.whisper.hidden_size, config.attention_size)
-        self.register_buffer("everybody", torch.zeros(vector_size))
+        self.pooling = AttentiveStatistics(
+            config.whisper.hidden_size, config.attention_size, with_deviation=config.pools_deviation
+        )
+        self.register_buffer("everybody", torch.zeros(config.vector_size))
         self.text = None if config.text is None else build_text_encoder(config.text)
         text_size = 0 if config.text is None else int(config.text["hidden_size"])
-        self.head = _head(config, vector_size + text_size)
+        self.head = _head(config, config.vector_size + text_size)
 
     @property
     def min_samples(self) -> int:

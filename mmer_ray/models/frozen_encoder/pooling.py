@@ -41,8 +41,9 @@ class LayerMix(nn.Module):
 class AttentiveStatistics(nn.Module):
     """Weighted mean and standard deviation over true frames (Okabe et al., Interspeech 2018, equations 1 to 6)."""
 
-    def __init__(self, hidden_size: int, attention_size: int) -> None:
+    def __init__(self, hidden_size: int, attention_size: int, *, with_deviation: bool = True) -> None:
         super().__init__()
+        self.with_deviation = with_deviation
         self.score: nn.Sequential | None = None
         if attention_size:
             self.score = nn.Sequential(
@@ -50,10 +51,12 @@ class AttentiveStatistics(nn.Module):
             )
 
     def forward(self, hidden_BTH: Tensor, mask_BT: Tensor) -> Tensor:
-        """Pool: float, shape (B, 2H). Every utterance has at least one true frame."""
+        """Pool: float, shape (B, 2H), or (B, H) without deviations. Every utterance has at least one true frame."""
         scores_BT = hidden_BTH.new_zeros(mask_BT.shape) if self.score is None else self.score(hidden_BTH).squeeze(2)
         weight_BT1 = scores_BT.float().masked_fill(~mask_BT, -torch.inf).softmax(dim=1)[:, :, None]
         wide_BTH = hidden_BTH.float()
         mean_BH = (weight_BT1 * wide_BTH).sum(dim=1)
+        if not self.with_deviation:
+            return mean_BH.to(hidden_BTH.dtype)
         variance_BH = (weight_BT1 * (wide_BTH - mean_BH[:, None]).square()).sum(dim=1)
         return torch.cat([mean_BH, (variance_BH + VARIANCE_FLOOR).sqrt()], dim=1).to(hidden_BTH.dtype)
