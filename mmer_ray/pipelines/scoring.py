@@ -73,6 +73,8 @@ class InWork:
     windows: set[Future[Heard]] = field(default_factory=set)
     questions: set[Future[Felt]] = field(default_factory=set)
     clock: Clock = field(default_factory=Clock)
+    refusal: AudioError | None = None
+    """Why the recording cannot be scored, found before its end."""
 
     def cancel(self) -> None:
         """Drop what is not begun yet."""
@@ -124,7 +126,13 @@ class Scoring:
         if item is not None:
             one.clock.wall_s["decode"] += decoded.wall_s
         if isinstance(item, Window) and one.task.given is not None and (item.one_speaker or item.channel > 0):
-            item = AudioError(ErrorCode.BAD_CHANNELS, NO_CHANNELS)
+            one.refusal = AudioError(ErrorCode.BAD_CHANNELS, NO_CHANNELS)
+        if one.refusal is not None and isinstance(item, Window):
+            self._room.exchange(decoded.cost_s, 0.0)
+            return
+        if isinstance(item, AudioFacts):
+            # The decoder has come to the end of the file: one answer, whatever was refused before.
+            item = one.refusal or item
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
             window = item if one.task.given is None else cut_given(item, one.task.given)
             self._hear(position, one, window, decoded.cost_s)

@@ -152,7 +152,9 @@ def test_a_recording_with_a_party_on_each_channel_fails_with_the_remedy(
     soundfile.write(folder / "call.wav", samples, rate_hz)
     transcripts = put("call.json", whisperx(WORDS))
 
-    assert score(folder, tmp_path / "lake", transcripts).failures_by_code == {"bad_channels": 1}
+    report = score(folder, tmp_path / "lake", transcripts)
+
+    assert (report.num_failed, report.num_scored, report.failures_by_code) == (1, 0, {"bad_channels": 1})
     (row,) = rows(tmp_path / "lake", "SELECT error_message FROM recordings")
     assert "score it without its transcript" in row["error_message"]
 
