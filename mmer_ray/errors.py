@@ -92,6 +92,7 @@ class Flag(StrEnum):
     ANTIPHASE = "antiphase"
     NARROWBAND = "narrowband"
     DOWNMIXED = "downmixed"
+    TRANSCRIPT_MISMATCH = "transcript_mismatch"
 
 
 class MmerError(Exception):

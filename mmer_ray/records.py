@@ -39,7 +39,8 @@ class Recording:
     """The folder or prefix that the file must lie in once links are resolved."""
     size_bytes: int = 0
     modified: str = ""
-    """Modification mark: mtime in nanoseconds, or an etag. A new mark means new audio."""
+    """Modification mark: mtime in nanoseconds, or an etag; with given files, their digest too (`transcripts/mark.py`).
+    A new mark means new input."""
     day: str = "1970-01-01"
     """UTC day of the recording (manifest column `recorded_at`, else the file's mtime), YYYY-MM-DD."""
     expected_s: float | None = None
@@ -58,7 +59,8 @@ class AudioFacts:
     """What decoding found: known once the last window has left the decoder."""
 
     content_digest: str
-    """32 hex digits: BLAKE2b-128 of the file's bytes. The lake, which holds the key, makes the recording_id of it."""
+    """32 hex digits: BLAKE2b-128 of the file's bytes, with given files that of both (`transcripts/mark.py`). The lake,
+    which holds the key, makes the recording_id of it."""
     duration_s: float
     channels: int
     """Channels in the file; at most two are kept apart."""
@@ -110,6 +112,31 @@ class DroppedWords(NamedTuple):
     num_words: int
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GivenWord:
+    """A word of a given transcript; times in seconds from the start of the recording."""
+
+    word: str
+    start_s: float
+    end_s: float
+    p: float
+    """Its probability; NaN where the transcript has none."""
+    logprob: float | None = None
+    """Mean log probability of its segment; None where the transcript has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What others found in a recording: it takes the place of a stage."""
+
+    words: tuple[GivenWord, ...] | None = None
+    """Sorted by start; None: to be transcribed."""
+    turns: tuple[SpeakerTurn, ...] | None = None
+    """Sorted by start; None: to be diarized."""
+    language: str | None = None
+    language_p: float | None = None
 
 
 class Clip(NamedTuple):
@@ -199,6 +226,8 @@ class Window:
     utterances: tuple[Utterance, ...] = ()
     dropped: tuple[DroppedWords, ...] = ()
     """What the recognizer read and does not believe: in no utterance. Sorted by start."""
+    given: Given | None = None
+    """What is given of this window and need not be found."""
 
     def without_samples(self) -> Window:
         """The same window, its audio let go."""
@@ -280,3 +309,5 @@ class Task:
     known: ScoredRecording | None = None
     """What the lake holds of it: needed unless the work begins at `decode`. With `link` its utterances carry the
     emotions of the wanted scorer, with `emotion` none."""
+    given: Given | None = None
+    """What others found in it, for work that begins at `decode`."""

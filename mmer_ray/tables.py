@@ -127,7 +127,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 - `recordings`: one row per (corpus, uri) counts, the newest. `flags` are those of the file's name; `heard_key` says
   which results are this file's; null where it failed.
 - `results`: what was found in the audio, once per (recording_id, heard_key); `flags` are those of the bytes.
-  `dropped_words`: reason -> words that the recognizer read and did not believe, in no utterance.
+  `dropped_words`: reason -> words that the recognizer read and did not believe, in no utterance. Where words or turns
+  were given, `transcribe_key` or `diarize_key` is `given:` and the digest of the files.
 - `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.

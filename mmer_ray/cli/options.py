@@ -39,6 +39,15 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="stage.key=value", help="Change one key of the profile; may be repeated."),
 ]
+Transcripts = Annotated[
+    str | None,
+    typer.Option(
+        "--transcripts",
+        metavar="DIR",
+        help="Words (NAME.json of WhisperX, Whisper, faster-whisper) and turns (NAME.rttm) that need not be found.",
+        show_default=False,
+    ),
+]
 RunnerName = Annotated[Runner, typer.Option("--runner", help="auto takes Ray where its start pays off.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score at most this many recordings.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
@@ -67,6 +76,7 @@ def job_options(
     runner: Runner,
     limit: int | None,
     roots: list[str] | None,
+    transcripts: str | None,
 ) -> JobOptions:
     """The job that the shared arguments of `score` and `plan` describe. Raises `UsageError`."""
     from mmer_ray.profiles import load_profile
@@ -79,4 +89,5 @@ def job_options(
         profile=load_profile(profile, [*(settings or ()), *runner_setting(runner)]),
         limit=limit,
         roots=tuple(roots or ()),
+        transcripts=transcripts,
     )

@@ -20,6 +20,7 @@ from mmer_ray.cli.options import (
     RunnerName,
     Settings,
     Sources,
+    Transcripts,
     job_options,
 )
 from mmer_ray.cli.output import print_json
@@ -36,12 +37,13 @@ def score(
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
     roots: Roots = None,
+    transcripts: Transcripts = None,
     json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Score recordings: who spoke when, what was said and with which emotion. Resumes where it stopped."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts)
     from mmer_ray.cli.progress import progress_display
     from mmer_ray.runners import job
 
@@ -68,10 +70,11 @@ def plan(
     runner: RunnerName = Runner.AUTO,
     limit: Limit = None,
     roots: Roots = None,
+    transcripts: Transcripts = None,
     json: Json = False,
 ) -> None:
     """Say what `mmer score` with the same arguments would do: files, hours, what is done, how long. Spends nothing."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts)
     from mmer_ray.runners import job
 
     with reserved_stdout():

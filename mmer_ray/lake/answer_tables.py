@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ from mmer_ray.lake.columns import (
 from mmer_ray.measure_columns import MEASURES, Measure
 from mmer_ray.records import CallMeasures, Emotion, Recording, ScoredRecording, SpeakerTurn, Utterance, Word
 from mmer_ray.tables import CLASSES, DATA_TABLES, SCHEMAS
+from mmer_ray.transcripts.mark import mark_of
 
 if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
@@ -122,6 +123,12 @@ def _split(one: ScoredRecording) -> tuple[int, int, int]:
     return split_ms(one.audio.duration_s, one.speech_s, one.non_speech_s)
 
 
+def _given_key(one: ScoredRecording, what: Literal["words", "turns"]) -> str | None:
+    """In place of a stage's key where no model answered: the digest of the given files."""
+    mark = mark_of(one.recording.modified)
+    return f"given:{mark.digest}" if mark and getattr(mark, what) else None
+
+
 def results_table(heard: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> pa.Table:
     """What was heard in each audio. Takes positions and recordings."""
     facts = [one.audio for _, one in heard if one.audio is not None]
@@ -131,8 +138,8 @@ def results_table(heard: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> p
         {
             "answer": [at for at, _ in heard],
             "decode_key": [keys.decode] * len(heard),
-            "diarize_key": [keys.diarize] * len(heard),
-            "transcribe_key": [keys.transcribe] * len(heard),
+            "diarize_key": [_given_key(one, "turns") or keys.diarize for _, one in heard],
+            "transcribe_key": [_given_key(one, "words") or keys.transcribe for _, one in heard],
             "duration_ms": [split[0] for split in splits],
             "channels": [one.channels for one in facts],
             "sample_rate_hz": [one.sample_rate_hz for one in facts],

@@ -18,6 +18,7 @@ from mmer_ray.lake.digest import content_digest
 from mmer_ray.lake.plan import COPIES
 from mmer_ray.records import Recording
 from mmer_ray.tables import LISTED, SCHEMAS
+from mmer_ray.transcripts.mark import input_digest
 
 if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
@@ -60,10 +61,11 @@ def hash_candidates(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
     # Hashing runs outside Python's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for batch in reader:
-            digests = list(
-                pool.map(content_digest, map(_recording, *(batch.column(at).to_pylist() for at in range(1, 6))))
-            )
-            ids = [None if digest is None else recording_id(digest, key) for digest in digests]
+            recordings = list(map(_recording, *(batch.column(at).to_pylist() for at in range(1, 6))))
+            ids = [
+                None if digest is None else recording_id(input_digest(digest, one.modified), key)
+                for one, digest in zip(recordings, pool.map(content_digest, recordings), strict=True)
+            ]
             table = pa.Table.from_arrays([batch.column(0), pa.array(ids, pa.string())], schema=_HASHED)
             hashed.append(table.filter(table.column(1).is_valid()))
     connection.register("hashed", pa.concat_tables(hashed))

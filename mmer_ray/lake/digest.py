@@ -10,6 +10,7 @@ from mmer_ray.audio.opening import DIGEST_BYTES, LocalBytes
 from mmer_ray.errors import AudioError
 from mmer_ray.records import Recording
 from mmer_ray.sources.uris import is_remote
+from mmer_ray.transcripts.mark import own_mark
 
 
 def content_digest(recording: Recording) -> str | None:
@@ -32,5 +33,6 @@ def content_digest(recording: Recording) -> str | None:
 
 
 def _is_as_listed(recording: Recording, now: os.stat_result) -> bool:
-    unchanged = not recording.modified.isdecimal() or int(recording.modified) == now.st_mtime_ns
+    modified = own_mark(recording.modified)
+    unchanged = not modified.isdecimal() or int(modified) == now.st_mtime_ns
     return now.st_size == recording.size_bytes and unchanged

@@ -8,16 +8,22 @@ from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TypeVar
 
-from mmer_ray.errors import AudioError
+from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.pipelines.ahead import DecodeAhead, Decoded, Decodes, InputEnded, Room
 from mmer_ray.pipelines.assembler import ClipKey, KnownUtterances, Question, RecordingAssembler, with_emotions
 from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Emotion, Failure, Recording, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Emotion, Failure, Given, Recording, ScoredRecording, Task, Window
+from mmer_ray.stages.given import cut_given
 from mmer_ray.stages.link import link
+from mmer_ray.transcripts.mark import input_digest
 
+NO_CHANNELS = (
+    "a given transcript says nothing of channels and this recording keeps its two parties apart by them: "
+    "score it without its transcript, or mix it to one channel"
+)
 Answer = TypeVar("Answer")
 OnHeard = Callable[[Recording, float], None]
 Heard = tuple[Window, Clock]
@@ -67,6 +73,8 @@ class InWork:
     windows: set[Future[Heard]] = field(default_factory=set)
     questions: set[Future[Felt]] = field(default_factory=set)
     clock: Clock = field(default_factory=Clock)
+    refusal: AudioError | None = None
+    """Why the recording cannot be scored, found before its end."""
 
     def cancel(self) -> None:
         """Drop what is not begun yet."""
@@ -117,8 +125,17 @@ class Scoring:
         one = self._in_work[position]
         if item is not None:
             one.clock.wall_s["decode"] += decoded.wall_s
+        if isinstance(item, Window) and one.task.given is not None and (item.one_speaker or item.channel > 0):
+            one.refusal = AudioError(ErrorCode.BAD_CHANNELS, NO_CHANNELS)
+        if one.refusal is not None and isinstance(item, Window):
+            self._room.exchange(decoded.cost_s, 0.0)
+            return
+        if isinstance(item, AudioFacts):
+            # The decoder has come to the end of the file: one answer, whatever was refused before.
+            item = one.refusal or item
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
-            self._hear(position, one, item, decoded.cost_s)
+            window = item if one.task.given is None else cut_given(item, one.task.given)
+            self._hear(position, one, window, decoded.cost_s)
             return
         if isinstance(item, Window):
             assert isinstance(one.assembler, KnownUtterances)
@@ -128,7 +145,7 @@ class Scoring:
             del self._in_work[position]
             yield self._failed(one, item)
         else:
-            one.facts = item
+            one.facts = None if item is None else named_by_input(one.task.recording, item)
             if item is None:
                 one.joined = decoded.task.known
         self._room.exchange(decoded.cost_s, 0.0)
@@ -193,6 +210,7 @@ class Scoring:
         else:
             with one.clock.stage("join"):
                 one.joined, questions = one.assembler.close(facts)
+            one.joined = flagged(one.joined, one.task.given)
         self._ask(position, one, questions)
 
     def _scored(self, one: InWork, joined: ScoredRecording) -> ScoredRecording:
@@ -227,3 +245,17 @@ class Scoring:
             return RecordingAssembler(task.recording, threshold, reads_dialogue)
         assert task.known is not None, "work that does not begin at decode needs what is known"
         return KnownUtterances(task.known.utterances, reads_dialogue)
+
+
+def named_by_input(recording: Recording, facts: AudioFacts) -> AudioFacts:
+    """The facts under the digest of all that is scored: the bytes, and the given files."""
+    return replace(facts, content_digest=input_digest(facts.content_digest, recording.modified))
+
+
+def flagged(joined: ScoredRecording, given: Given | None) -> ScoredRecording:
+    """The same recording; flagged where given words lie behind its end or where nobody speaks, and so were left out."""
+    if given is None or given.words is None or joined.audio is None:
+        return joined
+    if sum(len(one.words) for one in joined.utterances) == len(given.words):
+        return joined
+    return replace(joined, audio=replace(joined.audio, flags=(*joined.audio.flags, Flag.TRANSCRIPT_MISMATCH)))

@@ -33,14 +33,17 @@ from mmer_ray.runners.durations import num_probers, probe_headers, with_duration
 from mmer_ray.runners.estimate import SHARE, Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
-from mmer_ray.runners.todo import OnHeard, todo_of
+from mmer_ray.runners.todo import OnHeard, todo_of, with_given
 from mmer_ray.sources.listing import recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
+from mmer_ray.transcripts.folder import TranscriptFolder
 
 __all__ = ["Job", "JobOptions", "JobPlan", "JobReport", "Progress", "prepare", "run"]
 
+MAX_NAMES = 5
+"""So many of the transcripts without a recording are named."""
 FAILURES = "SELECT error_code, count(*) AS num FROM recordings WHERE run_id = '{}' AND status = 'failed' GROUP BY 1"
 
 
@@ -56,6 +59,8 @@ class JobOptions:
     """Folders and `s3://` prefixes that manifests and links may lead to, besides each source's own folder."""
     limit: int | None = None
     """Score at most this many recordings, the longest first."""
+    transcripts: str | None = None
+    """A folder with transcripts (`NAME.json`) and turns (`NAME.rttm`) of recordings, which take a stage's place."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Job:
         self._models = preflight_models(options.profile)
         self._keys = keys_of(options.profile)
         self._listing = list_sources(options.sources, options.corpus, options.roots)
+        self._given = TranscriptFolder(options.transcripts) if options.transcripts is not None else None
         self._lake = Lake(options.lake)
         require_room(self._lake)
 
@@ -152,10 +158,13 @@ class Job:
 
     def _planned(self) -> _Planned:
         profile = self._profile
-        plan = plan_job(self._listing.batches(), self._lake, self._keys, profile.run)
+        listed = self._listing.batches()
+        if self._given is not None:
+            listed = self._given.marked(listed)
+        plan = plan_job(listed, self._lake, self._keys, profile.run)
         if self._limit is not None:
             plan = plan.limited(self._limit)
-        warnings = [self._inactive(corpus) for corpus in plan.inactive_corpora]
+        warnings = [*self._unused_transcripts(), *(self._inactive(corpus) for corpus in plan.inactive_corpora)]
         with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
             todo = with_durations(
                 plan.todo,
@@ -175,6 +184,13 @@ class Job:
         """The profile's key -> digest of the model files that it names, for the record of a run."""
         return {key: model.digest for key, model in self._models.items()}
 
+    def _unused_transcripts(self) -> list[str]:
+        names = self._given.without_recording if self._given is not None else []
+        if not names:
+            return []
+        some = ", ".join(names[:MAX_NAMES]) + (", .." if len(names) > MAX_NAMES else "")
+        return [f"{len(names)} files in the folder of transcripts belong to no recording of these sources: {some}"]
+
     def _inactive(self, corpus: str) -> str:
         return (
             f"corpus {corpus} follows another emotion model than {self._keys.scorer}, whose answers lie beside it: "
@@ -190,6 +206,8 @@ class Job:
         is_linking = pa.array([restart == "link" for restart in _restarts(plan.todo)], pa.bool_())
         linked = _linked_answers(plan, lake, profile, plan.todo.filter(is_linking))
         rest = todo_of(plan, lake, plan.todo.filter(pc.invert(is_linking)))
+        if self._given is not None:
+            rest = with_given(rest, self._given)
         # Each runner is imported when it is taken: a small job never pays for Ray, one without models for none.
         if not rest.planned_s:
             yield linked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from mmer_ray.lake.plan import Plan, planned_ms
 from mmer_ray.lake.store import Lake
 from mmer_ray.records import Recording, ScoredRecording, Task
+from mmer_ray.transcripts.folder import TranscriptFolder
 
 OnHeard = Callable[[Recording, float], None]
 """Told of an unfinished recording up to what second it was heard."""
@@ -39,6 +40,19 @@ def todo_of(plan: Plan, lake: Lake, rows: pa.Table) -> Todo:
     """Some rows of a plan."""
     planned_s = planned_ms(rows).to_numpy() / 1000
     return Todo(planned_s.tolist(), lambda part: plan.tasks(lake, rows.slice(part.start, part.stop - part.start)))
+
+
+def with_given(todo: Todo, folder: TranscriptFolder) -> Todo:
+    """The same work, with what the folder gives for the recordings that begin at `decode`. A slice of tasks raises
+    `SourceError` where a file is no longer the one that was planned."""
+
+    def tasks(part: slice) -> list[Task]:
+        return [
+            replace(task, given=folder.given(task.recording)) if task.restart == "decode" else task
+            for task in todo.tasks(part)
+        ]
+
+    return Todo(todo.planned_s, tasks)
 
 
 def slices(todo: Todo) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import resolve
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Window
+from mmer_ray.stages.given import given_diarization
 
 VERSION = "2"
 """Goes up whenever the same windows, options and model give other turns or embeddings."""
@@ -29,8 +30,10 @@ def key_part(profile: Profile) -> KeyPart:
 
 
 def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:
-    """Add turns and speaker embeddings to windows: same order, one out per in."""
-    answers = diarizer.diarize(windows)
+    """Add turns and speaker embeddings to windows: same order, one out per in. Given turns are taken as they are."""
+    asked = [window for window in windows if given_diarization(window) is None]
+    found = iter(diarizer.diarize(asked) if asked else ())
+    answers = [given_diarization(window) or next(found) for window in windows]
     return [
         replace(window, turns=answer.turns, embeddings=answer.embeddings, exclusive_turns=answer.exclusive_turns)
         for window, answer in zip(windows, answers, strict=True)

@@ -13,6 +13,7 @@ from mmer_ray.recognizers.interface import Recognizer, Transcript
 from mmer_ray.recognizers.members import choose_recognizer
 from mmer_ray.records import DroppedWords, Window
 from mmer_ray.stages.chunks import Chunk, cut_chunks
+from mmer_ray.stages.given import given_words
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
 VERSION = "2"
@@ -29,13 +30,19 @@ def key_part(profile: Profile) -> KeyPart:
 def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window]:
     """Add utterances with words to diarized windows: same order, one out per in.
 
-    Speech without words adds none and stays in the turns. Chunks of all windows go to the recognizer together.
+    Speech without words adds none and stays in the turns. Chunks of all windows go to the recognizer together. Given
+    words are taken as they are.
     """
-    chunks = cut_chunks(windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks)
+    given = {position: given_words(window) for position, window in enumerate(windows)}
+    words = defaultdict(list, {position: some for position, some in given.items() if some is not None})
+    chunks = [
+        chunk
+        for chunk in cut_chunks(windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks)
+        if given[chunk.window] is None
+    ]
     speech = [Speech(chunk.cut(windows[chunk.window].samples)) for chunk in chunks]
-    words: dict[int, list[HeardWord]] = defaultdict(list)
     dropped: dict[int, list[DroppedWords]] = defaultdict(list)
-    for chunk, transcript in zip(chunks, recognizer.transcribe(speech), strict=True):
+    for chunk, transcript in zip(chunks, recognizer.transcribe(speech) if speech else (), strict=True):
         window_start_s = windows[chunk.window].start_s
         words[chunk.window].extend(heard_words(transcript, chunk, window_start_s))
         dropped[chunk.window].extend(dropped_words(transcript, chunk, window_start_s))

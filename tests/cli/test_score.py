@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,24 @@ Mmer = Callable[..., Ended]
 def failing(**changes: Any) -> JobReport:
     codes = {"empty_file": 7, "truncated": 1, "a": 3, "b": 3, "c": 3, "d": 2}
     return JobReport(**{**vars(REPORT), "num_failed": 19, "failures_by_code": codes, **changes})
+
+
+def test_the_folder_of_transcripts_reaches_the_job(mmer: Mmer, jobs: Callable[[JobReport], list[JobOptions]]) -> None:
+    asked = jobs(REPORT)
+
+    mmer("score", "a", "--lake", "l", "--transcripts", "t")
+    mmer("score", "a", "--lake", "l")
+
+    assert [options.transcripts for options in asked] == ["t", None]
+
+
+def test_a_folder_of_transcripts_that_is_not_there_ends_with_2_and_its_name(mmer: Mmer, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+
+    ended = mmer("plan", tmp_path, "--lake", tmp_path / "lake", "--transcripts", tmp_path / "none")
+
+    assert ended.code == 2
+    assert f"--transcripts {tmp_path / 'none'} is no folder" in ended.err
 
 
 def test_all_arguments_reach_the_job(mmer: Mmer, jobs: Jobs) -> None:

@@ -23,6 +23,8 @@ from mmer_ray.records import (
     AudioFacts,
     Clip,
     Emotion,
+    Given,
+    GivenWord,
     Recording,
     Restart,
     ScoredRecording,
@@ -100,6 +102,39 @@ class Watched(Engine):
     def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
         self.heard_s.append(sum(window.end_s - window.start_s for window in windows))
         return super().hear(windows, clock)
+
+
+class ByChannelDecoder(PlainDecoder):
+    """The same, where every window holds one party by its channel."""
+
+    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
+        for found in super().decode(recording):
+            yield replace(found, one_speaker=True) if isinstance(found, Window) else found
+
+
+def test_a_given_transcript_of_a_recording_with_a_party_on_each_channel_is_refused_once() -> None:
+    given = Given(words=(GivenWord("so", 1.0, 1.5, 0.5),))
+    asked = [Task(Recording(uri="25s"), given=given), Task(Recording(uri="12s"))]
+    with Pipeline(profile(), decoder=ByChannelDecoder(), engine=plain_engine(), slots=1) as pipeline:
+        found = list(pipeline.score(asked))
+
+    assert sorted((one.recording.uri, one.status) for one in found) == [("12s", "scored"), ("25s", "failed")]
+    failure = next(one.failure for one in found if one.recording.uri == "25s")
+    assert failure is not None
+    assert failure.code == ErrorCode.BAD_CHANNELS
+
+
+def test_given_words_are_said_by_who_speaks_and_those_in_no_window_flag_the_recording() -> None:
+    words = tuple(GivenWord(text, at, at + 0.4, 0.5) for text, at in (("one", 3.1), ("border", 9.9), ("late", 90.0)))
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine(), slots=1) as pipeline:
+        whole, late = pipeline.score(
+            [Task(Recording(uri="25s"), given=Given(words[:2])), Task(Recording(uri="40s"), given=Given(words))]
+        )
+
+    for one in (whole, late):
+        assert [said.text for said in one.utterances] == ["one", "border"]
+    flags = {one.recording.uri: one.audio.flags for one in (whole, late) if one.audio}
+    assert flags == {"25s": (), "40s": (Flag.TRANSCRIPT_MISMATCH,)}
 
 
 def test_every_recording_comes_out_once_with_all_it_says() -> None:

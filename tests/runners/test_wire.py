@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mmer_ray.records import Emotion, Recording, ScoredRecording, Task, Utterance, Word
+from mmer_ray.records import (
+    Emotion,
+    Given,
+    GivenWord,
+    Recording,
+    ScoredRecording,
+    SpeakerTurn,
+    Task,
+    Utterance,
+    Word,
+)
 from mmer_ray.runners.wire import pack, unpack
 
 RECORDING = Recording("/calls/a.wav", "calls", "/calls", 10, "1", "2026-11-20", 3.5, {"queue": "refunds"}, attempt=2)
@@ -19,7 +29,8 @@ KNOWN = ScoredRecording(
 
 
 def test_tasks_come_out_as_they_went_in() -> None:
-    tasks = (Task(RECORDING), Task(RECORDING, "emotion", KNOWN))
+    given = Given((GivenWord("so", 0.5, 1.0, 0.5),), (SpeakerTurn(0.5, 1.0, 0, "A"),), "en")
+    tasks = (Task(RECORDING), Task(RECORDING, "emotion", KNOWN), Task(RECORDING, given=given))
     assert unpack(pack(tasks)) == tasks
 
 
