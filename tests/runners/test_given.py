@@ -23,7 +23,7 @@ WORDS = [("given", 0.5, 1.0), ("words", 1.25, 1.75), ("only", 2.0, 2.5)]
 
 def score(calls: Path, lake: Path, transcripts: Path | None = None, runner: str = "inprocess") -> JobReport:
     given = None if transcripts is None else str(transcripts)
-    profile = load_profile("embedded", [f"run.runner={runner}"])
+    profile = load_profile("synthetic", [f"run.runner={runner}"])
     return job.run(JobOptions((str(calls),), str(lake), profile, transcripts=given))
 
 
