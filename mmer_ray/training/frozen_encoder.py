@@ -169,7 +169,7 @@ def ridge_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], penalty:
     norm.running_mean, norm.running_var = joint_ND.mean(dim=0), joint_ND.var(dim=0, unbiased=False)
     x_ND = norm(joint_ND).double()
     y_NK = nn.functional.one_hot(labels_N, len(model.labels)).double()
-    weight_N1 = (1 / y_NK.sum(dim=0).clamp(min=1))[labels_N][:, None] / max(1, len(labels_N.unique()))
+    weight_N1 = (1 / y_NK.sum(dim=0).clamp(min=1))[labels_N][:, None] / len({one.label for one in clips})
     mean_D, mean_K = (weight_N1 * x_ND).sum(dim=0), (weight_N1 * y_NK).sum(dim=0)
     x_ND, y_NK = x_ND - mean_D, y_NK - mean_K
     gram_DD = (weight_N1 * x_ND).T @ x_ND + penalty * torch.eye(x_ND.shape[1], dtype=torch.float64)

@@ -81,7 +81,8 @@ class FrozenEncoderModel(EmotionModel):
 
     def pool(self, states_BLTH: Tensor, num_frames_B: Tensor) -> Tensor:
         """Sum up the encoder's frames and their true counts: float, shape (B, D)."""
-        return self.pooling(self.mix(states_BLTH), frame_mask(num_frames_B, states_BLTH.shape[2]))
+        vectors_BD: Tensor = self.pooling(self.mix(states_BLTH), frame_mask(num_frames_B, states_BLTH.shape[2]))
+        return vectors_BD
 
     def read(self, batch: EmotionBatch) -> Tensor:
         """Average the text's true tokens: float, shape (B, W)."""
