@@ -113,7 +113,7 @@ def test_the_rows_alone_give_back_the_same_clips_in_the_same_dialogues(
     for key, clip in clips.items():
         assert np.array_equal(clip.samples, clips_again[key].samples)
         assert clip._replace(speaker=None)[1:] == clips_again[key]._replace(speaker=None)[1:]
-    # A speaker has the window's name at first and the recording's afterwards; who shares one inside a dialogue is equal.
+    # A speaker has the window's name at first and the recording's afterwards; who shares one in a dialogue is equal.
     for question in (*early, *late):
         for one, other in product(question.keys, repeat=2):
             together = clips[one].speaker == clips[other].speaker
