@@ -221,13 +221,13 @@ class Window:
     """Sorted by start; empty when nobody speaks."""
     embeddings: tuple[Embedding, ...] = ()
     """One L2-normalised vector per local speaker, float32, shape (embedding_dim,); empty with `one_speaker`."""
-    exclusive_turns: tuple[Turn, ...] = ()
-    """`turns` with one speaker at a time, for what can be of one person only, as a word; empty where `turns` is so."""
     utterances: tuple[Utterance, ...] = ()
     dropped: tuple[DroppedWords, ...] = ()
     """What the recognizer read and does not believe: in no utterance. Sorted by start."""
     given: Given | None = None
     """What is given of this window and need not be found."""
+    exclusive_turns: tuple[Turn, ...] = ()
+    """`turns` with one speaker at a time, for what can be of one person only, as a word; empty where `turns` is so."""
 
     def without_samples(self) -> Window:
         """The same window, its audio let go."""

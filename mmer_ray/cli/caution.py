@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmer_ray.cli.output import say
@@ -12,14 +13,22 @@ if TYPE_CHECKING:
     from mmer_ray.lake.queries import LakeReader
     from mmer_ray.profiles import Profile
 
-EMBEDDED = "embedded"
-CAUTION = "The embedded models were trained on synthetic speech: on real speech words and emotions are not reliable."
+SYNTHETIC = (
+    "The models of the profile synthetic were trained on synthetic speech: on real speech words and emotions are not "
+    "reliable."
+)
+ACTED_GERMAN = (
+    "The emotion model was trained on acted German speech alone: of its labels for acted English hardly more than half "
+    "were right."
+)
+CAUTIONS = {"embedded": SYNTHETIC, "package:mmer_ray/assets/frozen_encoder": ACTED_GERMAN}
+"""A model's name in a profile -> what to say of it. Its card has the figures."""
 RUN_OPTIONS = "SELECT options FROM runs WHERE run_id = $run_id"
 
 
 def caution_about(profile: Profile) -> str | None:
     """The caution for answers made with this profile, where one is due."""
-    return CAUTION if EMBEDDED in (profile.transcribe.model, profile.emotion.model) else None
+    return _caution([profile.transcribe.model, profile.emotion.model])
 
 
 def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | None:
@@ -28,8 +37,12 @@ def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | Non
     if not options or conversation.recording["status"] != "scored":
         return None
     profile = json.loads(options[0] or "{}")
-    models = [profile.get(stage, {}).get("model") for stage in ("transcribe", "emotion")]
-    return CAUTION if EMBEDDED in models else None
+    return _caution([profile.get(stage, {}).get("model") for stage in ("transcribe", "emotion")])
+
+
+def _caution(models: Sequence[str | None]) -> str | None:
+    """The first that is due, of words before emotions."""
+    return next((CAUTIONS[model] for model in models if model in CAUTIONS), None)
 
 
 def show_caution(caution: str | None) -> None:

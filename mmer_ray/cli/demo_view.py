@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmer_ray.cli.caution import CAUTION
+from mmer_ray.cli.caution import SYNTHETIC
 from mmer_ray.cli.conversation_view import show_talk
 from mmer_ray.cli.emotions import describe_mix
 from mmer_ray.cli.output import clock, print_table, say, share, span
@@ -88,7 +88,7 @@ def _show_measured(result: Demo) -> None:
     ]
     print_table(("", "", ""), rows)
     say("synthetic speech, voices and sentences that training never saw")
-    say(CAUTION, style="yellow")
+    say(SYNTHETIC, style="yellow")
 
 
 def _speed(result: Demo) -> str:

@@ -6,7 +6,8 @@ seconds of sound, until the next window shows that it is whole, or until all spe
 
 Held for a border are at most the last and the first `MAX_UTTERANCE_S` + 0.6 s of the windows on either side (an
 utterance that ends within half a second of it, with its margin): 61.2 s or 2 MB of sound, a tenth of the default
-windows. Where no utterance comes near a border it is 0.2 s.
+windows. Where no utterance comes near a border it is 0.2 s. Windows last `MARGIN_MS` at least: those of a recording
+that was cut last 5 s (`audio/windows.py`).
 """
 
 from __future__ import annotations

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from mmer_ray.models.frozen_encoder.config import FrozenEncoderConfig
 from mmer_ray.training.frozen_encoder import HeadRecipe
 
-DEFAULT_ENCODER = (
-    "tiny.en#sha256=1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-)
+DEFAULT_ENCODER = "tiny.en#sha256=1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 """Whisper tiny.en; the digest is that of Systran/faster-whisper-tiny.en on the Hugging Face hub."""
 
 

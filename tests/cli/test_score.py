@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mmer_ray.cli.caution import CAUTION
+from mmer_ray.cli.caution import ACTED_GERMAN, SYNTHETIC
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.runner import Runner
 from mmer_ray.runners import job
@@ -195,15 +195,17 @@ def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs
     assert (document["audio_s"], document["computed_s"]) == (7_260.0, 7_200.0)
 
 
-def test_the_embedded_models_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
+def test_models_that_deserve_little_trust_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
     jobs(REPORT)
-    command = ("score", "a", "--lake", "l", "--profile", "synthetic")
+    command = ("score", "a", "--lake", "l")
+    synthetic = (*command, "--profile", "synthetic")
     others = ("--set", "transcribe.model=/m/asr", "--set", "emotion.model=/m/emotion")
 
-    assert CAUTION in mmer(*command).out
-    assert json.loads(mmer(*command, "--json").out)["caution"] == CAUTION
-    assert CAUTION in mmer(*command, *others[:2]).out
-    assert CAUTION not in mmer(*command, *others).out
+    assert ACTED_GERMAN in mmer(*command).out
+    assert SYNTHETIC in mmer(*synthetic).out
+    assert json.loads(mmer(*synthetic, "--json").out)["caution"] == SYNTHETIC
+    assert SYNTHETIC in mmer(*synthetic, *others[:2]).out
+    assert SYNTHETIC not in mmer(*synthetic, *others).out
 
 
 def test_json_is_one_document_with_the_ledger_in_seconds(mmer: Mmer, jobs: Jobs) -> None:

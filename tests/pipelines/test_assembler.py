@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mmer_ray.audio.pcm import to_float
 from mmer_ray.pipelines.assembler import KnownUtterances, Question, RecordingAssembler, key_of
 from mmer_ray.records import SAMPLES_PER_MS, Clip, ScoredRecording, Turn, Utterance, Window
+from mmer_ray.stages.emotion import MARGIN_MS
 from tests.stages.makers import CALL, facts
 
 DURATION_MS = 40_000
@@ -83,8 +84,12 @@ def conversations(draw: st.DrawFn) -> tuple[list[int], list[Spoken]]:
     spoken = [(a, b, draw(st.integers(0, 1))) for a, b in zip(edges[::2], edges[1::2], strict=False)]
     near = st.sampled_from(edges).flatmap(lambda edge: st.integers(edge - 600, edge + 600))
     borders = draw(st.sets(st.one_of(near, st.integers(0, DURATION_MS)), max_size=5))
-    on_grid = {min(max(border, 10), DURATION_MS - 10) // 10 * 10 for border in borders}
-    return sorted(on_grid), spoken
+    # The cutter's windows last 5 s and more; a clip's margin reaches into the next window, never beyond it.
+    on_grid = [0]
+    for border in sorted(border // 10 * 10 for border in borders):
+        if border - on_grid[-1] >= MARGIN_MS and DURATION_MS - border >= MARGIN_MS:
+            on_grid.append(border)
+    return on_grid[1:], spoken
 
 
 @given(conversations(), st.booleans(), st.randoms(use_true_random=False))
