@@ -12,15 +12,32 @@ import torch
 from mmer_ray.errors import PreflightError
 
 
+class _Inert:
+    """Stands for any class or function that a pickle names: it is made, called and filled without effect."""
+
+    def __new__(cls, *arguments: object, **options: object) -> _Inert:
+        return object.__new__(cls)
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
 def read_pickle(file: Path) -> Mapping[str, Any]:
-    """Read tensors and plain values alone. Raises `PreflightError` for a file that holds anything else."""
+    """Read the tensors and plain values of a pickle; what else it names (a training's settings) is left empty.
+
+    Nothing of what it names is imported or run. Raises `PreflightError` for a file that cannot be read so.
+    """
     try:
-        table = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        stands = [(type("Inert", (_Inert,), {}), name) for name in named]
+        with torch.serialization.safe_globals(stands):  # type: ignore[arg-type]
+            table = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as exc:
         reason = str(exc).partition("\n")[0]
-        raise PreflightError(
-            f"{file} is no plain pickle of tensors: {reason}; bring another copy of the model"
-        ) from exc
+        raise PreflightError(f"{file} is no pickle of tensors: {reason}; bring another copy of the model") from exc
     if not isinstance(table, Mapping):
         raise PreflightError(f"{file} holds a {type(table).__name__}, not tensors by name")
     return table
