@@ -101,7 +101,7 @@ def test_the_preflight_asks_for_the_embedding_model_only_where_it_is_read(option
     settings = [f"diarize.model={options.model}", "diarize.embedding_model=/no/such/folder"]
     with pytest.raises(PreflightError, match=r"no speaker_embedding model in /no/such/folder: .*diarize\.embedding_"):
         preflight_models(load_profile("embedded", settings))
-    assert "diarize.embedding_model" not in model_refs(load_profile("embedded", settings[1:]))
+    assert "diarize.embedding_model" not in model_refs(load_profile("synthetic", settings[1:]))
 
 
 def reading(*locals_by_second: str) -> LocalReading:
