@@ -96,7 +96,7 @@ def _look(truth: Sequence[TrueCall], lake: str, report: JobReport, wall_s: float
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        found = [reader.conversation(reader.find_recording(call.file)["recording_id"]) for call in truth]
+        found = [reader.conversation(call.file) for call in truth]
     calls = [Call(call, one.utterances) for call, one in zip(truth, found, strict=True)]
     scored = [one for one in found if one.recording["status"] == "scored"]
     return Demo(
