@@ -19,6 +19,8 @@ from mmer_ray.errors import ProfileError
 from mmer_ray.runner import Runner
 
 SHIPPED = resources.files("mmer_ray") / "profiles"
+SHIPPED_EMOTION = "package:mmer_ray/assets/frozen_encoder"
+"""The emotion head that comes with the package."""
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
 
 
@@ -84,7 +86,7 @@ class JoinOptions(Options):
 
 
 class EmotionOptions(Options):
-    model: str = "package:mmer_ray/assets/frozen_encoder"
+    model: str = SHIPPED_EMOTION
     """An emotion model, named as `transcribe.model` is."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""

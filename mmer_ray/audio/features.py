@@ -39,7 +39,7 @@ def log_mel(samples: NDArray[np.float32], num_mels: int = 64) -> NDArray[np.floa
 @cache
 def mel_filters(num_mels: int, lowest_hz: float = LOWEST_HZ, highest_hz: float = HIGHEST_HZ) -> NDArray[np.float64]:
     """Return triangular filters, evenly spaced in mel: float64, shape (FFT_SIZE // 2 + 1, num_mels)."""
-    edges_hz = _mel_to_hz(np.linspace(_hz_to_mel(lowest_hz), _hz_to_mel(highest_hz), num_mels + 2))
+    edges_hz = mel_to_hz(np.linspace(hz_to_mel(lowest_hz), hz_to_mel(highest_hz), num_mels + 2))
     bins_hz = np.fft.rfftfreq(FFT_SIZE, 1 / SAMPLE_RATE_HZ)[:, None]
     lower, centre, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     rising = (bins_hz - lower) / (centre - lower)
@@ -47,9 +47,11 @@ def mel_filters(num_mels: int, lowest_hz: float = LOWEST_HZ, highest_hz: float =
     return np.maximum(0.0, np.minimum(rising, falling))
 
 
-def _hz_to_mel(frequency_hz: float) -> float:
+def hz_to_mel(frequency_hz: float) -> float:
+    """The mel of a frequency (O'Shaughnessy 1987)."""
     return float(2_595 * np.log10(1 + frequency_hz / 700))
 
 
-def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+def mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The frequencies of mels."""
     return np.asarray(700 * (10 ** (mel / 2_595) - 1), np.float64)

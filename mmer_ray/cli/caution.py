@@ -21,8 +21,6 @@ ACTED_GERMAN = (
     "The emotion model was trained on acted German speech alone: of its labels for acted English hardly more than half "
     "were right."
 )
-CAUTIONS = {"embedded": SYNTHETIC, "package:mmer_ray/assets/frozen_encoder": ACTED_GERMAN}
-"""A model's name in a profile -> what to say of it. Its card has the figures."""
 RUN_OPTIONS = "SELECT options FROM runs WHERE run_id = $run_id"
 
 
@@ -41,8 +39,12 @@ def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | Non
 
 
 def _caution(models: Sequence[str | None]) -> str | None:
-    """The first that is due, of words before emotions."""
-    return next((CAUTIONS[model] for model in models if model in CAUTIONS), None)
+    """The first that is due, of words before emotions. The models' cards have the figures."""
+    # Profiles take a fifth of a second to import, which `--help` need not wait for.
+    from mmer_ray.profiles import SHIPPED_EMOTION
+
+    cautions = {"embedded": SYNTHETIC, SHIPPED_EMOTION: ACTED_GERMAN}
+    return next((cautions[model] for model in models if model in cautions), None)
 
 
 def show_caution(caution: str | None) -> None:

@@ -11,12 +11,20 @@ from mmer_ray.audio.pcm import to_float
 from mmer_ray.audio.vad import Region, VoiceDetector
 from mmer_ray.diarizers.agglomerative import BETWEEN_WINDOWS_THRESHOLD, WITHIN_WINDOW_THRESHOLD, normalised
 from mmer_ray.diarizers.interface import Diarization
-from mmer_ray.diarizers.speaker_turns import Segment, Span, assign, cut_segments, find_speakers
+from mmer_ray.diarizers.speaker_turns import (
+    Segment,
+    Span,
+    assign,
+    cut_segments,
+    find_speakers,
+    join_close,
+    to_turns,
+)
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.models.speaker.checkpoint import load
 from mmer_ray.models.speaker.model import embed as embed_clips
 from mmer_ray.profiles import DiarizeOptions
-from mmer_ray.records import SAMPLE_RATE_HZ, Embedding, Samples, Turn, Window
+from mmer_ray.records import SAMPLE_RATE_HZ, Embedding, Samples, Window
 
 Embed = Callable[[list[Samples]], NDArray[np.float32]]
 """Clips, int16, shape (num_samples,) each, to their speaker embeddings: L2-normalised, float32, shape (N, E)."""
@@ -56,31 +64,20 @@ class ClusteringDiarizer:
         self, window: Window, regions: list[Region], segments: list[Segment], embeddings_NE: NDArray[np.float32]
     ) -> Diarization:
         if not segments:
-            return Diarization(_turns([(start_s, end_s, 0) for start_s, end_s in regions], window.start_s))
+            return Diarization(to_turns([(start_s, end_s, 0) for start_s, end_s in regions], window.start_s))
         labels_N = find_speakers(embeddings_NE, self._threshold, self._max_speakers)
         spans = _in_order_of_appearance(assign(regions, segments, embeddings_NE, labels_N, window.samples))
         spans = join_close(spans, self._vad.min_silence_s)
         owners_N = np.array([_owner(segment, spans) for segment in segments])
         speakers = range(1 + max(speaker for _, _, speaker in spans))
         embeddings = tuple(_mean_embedding(embeddings_NE, owners_N == speaker) for speaker in speakers)
-        return Diarization(_turns(spans, window.start_s), embeddings)
+        return Diarization(to_turns(spans, window.start_s), embeddings)
 
 
 def load_clustering(folder: ResolvedModel, options: DiarizeOptions, vad: VoiceDetector) -> ClusteringDiarizer:
     """Load the diarizer with a `speaker` checkpoint."""
     model = load(folder.path)
     return ClusteringDiarizer(options, vad, lambda clips: embed_clips(model, [to_float(clip) for clip in clips]))
-
-
-def join_close(spans: Sequence[Span], min_silence_s: float) -> list[Span]:
-    """Join spans of one speaker that follow each other within `min_silence_s`; spans sorted by time."""
-    joined: list[Span] = []
-    for start_s, end_s, speaker in spans:
-        if joined and joined[-1][2] == speaker and start_s - joined[-1][1] < min_silence_s:
-            joined[-1] = (joined[-1][0], end_s, speaker)
-        else:
-            joined.append((start_s, end_s, speaker))
-    return joined
 
 
 def _clip(window: Window, segment: Segment) -> Samples:
@@ -103,7 +100,3 @@ def _mean_embedding(embeddings_NE: NDArray[np.float32], is_theirs_N: NDArray[np.
     chosen_NE = embeddings_NE[is_theirs_N] if is_theirs_N.any() else embeddings_NE
     embedding_E: Embedding = normalised(chosen_NE.mean(axis=0, keepdims=True))[0]
     return embedding_E
-
-
-def _turns(spans: Sequence[Span], offset_s: float) -> tuple[Turn, ...]:
-    return tuple(Turn(offset_s + start_s, offset_s + end_s, speaker) for start_s, end_s, speaker in spans)

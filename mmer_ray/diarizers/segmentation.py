@@ -16,6 +16,7 @@ from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.diarizers.local_speakers import LocalReader, LocalReading
 from mmer_ray.diarizers.pieces import Piece, VoiceEmbedder, cut_pieces, opinions
 from mmer_ray.diarizers.speaker_count import SAME_VOICE_THRESHOLD, find_speakers
+from mmer_ray.diarizers.speaker_turns import Span, join_close, to_turns
 from mmer_ray.models.campplus import checkpoint as campplus_checkpoint
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.models.segmentation import checkpoint as segmentation_checkpoint
@@ -68,10 +69,8 @@ class SegmentationDiarizer:
         return answers
 
     def _one_party(self, window: Window) -> Diarization:
-        regions = self._vad.regions(window.samples)
-        return Diarization(
-            tuple(Turn(window.start_s + start_s, window.start_s + end_s, 0) for start_s, end_s in regions)
-        )
+        spans = [(start_s, end_s, 0) for start_s, end_s in self._vad.regions(window.samples)]
+        return Diarization(to_turns(spans, window.start_s))
 
     def _assign(
         self, window: Window, reading: LocalReading, pieces: list[Piece], embeddings_NE: NDArray[np.float32]
@@ -79,18 +78,14 @@ class SegmentationDiarizer:
         seconds_N = np.array([piece.seconds for piece in pieces])
         labels_N = find_speakers(embeddings_NE, seconds_N, opinions(pieces), self._threshold, self._max_speakers)
         activity_FK = speaker_activity(reading, pieces, labels_N)
-        duration_s = window.end_s - window.start_s
         turns = [
-            Turn(window.start_s + start_s, window.start_s + min(end_s, duration_s), speaker)
-            for speaker in range(activity_FK.shape[1])
-            for start_s, end_s in _stretches(reading, activity_FK[:, speaker] > 0)
+            turn
+            for speaker, talks_F in enumerate((activity_FK > 0).T)
+            for turn in _inside(window, _stretches(reading, talks_F, speaker))
         ]
         turns.sort(key=lambda turn: (turn.start_s, turn.end_s))
         embeddings = [_mean(embeddings_NE, seconds_N, labels_N == speaker) for speaker in range(labels_N.max() + 1)]
-        exclusive = [
-            Turn(window.start_s + start_s, window.start_s + min(end_s, duration_s), speaker)
-            for start_s, end_s, speaker in exclusive_stretches(reading, activity_FK)
-        ]
+        exclusive = _inside(window, exclusive_stretches(reading, activity_FK))
         return _in_order_of_appearance(turns, embeddings, exclusive)
 
 
@@ -107,17 +102,17 @@ def load_segmentation(
     )
 
 
-def _stretches(reading: LocalReading, talks_F: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Start and end in seconds of a speaker's stretches, short pauses filled and clicks left out."""
+def _stretches(reading: LocalReading, talks_F: NDArray[np.bool_], speaker: int) -> list[Span]:
+    """Where a speaker talks, short pauses filled and clicks left out."""
     edges = np.flatnonzero(np.diff(talks_F, prepend=False, append=False)).reshape(-1, 2)
-    joined: list[tuple[float, float]] = []
-    for first, end in edges.tolist():
-        start_s, end_s = reading.edge_s(first), reading.edge_s(end)
-        if joined and start_s - joined[-1][1] < MIN_PAUSE_S:
-            joined[-1] = (joined[-1][0], end_s)
-        else:
-            joined.append((start_s, end_s))
-    return [(start_s, end_s) for start_s, end_s in joined if end_s - start_s >= MIN_TURN_S]
+    spans = [(reading.edge_s(first), reading.edge_s(end), speaker) for first, end in edges.tolist()]
+    return [span for span in join_close(spans, MIN_PAUSE_S) if span[1] - span[0] >= MIN_TURN_S]
+
+
+def _inside(window: Window, spans: Sequence[Span]) -> tuple[Turn, ...]:
+    """Turns of spans; the last frame may reach past the window's end."""
+    duration_s = window.end_s - window.start_s
+    return to_turns([(start_s, min(end_s, duration_s), speaker) for start_s, end_s, speaker in spans], window.start_s)
 
 
 def _mean(
@@ -129,7 +124,9 @@ def _mean(
     return embedding_E
 
 
-def _in_order_of_appearance(turns: list[Turn], embeddings: list[Embedding], exclusive_turns: list[Turn]) -> Diarization:
+def _in_order_of_appearance(
+    turns: Sequence[Turn], embeddings: Sequence[Embedding], exclusive_turns: Sequence[Turn]
+) -> Diarization:
     """Number speakers 0, 1, .. by their first turn; one without turns is gone."""
     numbers: dict[int, int] = {}
     for turn in turns:

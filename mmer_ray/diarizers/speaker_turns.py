@@ -5,6 +5,7 @@ Shape letters: N segments, E embedding size, K speakers, F frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from mmer_ray.audio.loudness import quietest
 from mmer_ray.audio.vad import Region
 from mmer_ray.diarizers.agglomerative import absorb_small, centroids, cluster, cosine_distances
-from mmer_ray.records import SAMPLE_RATE_HZ, Samples
+from mmer_ray.records import SAMPLE_RATE_HZ, Samples, Turn
 
 SEGMENT_S = 1.5
 """Long enough to tell voices, short enough to lie within one turn mostly."""
@@ -125,3 +126,19 @@ def _spans(labels_F: NDArray[np.int64], start_s: float, end_s: float, samples: S
         borders_s.append(snap(samples, border_s, borders_s[-1] + FRAME_S, end_s - FRAME_S))
     borders_s.append(end_s)
     return [(borders_s[i], borders_s[i + 1], speaker) for i, (speaker, _) in enumerate(runs)]
+
+
+def join_close(spans: Sequence[Span], min_silence_s: float) -> list[Span]:
+    """Join spans of one speaker that follow each other within `min_silence_s`; spans sorted by time."""
+    joined: list[Span] = []
+    for start_s, end_s, speaker in spans:
+        if joined and joined[-1][2] == speaker and start_s - joined[-1][1] < min_silence_s:
+            joined[-1] = (joined[-1][0], end_s, speaker)
+        else:
+            joined.append((start_s, end_s, speaker))
+    return joined
+
+
+def to_turns(spans: Sequence[Span], offset_s: float) -> tuple[Turn, ...]:
+    """Turns in seconds of the recording of spans in seconds of a window that starts at `offset_s`."""
+    return tuple(Turn(offset_s + start_s, offset_s + end_s, speaker) for start_s, end_s, speaker in spans)

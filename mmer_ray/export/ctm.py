@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmer_ray.export.fields import field, file_field
+from mmer_ray.export.fields import field, file_field, time_fields
 from mmer_ray.export.word_times import timed_words
 from mmer_ray.records import Utterance
-
-MIN_WORD_S = 0.001
-"""The shortest that three decimals can say."""
 
 
 def to_ctm(recording: str, utterances: Sequence[Utterance]) -> str:
@@ -22,7 +19,7 @@ def to_ctm(recording: str, utterances: Sequence[Utterance]) -> str:
     words = [(one.channel, word) for one in utterances for word in timed_words(one)]
     words.sort(key=lambda placed: (placed[0], placed[1].start_s))
     return "".join(
-        f"{name} {channel + 1} {word.start_s:.3f} {max(word.end_s - word.start_s, MIN_WORD_S):.3f} {field(word.word)}"
+        f"{name} {channel + 1} {time_fields(word.start_s, word.end_s)} {field(word.word)}"
         f"{'' if word.p is None else f' {word.p:.3f}'}\n"
         for channel, word in words
     )

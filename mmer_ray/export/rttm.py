@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mmer_ray.export.fields import field, file_field
-
-MIN_TURN_S = 0.001
-"""The shortest that three decimals can say."""
+from mmer_ray.export.fields import field, file_field, time_fields
 
 
 class SpokenStretch(Protocol):
@@ -28,7 +25,7 @@ def to_rttm(recording: str, turns: Sequence[SpokenStretch]) -> str:
     """NIST RTTM: a SPEAKER line per turn or utterance; channels from 1, the file by its name without ending."""
     name = file_field(recording)
     return "".join(
-        f"SPEAKER {name} {one.channel + 1} {one.start_s:.3f} {max(one.end_s - one.start_s, MIN_TURN_S):.3f} "
+        f"SPEAKER {name} {one.channel + 1} {time_fields(one.start_s, one.end_s)} "
         f"<NA> <NA> {field(one.speaker)} <NA> <NA>\n"
         for one in turns
     )

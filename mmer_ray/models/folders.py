@@ -6,7 +6,7 @@ The families' `checkpoint.py` bind these functions to their own classes; foreign
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_MODE = 0o644
 Config = TypeVar("Config")
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_folder(
@@ -70,6 +71,15 @@ def read_config(folder: Path, config_class: type[Config], family: str | None = N
     return config_class(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
 
 
+def read_model(
+    folder: Path, model_class: Callable[[Config], Model], config_class: type[Config], family: str | None = None
+) -> Model:
+    """Read a model: float32 weights, evaluation mode, on the CPU. Raises `PreflightError`."""
+    model = model_class(read_config(folder, config_class, family))
+    read_weights(folder, model)
+    return model.eval()
+
+
 def read_weights(folder: Path, model: nn.Module) -> None:
     """Load `model.safetensors` into a model, in the model's own precision. Raises `PreflightError` where it differs."""
     fill(model, read_tensors(folder), folder / WEIGHTS_NAME)
@@ -96,10 +106,8 @@ def save_model(
 
 def load_model(folder: Path, model_class: type[EmotionModel], config_class: type[Any]) -> LoadedModel:
     """Read an emotion model: float32, evaluation mode; the tokenizer where there is a text encoder that reads."""
-    config = read_config(folder, config_class, model_class.family)
-    model = model_class(config)
-    read_weights(folder, model)
-    return LoadedModel(model.eval(), None if config.text is None else load_tokenizer(folder))
+    model = read_model(folder, model_class, config_class, model_class.family)
+    return LoadedModel(model, None if model.config.text is None else load_tokenizer(folder))
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

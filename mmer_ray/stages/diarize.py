@@ -31,9 +31,10 @@ def key_part(profile: Profile) -> KeyPart:
 
 def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:
     """Add turns and speaker embeddings to windows: same order, one out per in. Given turns are taken as they are."""
-    asked = [window for window in windows if given_diarization(window) is None]
+    given = [given_diarization(window) for window in windows]
+    asked = [window for window, answer in zip(windows, given, strict=True) if answer is None]
     found = iter(diarizer.diarize(asked) if asked else ())
-    answers = [given_diarization(window) or next(found) for window in windows]
+    answers = [next(found) if answer is None else answer for answer in given]
     return [
         replace(window, turns=answer.turns, embeddings=answer.embeddings, exclusive_turns=answer.exclusive_turns)
         for window, answer in zip(windows, answers, strict=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mmer_ray.models.catalogue import CATALOGUE
 from mmer_ray.models.frozen_encoder.config import FrozenEncoderConfig
+from mmer_ray.models.refs import ModelRef
 from mmer_ray.training.frozen_encoder import HeadRecipe
 
-DEFAULT_ENCODER = "tiny.en#sha256=1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-"""Whisper tiny.en; the digest is that of Systran/faster-whisper-tiny.en on the Hugging Face hub."""
+DEFAULT_ENCODER = str(ModelRef("whisper", "tiny.en", sha256=CATALOGUE["tiny.en"].sha256))
+"""Whisper tiny.en, with the digest of its weights."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from scipy import signal
 
 from mmer_ray.audio.vad import load_vad
 from mmer_ray.diarizers.agglomerative import normalised
-from mmer_ray.diarizers.clustering import ClusteringDiarizer, Embed, join_close
+from mmer_ray.diarizers.clustering import ClusteringDiarizer, Embed
 from mmer_ray.diarizers.interface import Diarizer
 from mmer_ray.diarizers.members import load_diarizer
+from mmer_ray.diarizers.speaker_turns import join_close
 from mmer_ray.models.speaker import checkpoint as speaker_checkpoint
 from mmer_ray.models.speaker.config import SIZES
 from mmer_ray.models.speaker.model import SpeakerModel

@@ -18,6 +18,4 @@ def save(model: CampplusModel, folder: Path) -> None:
 
 def load(folder: Path) -> CampplusModel:
     """Read a model's folder: float32 weights, evaluation mode, on the CPU. Raises `PreflightError`."""
-    model = CampplusModel(folders.read_config(folder, CampplusConfig))
-    folders.read_weights(folder, model)
-    return model.eval()
+    return folders.read_model(folder, CampplusModel, CampplusConfig)

@@ -16,6 +16,4 @@ def save(model: CtcModel, folder: Path) -> None:
 
 def load(folder: Path) -> CtcModel:
     """Read a model's folder: float32 weights, evaluation mode, on the CPU. Raises `PreflightError`."""
-    model = CtcModel(folders.read_config(folder, CtcConfig))
-    folders.read_weights(folder, model)
-    return model.eval()
+    return folders.read_model(folder, CtcModel, CtcConfig)

@@ -18,6 +18,4 @@ def save(model: SegmentationModel, folder: Path) -> None:
 
 def load(folder: Path) -> SegmentationModel:
     """Read a model's folder: float32 weights, evaluation mode, on the CPU. Raises `PreflightError`."""
-    model = SegmentationModel(folders.read_config(folder, SegmentationConfig))
-    folders.read_weights(folder, model)
-    return model.eval()
+    return folders.read_model(folder, SegmentationModel, SegmentationConfig)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from itertools import combinations, pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmer_ray.audio.features import hz_to_mel, mel_to_hz
 from mmer_ray.models.segmentation.config import SegmentationConfig
 from mmer_ray.records import SAMPLE_RATE_HZ
 
@@ -69,8 +71,8 @@ class SincFilters(nn.Module):
         self.stride = stride
         num_bands = num_filters // 2
         # Bands that are even in mel; a checkpoint brings its own.
-        edges_mel = torch.linspace(_to_mel(30.0), _to_mel(SAMPLE_RATE_HZ / 2 - LOWEST_HZ - NARROWEST_HZ), num_bands + 1)
-        edges_hz = 700 * (10 ** (edges_mel / 2_595) - 1)
+        highest_mel = hz_to_mel(SAMPLE_RATE_HZ / 2 - LOWEST_HZ - NARROWEST_HZ)
+        edges_hz = torch.from_numpy(mel_to_hz(np.linspace(hz_to_mel(30.0), highest_mel, num_bands + 1))).float()
         self.low_hz = nn.Parameter(edges_hz[:-1, None].clone())
         self.band_hz = nn.Parameter(edges_hz.diff()[:, None].clone())
         half = num_taps // 2
@@ -117,7 +119,3 @@ def speaker_probabilities(log_probabilities_BFK: Tensor, config: SegmentationCon
 
 def _half_hamming(num_taps: int) -> Tensor:
     return torch.hamming_window(num_taps, periodic=False, dtype=torch.float64)[: num_taps // 2].float()
-
-
-def _to_mel(frequency_hz: float) -> float:
-    return 2_595 * math.log10(1 + frequency_hz / 700)

@@ -16,6 +16,4 @@ def save(model: SpeakerModel, folder: Path) -> None:
 
 def load(folder: Path) -> SpeakerModel:
     """Read a model's folder: float32 weights, evaluation mode, on the CPU. Raises `PreflightError`."""
-    model = SpeakerModel(folders.read_config(folder, SpeakerConfig))
-    folders.read_weights(folder, model)
-    return model.eval()
+    return folders.read_model(folder, SpeakerModel, SpeakerConfig)

@@ -16,11 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from mmer_ray.audio.features import HOP_SAMPLES, WINDOW_SAMPLES
 from mmer_ray.models.library import mel_filter_bank
 from mmer_ray.records import SAMPLE_RATE_HZ
 
-WINDOW_SAMPLES = 400
-HOP_SAMPLES = 160
 MIN_SAMPLES = WINDOW_SAMPLES
 """Shorter speech is extended with zeros to this length."""
 DYNAMIC_RANGE = 8.0

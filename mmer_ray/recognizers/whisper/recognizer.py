@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
-from mmer_ray.recognizers.interface import Chunk, Transcript
+from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
 from mmer_ray.recognizers.whisper.languages import Language, allowed_languages, most_probable
 from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
 from mmer_ray.recognizers.whisper.plausibility import plausible_words
 from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, LogMel, Tokens
 from mmer_ray.recognizers.whisper.words import timed_words
-from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
@@ -108,14 +108,7 @@ class WhisperRecognizer:
         encoded_BTH = np.stack([reading.encoded for reading in doubtful])
         second = self._generate(encoded_BTH, [one.language for one in doubtful], second_search(self._search))
         return [
-            _Reading(
-                one.index,
-                one.num_samples,
-                one.language,
-                one.encoded,
-                better((self._text(one.generated), one.generated), (self._text(other), other)),
-                one.fallback_reason,
-            )
+            replace(one, generated=better((self._text(one.generated), one.generated), (self._text(other), other)))
             for one, other in zip(doubtful, second, strict=True)
         ]
 
@@ -126,7 +119,7 @@ class WhisperRecognizer:
             if tokens := self._tokens.text_only(reading.generated.tokens):
                 of_language[reading.language.code].append((reading, tokens))
             else:
-                yield reading, self._transcript(reading, Transcript())
+                yield reading, _transcript(reading)
         for code, texts in of_language.items():
             encoded_BTH = np.stack([reading.encoded for reading, _ in texts])
             aligned = self._network.align(
@@ -139,20 +132,17 @@ class WhisperRecognizer:
                 parts = self._tokens.split_words(tokens, code)
                 words = timed_words(parts, places.starts_s, places.probabilities, reading.duration_s)
                 kept, dropped = plausible_words(words, reading.generated, reading.duration_s)
-                yield reading, self._transcript(reading, Transcript(tuple(kept), dropped=tuple(dropped)))
-
-    def _transcript(self, reading: _Reading, words: Transcript) -> Transcript:
-        return Transcript(
-            words.words,
-            reading.language.code,
-            reading.language.p,
-            reading.generated.logprob,
-            reading.fallback_reason,
-            words.dropped,
-        )
+                yield reading, _transcript(reading, kept, dropped)
 
     def _text(self, generated: Generated) -> str:
         return self._tokens.decode(self._tokens.text_only(generated.tokens))
+
+
+def _transcript(reading: _Reading, words: Sequence[TimedWord] = (), dropped: Sequence[DroppedWords] = ()) -> Transcript:
+    language, generated = reading.language, reading.generated
+    return Transcript(
+        tuple(words), language.code, language.p, generated.logprob, reading.fallback_reason, tuple(dropped)
+    )
 
 
 def _has_sound(chunk: Chunk) -> bool:
