@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4, help="Read one file of RAVDESS in so many.")
     parser.add_argument("--words", action="store_true", help="Print every text.")
     arguments = parser.parse_args()
-    said = dict(references(arguments.speech, arguments.ravdess, arguments.every))
+    found = references(arguments.speech, arguments.ravdess, arguments.every)
+    said = {file.resolve(): what for file, what in found}
     for model in arguments.models:
         report(model, said, words=arguments.words)
 
@@ -107,8 +108,7 @@ def score(model: str, files: Sequence[Path]) -> Iterator[ScoredRecording]:
     profile = load_profile("embedded", [f"transcribe.model={model}"])
     with Pipeline(profile) as pipeline:
         yield from pipeline.score(
-            Task(Recording(uri=str(file.resolve()), root=str(file.resolve().parent), size_bytes=file.stat().st_size))
-            for file in files
+            Task(Recording(uri=str(file), root=str(file.parent), size_bytes=file.stat().st_size)) for file in files
         )
 
 
