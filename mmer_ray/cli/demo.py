@@ -14,6 +14,7 @@ import typer
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import report_document, show_report
+from mmer_ray.cli.last_lake import remember_lake
 from mmer_ray.cli.options import Json, NoProgress, Quiet, RunnerName, runner_setting
 from mmer_ray.cli.output import note, print_json
 from mmer_ray.cli.streams import reserved_stdout
@@ -66,6 +67,7 @@ def demo(
     began_s = time.perf_counter()
     report = _score([str(CALLS / call.file) for call in truth], lake, runner, not (quiet or no_progress))
     wall_s = time.perf_counter() - began_s
+    remember_lake(lake)
     if report.interrupted:
         show_report(report, lake)
         raise typer.Exit(ExitCode.INTERRUPTED)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mmer_ray.cli.options import Lake, Output, RecordingName
+from mmer_ray.cli.last_lake import lake_to_read
+from mmer_ray.cli.options import LakeToRead, Output, RecordingName
 from mmer_ray.cli.output import note, print_raw
 from mmer_ray.errors import UsageError
 
@@ -32,7 +33,7 @@ Format = Annotated[
 ]
 
 
-def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = None) -> None:
+def export(recording: RecordingName, fmt: Format, lake: LakeToRead = None, output: Output = None) -> None:
     """Write a conversation as SubRip, WebVTT, RTTM, CTM, Praat TextGrid, WhisperX JSON, JSON or audformat tables."""
     from mmer_ray.export.formats import FOLDER_FORMATS, export_folder
     from mmer_ray.export.formats import export as exported
@@ -40,7 +41,7 @@ def export(recording: RecordingName, lake: Lake, fmt: Format, output: Output = N
 
     if fmt.value in FOLDER_FORMATS and output is None:
         raise UsageError(f"--format {fmt.value} writes a folder of files; name it with --output DIR")
-    with open_lake(lake) as reader:
+    with open_lake(lake_to_read(lake)) as reader:
         conversation = reader.conversation(recording)
     row = conversation.recording
     if row["status"] != "scored":

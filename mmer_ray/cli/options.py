@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 
 Lake = Annotated[str, typer.Option("--lake", metavar="DIR", help="The lake: the folder that holds the tables.")]
+LakeToRead = Annotated[
+    str | None,
+    typer.Option(
+        "--lake",
+        metavar="DIR",
+        help="The lake: the folder that holds the tables. Left out: the one that you scored last.",
+        show_default=False,
+    ),
+]
 Sources = Annotated[
     list[str],
     typer.Argument(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmer_ray.cli.options import Lake
+from mmer_ray.cli.last_lake import lake_to_read
+from mmer_ray.cli.options import LakeToRead
 from mmer_ray.cli.output import note, print_csv, print_json, print_table
 
 MAX_TABLE_ROWS = 200
@@ -36,12 +37,12 @@ Format = Annotated[
 ]
 
 
-def query(sql: Sql, lake: Lake, fmt: Format = RowFormat.TABLE) -> None:
+def query(sql: Sql, lake: LakeToRead = None, fmt: Format = RowFormat.TABLE) -> None:
     """Answer a DuckDB query over the lake's tables. Reads only."""
     from mmer_ray.lake.queries import open_lake
     from mmer_ray.lake.values import values_of
 
-    with open_lake(lake) as reader:
+    with open_lake(lake_to_read(lake)) as reader:
         answer = reader.sql(sql)
     columns = list(_distinct(answer.column_names))
     values = [values_of(column) for column in answer.columns]

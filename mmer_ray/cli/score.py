@@ -8,6 +8,7 @@ from mmer_ray.cli.caution import caution_about, show_caution
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import plan_document, report_document, show_plan, show_report
+from mmer_ray.cli.last_lake import remember_lake
 from mmer_ray.cli.options import (
     Corpus,
     Json,
@@ -50,6 +51,7 @@ def score(
     has_progress = not (quiet or no_progress)
     with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         report = job.run(options, on_progress=on_progress, stop=stop)
+    remember_lake(lake)
     if json:
         print_json(report_document(report, lake) | {"caution": caution_about(options.profile)})
     else:

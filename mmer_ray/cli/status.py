@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmer_ray.cli.job_summary import failures_command, ledger_document
-from mmer_ray.cli.options import Json, Lake
+from mmer_ray.cli.last_lake import lake_to_read
+from mmer_ray.cli.options import Json, LakeToRead
 from mmer_ray.cli.output import print_json, print_table, say, span
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ RUN_COLUMNS = (
 )
 
 
-def status(lake: Lake, json: Json = False) -> None:
+def status(lake: LakeToRead = None, json: Json = False) -> None:
     """Runs, the ledger of seconds, and failures by code."""
     from mmer_ray.lake.queries import open_lake
 
+    lake = lake_to_read(lake)
     was_locked = _is_locked(lake)
     with open_lake(lake) as reader:
         found = reader.status()

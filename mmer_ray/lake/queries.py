@@ -31,6 +31,9 @@ from mmer_ray.tables import Row
 MAX_CANDIDATES = 10
 """So many recordings are listed when a name fits several."""
 
+EASY_TO_READ_MS = 600_000
+"""Longer recordings are not what somebody wants to see first."""
+
 WAYS_TO_NAME = (
     "recording_id = $name",
     "uri = $name",
@@ -115,6 +118,22 @@ class LakeReader:
             if found:
                 return found[0]
         raise SourceError(f"no recording in {self.address} is called {name!r}; `mmer query` on recordings lists them")
+
+    def last_scored(self, limit: int) -> tuple[list[Row], int]:
+        """What the newest run that scored any recordings has scored: at most `limit` of their rows, and how many
+        there are. Short ones of several people come first, then other short ones, then long ones; no copies."""
+        query = """
+            SELECT *, count(*) OVER () AS num_all FROM recordings
+            WHERE status = 'scored' AND NOT is_copy AND run_id = (
+                SELECT max_by(run_id, started_at) FROM runs SEMI JOIN recordings AS scored
+                ON runs.run_id = scored.run_id AND scored.status = 'scored' AND NOT scored.is_copy
+            )
+            ORDER BY duration_ms <= $easy_ms DESC, num_speakers > 1 DESC, uri, corpus
+            LIMIT $limit
+        """
+        rows = self._rows(query, {"easy_ms": EASY_TO_READ_MS, "limit": limit})
+        num_all = rows[0]["num_all"] if rows else 0
+        return [{name: value for name, value in row.items() if name != "num_all"} for row in rows], num_all
 
     def conversation(self, recording: str | Row) -> Conversation:
         """Who spoke when, what was said and how it was felt, in one recording: a row of `find_recording`, or what it

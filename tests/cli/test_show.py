@@ -11,9 +11,10 @@ import pytest
 
 from mmer_ray.cli.conversation_view import show_header
 from mmer_ray.cli.show import seconds_of
-from mmer_ray.errors import UsageError
+from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.lake.conversation import Conversation
-from tests.cli.makers import HOSTILE, HOUR, Ended, on_terminal, said
+from tests.cli.makers import HOSTILE, HOUR, Ended, on_terminal, said, write_lake
+from tests.lake.makers import audio_file, failed, recording_at
 
 Mmer = Callable[..., Ended]
 
@@ -97,6 +98,48 @@ def test_json_has_the_words_as_they_are(mmer: Mmer, lake: Path) -> None:
     assert document["schema"] == "mmer.show/1"
     assert document["utterances"][0]["text"] == HOSTILE
     assert document["recording"]["status"] == "scored"
+
+
+def test_without_a_name_the_newest_runs_conversations_are_shown_those_of_several_people_first(
+    mmer: Mmer, lake: Path
+) -> None:
+    out = mmer("show", "--lake", lake).out
+
+    assert out.splitlines()[0] == "call.opus"
+    assert "my parcel is broken again" in out
+    assert out.index("call.opus") < out.index("hostile.wav")
+
+
+def test_without_a_name_what_is_too_long_to_show_is_counted(mmer: Mmer, lake: Path) -> None:
+    out = mmer("show", "--lake", lake).out
+
+    assert "sentence number" not in out
+    assert "more recording" in out
+
+
+def test_without_a_name_json_has_the_conversations_and_how_many_there_are_besides(mmer: Mmer, lake: Path) -> None:
+    document = json.loads(mmer("show", "--lake", lake, "--json").out)
+
+    assert document["schema"] == "mmer.show_last/1"
+    assert document["conversations"][0]["recording"]["uri"].endswith("call.opus")
+    assert len(document["conversations"]) + document["num_more"] == 4
+
+
+def test_a_stretch_of_time_without_a_recording_is_refused(mmer: Mmer, lake: Path) -> None:
+    ended = mmer("show", "--lake", lake, "--from", "1:00")
+
+    assert ended.code == 2
+    assert "name it" in ended.err
+
+
+def test_a_lake_in_which_nothing_was_scored_says_what_to_look_at(mmer: Mmer, tmp_path: Path) -> None:
+    broken = recording_at(audio_file(tmp_path, "broken.wav"), tmp_path)
+    write_lake(tmp_path / "lake", lambda one: failed(one, ErrorCode.CORRUPT_HEADER), [broken])
+
+    ended = mmer("show", "--lake", tmp_path / "lake")
+
+    assert ended.code == 2
+    assert "mmer status" in ended.err
 
 
 def test_an_unknown_recording_ends_with_2_and_its_name(mmer: Mmer, lake: Path) -> None:
