@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/mmer demo
 
 test: install system
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 test-slow: install system
 	$(BIN)/pytest -m slow

@@ -14,10 +14,22 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Before torch is loaded. Its threads spin while they wait for each other: on shared cores a tiny model's training step
 # then takes seven times its own CPU seconds (`tests/models/test_bridge_tokens.py`: 97 s against 14 s on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    # Workers share the cores.
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 # Machines here are shared: how long an example takes says nothing.
 settings.register_profile("shared-machine", deadline=None, derandomize=True)
 settings.load_profile("shared-machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In parallel (`make test`), one worker runs all that needs Ray, and each file stays with one worker: clusters are
+    started and models are loaded once."""
+    for item in items:
+        uses_ray = "ray_cluster" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if uses_ray else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)
