@@ -33,7 +33,7 @@ class Recording:
     """One audio file as the planner sees it, before a byte is decoded."""
 
     uri: str
-    """Absolute path, `file://` URL (for names that are not UTF-8) or `s3://` address."""
+    """Absolute path, `file://` URL (for names that are not UTF-8), `s3://` address, or `parquet://` and a row."""
     corpus: str = "default"
     root: str = ""
     """The folder or prefix that the file must lie in once links are resolved."""

@@ -21,8 +21,9 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -34,20 +35,58 @@ from mmer_ray.audio.pulse import Pulse
 from mmer_ray.audio.remote import RemoteBytes
 from mmer_ray.audio.wire import EXIT_OUT_OF_MEMORY, Pipe
 from mmer_ray.errors import MAX_MESSAGE_CHARS, AudioError, ErrorCode
+from mmer_ray.sources.uris import is_row
+
+if TYPE_CHECKING:
+    from mmer_ray.audio.parquet_rows import ParquetRows
+
+
+class Opener:
+    """Opens what requests are about. A Parquet file stays open from one of its rows to the next."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._rows: ParquetRows | None = None
+
+    def open(self, request: Request, pulse: Pulse) -> ByteSource:
+        """The bytes of a request's recording. Raises `AudioError`."""
+        if is_row(request.uri):
+            return self._parquet_rows().row(request.uri, request.root)
+        if request.remote_bytes is None:
+            return LocalBytes(request.uri, request.root)
+        return RemoteBytes(request.remote_bytes, partial(self._fetch, pulse))
+
+    def _parquet_rows(self) -> ParquetRows:
+        if self._rows is None:
+            # Arrow takes a third of a second to import, which few children need.
+            from mmer_ray.audio.parquet_rows import ParquetRows
+
+            self._rows = ParquetRows()
+        return self._rows
+
+    def _fetch(self, pulse: Pulse, offset: int, num_bytes: int) -> bytes:
+        pulse.rest()
+        self._pipe.send({"kind": "read", "offset": offset, "num_bytes": num_bytes})
+        answer = self._pipe.receive()
+        pulse.resume()
+        if answer is None:
+            raise BrokenPipeError
+        return answer[1]
 
 
 def serve(pipe: Pipe, network_refusal: str | None) -> None:
     """Answer requests until the parent closes the pipe."""
+    opener = Opener(pipe)
     pipe.send({"kind": "hello", "network_refusal": network_refusal})
     while (message := pipe.receive()) is not None:
         header, _ = message
         if header["kind"] == "usage":
             pipe.send({"kind": "usage", "peak_rss_kb": peak_rss_kb()})
         else:
-            handle(Request(**header), pipe)
+            handle(Request(**header), pipe, opener)
 
 
-def handle(request: Request, pipe: Pipe) -> None:
+def handle(request: Request, pipe: Pipe, opener: Opener) -> None:
     """Answer one request: windows and facts, or the claimed duration, or why there are none."""
 
     def beat(decoded_s: float, waited_s: float) -> None:
@@ -57,7 +96,7 @@ def handle(request: Request, pipe: Pipe) -> None:
     try:
         with pulse:
             play_faults(request.uri)
-            source = _source(request, pipe, pulse)
+            source = opener.open(request, pulse)
             with contextlib.closing(source):
                 found = answers if request.kind == "decode" else claimed_duration
                 for header, samples in found(request, source, pulse):
@@ -75,22 +114,6 @@ def handle(request: Request, pipe: Pipe) -> None:
     except Exception as exc:
         # A fault of this code, not of the file; it ends this recording and not the job.
         pipe.send(_failed(ErrorCode.INTERNAL, f"{type(exc).__name__}: {exc}"))
-
-
-def _source(request: Request, pipe: Pipe, pulse: Pulse) -> ByteSource:
-    if request.remote_bytes is None:
-        return LocalBytes(request.uri, request.root)
-
-    def fetch(offset: int, num_bytes: int) -> bytes:
-        pulse.rest()
-        pipe.send({"kind": "read", "offset": offset, "num_bytes": num_bytes})
-        answer = pipe.receive()
-        pulse.resume()
-        if answer is None:
-            raise BrokenPipeError
-        return answer[1]
-
-    return RemoteBytes(request.remote_bytes, fetch)
 
 
 def limit_resources(max_memory_mb: int) -> None:

@@ -27,6 +27,8 @@ class ListedFile(NamedTuple):
     """As `Recording.modified`; empty where the file could not be asked, which is said when it is opened."""
     day: int = 0
     """Days since 1970-01-01."""
+    expected_ms: int | None = None
+    """About how long it lasts, where that is not to be read from its header."""
 
 
 class LeftOut:
@@ -73,7 +75,7 @@ def listed_batch(
     files: Sequence[ListedFile], corpus: str | Sequence[str], metadata: pa.MapArray[Any, Any] | None = None
 ) -> pa.RecordBatch:
     """The batch of these files; `corpus` is that of all files or has one name per file."""
-    uris, roots, sizes, marks, days = zip(*files, strict=True)
+    uris, roots, sizes, marks, days, expected = zip(*files, strict=True)
     num_rows = len(files)
     corpora = [corpus] * num_rows if isinstance(corpus, str) else corpus
     if metadata is None:
@@ -85,7 +87,7 @@ def listed_batch(
         pa.array(sizes, pa.int64()),
         pa.array(marks, pa.string()),
         pa.array(days, pa.int32()).cast(pa.date32()),
-        pa.nulls(num_rows, pa.int32()),
+        pa.array(expected, pa.int32()),
         metadata,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=LISTED)

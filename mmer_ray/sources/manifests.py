@@ -1,7 +1,8 @@
 """Reading a manifest: a .csv, .jsonl or .parquet file with one recording per row, read in parts.
 
-The column `uri` is required. `recorded_at` gives the day (`days.py` says in which forms), `corpus` the corpus of the
-row; all other columns are kept as metadata, as text. `size_bytes` and `etag` together describe an object in a bucket,
+The column `uri` is required, but in a .parquet file that holds the audio itself (`parquet_audio.py`). `recorded_at`
+gives the day (`days.py` says in which forms), `corpus` the corpus of the row; all other columns are kept as metadata,
+as text. `size_bytes` and `etag` together describe an object in a bucket,
 which is then not asked for them (they are kept as metadata too).
 """
 
@@ -24,7 +25,8 @@ from mmer_ray.errors import SourceError
 from mmer_ray.sources.corpora import MAX_CORPUS_BYTES, is_corpus
 from mmer_ray.sources.days import REMEDY, day_of, days_of_array, is_in_calendar
 from mmer_ray.sources.metadata import SURROGATES, as_text, map_of_columns, map_of_rows, text_column
-from mmer_ray.sources.uris import SUPPORTED, unsupported_scheme
+from mmer_ray.sources.parquet_audio import PATH, AudioColumn, audio_column, holds_bytes, mean_bytes
+from mmer_ray.sources.uris import SUPPORTED, row_uri, unsupported_scheme
 
 MANIFEST_EXTENSIONS = frozenset({"csv", "jsonl", "parquet"})
 MAX_PART_ROWS = 16_384
@@ -47,6 +49,8 @@ class ManifestPart:
     metadata: pa.MapArray[Any, Any]
     object_facts: Sequence[tuple[int, str] | None]
     """Size in bytes and etag where the row has both."""
+    row_bytes: Sequence[int] | None = None
+    """About how many bytes of audio each row holds; None where the rows name files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class _Rows:
 
     columns: Mapping[str, Sequence[object] | pa.Array[Any]]
     metadata: pa.MapArray[Any, Any]
+    row_bytes: Sequence[int] | None = None
 
 
 def read_manifest(path: bytes) -> Iterator[ManifestPart]:
@@ -83,11 +88,12 @@ def _part(path: str, first_number: int, rows: _Rows) -> ManifestPart:
     nothing: Sequence[None] = [None] * len(uris)
     return ManifestPart(
         first_number,
-        [_uri(at, index, uri) for index, uri in enumerate(uris)],
+        uris if rows.row_bytes is not None else [_uri(at, index, uri) for index, uri in enumerate(uris)],
         _corpora(at, _listed(rows.columns.get("corpus", nothing))),
         _days(at, rows.columns.get("recorded_at", nothing)),
         rows.metadata,
         list(map(_object_facts, *(_listed(rows.columns.get(name, nothing)) for name in ("size_bytes", "etag")))),
+        rows.row_bytes,
     )
 
 
@@ -189,12 +195,39 @@ def _parquet_rows(path: str, file: IO[bytes]) -> Iterator[_Rows]:
                 f"manifest {path}: column {column.name!r} has an extension type, which can carry code; "
                 "write plain columns, or a .csv"
             )
+    if "uri" not in schema.names and (audio := _audio_column(path, schema)) is not None:
+        yield from _audio_rows(path, file, audio)
+        return
     _require_uri_column(path, schema.names)
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(MAX_PART_ROWS):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             texts = {name: text_column(column) for name, column in columns.items() if name not in NOT_METADATA}
             yield _Rows(columns, map_of_columns(texts, batch.num_rows))
+
+
+def _audio_column(path: str, schema: pa.Schema) -> AudioColumn | None:
+    try:
+        return audio_column(schema)
+    except ValueError as exc:
+        raise SourceError(f"manifest {path} has no column 'uri', and {exc}") from exc
+
+
+def _audio_rows(path: str, file: IO[bytes], audio: AudioColumn) -> Iterator[_Rows]:
+    """Rows that hold their audio, which is not read: the name that it had is, and the columns without bytes."""
+    named, number = os.path.abspath(os.fsencode(path)), 0  # noqa: PTH100 -- links stay, and pathlib takes no bytes
+    with pq.ParquetFile(file) as parquet:
+        wanted = [column.name for column in parquet.schema_arrow if not holds_bytes(column.type)]
+        wanted += [f"{audio.name}.{PATH}"] if audio.has_path else []
+        for group, num_bytes in enumerate(mean_bytes(parquet, audio.leaf)):
+            for batch in parquet.iter_batches(MAX_PART_ROWS, row_groups=[group], columns=wanted):
+                columns: dict[str, Any] = dict(zip(batch.schema.names, batch.columns, strict=True))
+                if audio.has_path:
+                    columns[audio.name] = columns[audio.name].field(PATH)
+                texts = {name: text_column(column) for name, column in columns.items() if name not in NOT_METADATA}
+                columns["uri"] = [row_uri(named, number + index) for index in range(batch.num_rows)]
+                yield _Rows(columns, map_of_columns(texts, batch.num_rows), [num_bytes] * batch.num_rows)
+                number += batch.num_rows
 
 
 def _has_extension_type(column: pa.Field[Any]) -> bool:

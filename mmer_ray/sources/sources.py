@@ -25,6 +25,7 @@ from itertools import chain, groupby, islice
 import pyarrow as pa
 
 from mmer_ray.errors import SourceError
+from mmer_ray.records import GUESSED_BYTES_PER_S
 from mmer_ray.sources.buckets import RemoteObject, describe_objects, list_objects
 from mmer_ray.sources.corpora import MAX_CORPUS_BYTES, is_corpus
 from mmer_ray.sources.days import NO_DAY, day_of_mtime
@@ -34,6 +35,8 @@ from mmer_ray.sources.manifests import MANIFEST_EXTENSIONS, ManifestPart, read_m
 from mmer_ray.sources.metadata import SURROGATES
 from mmer_ray.sources.roots import NamedRoots, Roots
 from mmer_ray.sources.uris import SUPPORTED, is_remote, local_path, local_uri, spellings, unsupported_scheme
+
+MAX_GUESS_MS = (1 << 31) - 1
 
 
 class _Kind(Enum):
@@ -124,7 +127,11 @@ def _manifest_batches(path: bytes, corpus: str, named: NamedRoots) -> Iterator[p
     folder = os.path.dirname(path)
     roots = Roots(folder, named)
     for part in read_manifest(path):
-        files: list[ListedFile] = []
+        if part.row_bytes is not None:
+            files = _rows(_described(path, _status(path), roots), part, part.row_bytes)
+            yield listed_batch(files, [name or corpus for name in part.corpora], part.metadata)
+            continue
+        files = []
         remote: list[int] = []
         for index, (uri, day) in enumerate(zip(part.uris, part.days, strict=True)):
             if is_remote(address := uri.strip()):
@@ -134,6 +141,19 @@ def _manifest_batches(path: bytes, corpus: str, named: NamedRoots) -> Iterator[p
                 files.append(_described(*_named_path(path, part.first_number + index, uri, folder), roots, day))
         _ask_store(part, files, remote)
         yield listed_batch(files, [name or corpus for name in part.corpora], part.metadata)
+
+
+def _rows(file: ListedFile, part: ManifestPart, row_bytes: Sequence[int]) -> list[ListedFile]:
+    """The recordings of a Parquet file that holds them: its place and mark are theirs.
+
+    Their lengths are guesses, the same for all rows of a row group, so that a job takes them in the file's order: to
+    read a header, or rows here and there, is to read the row group.
+    """
+    guesses_ms = [min(num_bytes * 1000 // GUESSED_BYTES_PER_S, MAX_GUESS_MS) for num_bytes in row_bytes]
+    return [
+        ListedFile(uri, file.root, num_bytes, file.modified, file.day if day is None else day, guess_ms)
+        for uri, num_bytes, day, guess_ms in zip(part.uris, row_bytes, part.days, guesses_ms, strict=True)
+    ]
 
 
 def _ask_store(part: ManifestPart, files: list[ListedFile], remote: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """Addresses of recordings and the paths behind them.
 
-A local uri is an absolute path; a name that is not UTF-8 becomes a `file://` URL with its bytes percent-encoded.
+A local uri is an absolute path; a name that is not UTF-8 becomes a `file://` URL with its bytes percent-encoded. A
+recording whose bytes are a cell of a Parquet file is `parquet://`, the file's path, `/` and the number of its row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 SUPPORTED = "paths, file:// URLs and s3:// addresses"
 _FILE_URL = "file://"
+_ROW_URL = "parquet://"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -27,6 +29,25 @@ def unsupported_scheme(uri: str) -> str | None:
     """
     scheme = _SCHEME.match(uri)
     return None if scheme is None or scheme[0] in ("s3://", _FILE_URL) else scheme[0]
+
+
+def is_row(uri: str) -> bool:
+    return uri.startswith(_ROW_URL)
+
+
+def row_uri(path: bytes, row: int) -> str:
+    """The uri of a row of a local Parquet file, the first being 0. Uris of one file sort as its rows do.
+
+    >>> row_uri(b"/data/a b.parquet", 17)
+    'parquet:///data/a%20b.parquet/000000017'
+    """
+    return f"{_ROW_URL}{quote_from_bytes(path, safe='/')}/{row:09}"
+
+
+def row_address(uri: str) -> tuple[bytes, int]:
+    """The path of the file and the number of the row that `row_uri` made a uri of. Raises ValueError."""
+    path, _, row = uri.removeprefix(_ROW_URL).rpartition("/")
+    return unquote_to_bytes(path), int(row)
 
 
 def local_uri(path: bytes) -> str:

@@ -1,0 +1,85 @@
+"""Does the memory of one pipeline stay where it is, clip after clip?
+
+    python benchmarks/clip_memory.py [--clips 500] [--every 50] [--profile embedded] [--set KEY=VALUE ...] [--data DIR]
+
+Scores different clips of 2 to 15 s one after the other with a pipeline of the profile, as an actor does, and prints the
+resident memory of its process after every so many (Linux), what of it is the C library's, and its decoder's. The last
+line compares the end with what stood there after the first 50.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from short_clips import make_clips
+
+from mmer_ray.audio.decode import Decoder
+from mmer_ray.pipelines.corpus import Pipeline
+from mmer_ray.profiles import load_profile
+from mmer_ray.records import Task
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
+
+FIRST = 50
+MOST_GROWTH = 0.1
+MALLINFO2 = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+"""Fields of `struct mallinfo2`, mallinfo(3)."""
+
+
+class MallocInfo(ctypes.Structure):
+    """What glibc says of its memory."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in MALLINFO2)
+
+
+def malloc_mb() -> tuple[float, float]:
+    """Megabytes of the C library that are in use, and that it keeps for later."""
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = MallocInfo
+    info = libc.mallinfo2()
+    return (info.uordblks + info.hblkhd) / 1e6, info.fordblks / 1e6
+
+
+def resident_mb(pid: int | str = "self") -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=500)
+    parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--profile", default="embedded")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmer_short_clips")
+    options = parser.parse_args()
+    path = make_clips(options.data, options.cache, options.clips)
+    batches = list_sources([str(path)], "clips").batches()
+    tasks = [Task(recording) for batch in batches for recording in recordings_of(batch)]
+    profile = load_profile(options.profile, options.settings)
+    after_first = 0.0
+    with Decoder(profile.decode) as decoder, Pipeline(profile, decoder=decoder) as pipeline:
+        print(f"loaded: {resident_mb():.0f} MB")
+        for number, scored in enumerate(pipeline.score(tasks), start=1):
+            assert scored.status == "scored", scored.failure
+            if number == FIRST:
+                after_first = resident_mb()
+            if number % options.every == 0 or number == len(tasks):
+                in_use, kept = malloc_mb()
+                decoder_mb = decoder.peak_rss_kb() * 1024 / 1e6 if number == len(tasks) else 0.0
+                last = resident_mb()
+                line = f"{number} clips: {last:.0f} MB; C library {in_use:.0f} MB in use, {kept:.0f} MB kept"
+                print(line + (f"; decoder's peak {decoder_mb:.0f} MB" if decoder_mb else ""), flush=True)
+    growth = last / after_first - 1
+    print(f"from {FIRST} to {len(tasks)} clips: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores")
+    sys.exit(growth > MOST_GROWTH)
+
+
+if __name__ == "__main__":
+    main()
