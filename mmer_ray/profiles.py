@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,6 +78,9 @@ class TranscribeOptions(Options):
     """ISO 639-1 codes that speech may be in, for members that tell languages apart; one fixes it, none allows all."""
     keywords: tuple[str, ...] = ()
     """Names and terms that the `whisper` member is told to expect."""
+    align_models: Mapping[Annotated[str, Field(pattern="^[a-z]{2,3}$")], str] = {}
+    """ISO 639-1 code -> an aligner, named as `model` is: a wav2vec2 with a CTC head that gives the times of words, for
+    the `whisper` member. Words in other languages have the times of cross-attention."""
 
 
 class JoinOptions(Options):
@@ -180,17 +183,19 @@ def _read(name_or_file: str) -> dict[str, Any]:
 def _apply(table: dict[str, Any], setting: str) -> None:
     """Set one key. The value is read as TOML where it is TOML, else as a plain string."""
     address, equals, value = setting.partition("=")
-    stage, dot, key = address.strip().partition(".")
-    if not (equals and dot and key):
+    stage, *inside = address.strip().split(".")
+    if not (equals and stage and inside and all(inside)):
         raise ProfileError(f"--set takes stage.key=value, not {setting!r}")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
-    section = table.setdefault(stage, {})
-    if not isinstance(section, dict):
-        raise ProfileError(f"{stage!r} is not a table of the profile{_near(stage, _valid_keys(()))}")
-    section[key] = parsed
+    section = table
+    for name in (stage, *inside[:-1]):
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise ProfileError(f"{name!r} is not a table of the profile{_near(stage, _valid_keys(()))}")
+    section[inside[-1]] = parsed
 
 
 def _explain(error: Mapping[str, Any]) -> str:

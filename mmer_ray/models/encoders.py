@@ -20,6 +20,7 @@ from mmer_ray.models.library import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForAudioClassification,
+    AutoModelForCTC,
     AutoTokenizer,
     FeatureExtractionMixin,
     PreTrainedModel,
@@ -64,17 +65,13 @@ def load_audio_classifier(folder: Path) -> PreTrainedModel:
     Raises `PreflightError` where the library would fill in weights that the checkpoint lacks: a head of its own makes
     such a model guess.
     """
-    try:
-        classifier, report = AutoModelForAudioClassification.from_pretrained(
-            _checked_folder(folder), output_loading_info=True, **_WEIGHTS
-        )
-    except (OSError, ValueError, RuntimeError) as exc:
-        raise PreflightError(f"no speech classifier in {folder}: {exc}") from exc
-    # The stand-in for masked frames is of use in training alone; some checkpoints come without it.
-    if missing := sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed")):
-        raise PreflightError(f"{folder} lacks weights of its classifier: {', '.join(missing[:3])}")
-    network: PreTrainedModel = classifier.float()
-    torch.nn.Module.eval(network)
+    return _load_with_head(folder, AutoModelForAudioClassification, "speech classifier")
+
+
+def load_speech_ctc(folder: Path) -> PreTrainedModel:
+    """Load a wav2vec2, HuBERT or WavLM with its CTC head, float32, in evaluation mode. Raises as the one above."""
+    network = _load_with_head(folder, AutoModelForCTC, "speech model with a CTC head")
+    _checked(network.config.model_type, AUDIO_TYPES)
     return network
 
 
@@ -119,6 +116,19 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[
     encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS)
     token_ids_BN = torch.tensor(encoded["input_ids"], dtype=torch.int64)
     return token_ids_BN, torch.tensor(encoded["attention_mask"], dtype=torch.bool)
+
+
+def _load_with_head(folder: Path, loader: Any, what: str) -> PreTrainedModel:
+    try:
+        loaded, report = loader.from_pretrained(_checked_folder(folder), output_loading_info=True, **_WEIGHTS)
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise PreflightError(f"no {what} in {folder}: {exc}") from exc
+    # The stand-in for masked frames is of use in training alone; some checkpoints come without it.
+    if missing := sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed")):
+        raise PreflightError(f"{folder} lacks weights of its {what}: {', '.join(missing[:3])}")
+    network: PreTrainedModel = loaded.float()
+    torch.nn.Module.eval(network)
+    return network
 
 
 def _load_encoder(folder: Path, allowed_types: frozenset[str]) -> PreTrainedModel:

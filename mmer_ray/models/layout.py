@@ -44,6 +44,7 @@ KINDS: Mapping[str, Needs] = {
         ((CONFIG_NAME,), ("model.bin",), ("tokenizer.json",), ("vocabulary.json", "vocabulary.txt")),
         setting="transcribe.model",
     ),
+    "aligner": Needs((*_SAFETENSORS, ("vocab.json",)), setting="transcribe.align_models.LANGUAGE"),
     "speaker": Needs(_SAFETENSORS, asset="speaker", setting="diarize.model"),
     "segmentation": Needs(_SAFETENSORS, setting="diarize.model"),
     "speaker_embedding": Needs(_SAFETENSORS, setting="diarize.embedding_model"),
@@ -51,7 +52,7 @@ KINDS: Mapping[str, Needs] = {
     "text_encoder": Needs((*_SAFETENSORS, ("tokenizer*.json", "vocab*", "*.model"))),
     "vad": Needs((("*.onnx",),)),
 }
-"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2."""
+"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers."""
 
 
 def counted_files(path: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK, to_text
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
-from mmer_ray.recognizers.alignment import IMPOSSIBLE, align, greedy
+from mmer_ray.recognizers.alignment import IMPOSSIBLE, Span, Speech, align, greedy
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.records import SAMPLE_RATE_HZ
 
@@ -63,12 +63,14 @@ class CtcRecognizer:
         lengths = [len(chunks[index].samples) for index in readable]
         for bucket in length_buckets(lengths, self._batch_s * SAMPLE_RATE_HZ):
             batch = [readable[position] for position in bucket]
-            for index, logprobs_TV in zip(batch, self._predict([chunks[i] for i in batch]), strict=True):
-                transcripts[index] = self._transcript(logprobs_TV)
+            read = [Speech(logprobs, self._read(logprobs)) for logprobs in self._predict([chunks[i] for i in batch])]
+            for index, speech, spans in zip(batch, read, align(read, BLANK), strict=True):
+                assert spans is not None, "what was read from frames fits them"
+                transcripts[index] = self._transcript(speech, spans)
         return transcripts
 
-    def _transcript(self, logprobs_TV: NDArray[np.float32]) -> Transcript:
-        words = with_tails(locate_words(logprobs_TV, self._read(logprobs_TV), self._first_frame_s, self._frame_s))
+    def _transcript(self, speech: Speech, spans: Sequence[Span]) -> Transcript:
+        words = with_tails(locate_words(speech, spans, self._first_frame_s, self._frame_s))
         logprobs = [word.logprob for word in words if word.logprob is not None]
         return Transcript(tuple(words), LANGUAGE, logprob=float(np.mean(logprobs)) if logprobs else None)
 
@@ -92,16 +94,12 @@ class CtcRecognizer:
         ]
 
 
-def locate_words(
-    logprobs_TV: NDArray[np.float32], symbols: list[int], first_s: float, frame_s: float
-) -> list[TimedWord]:
-    """Find where the words of a chunk lie.
+def locate_words(speech: Speech, spans: Sequence[Span], first_s: float, frame_s: float) -> list[TimedWord]:
+    """Find where the words of a chunk lie, from the spans of its symbols.
 
-    Takes log probabilities, float32, shape (T, V), and what was read from them; frame t lasts from
-    `first_s + t * frame_s` for `frame_s`.
+    Frame t lasts from `first_s + t * frame_s` for `frame_s`.
     """
-    spans = align(logprobs_TV, symbols, BLANK)
-    assert spans is not None, "what was read from frames fits them"
+    logprobs_TV, symbols = speech
     # The words chosen need not be the likeliest symbols of each frame: what counts is the path they take.
     path_T = logprobs_TV[:, BLANK].copy()
     for symbol, span in zip(symbols, spans, strict=True):

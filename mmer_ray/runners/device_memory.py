@@ -24,6 +24,8 @@ WHISPER_BATCH, OTHER_BATCH = 275, 910
 """Bytes of a padded second = this times the square root of the weights' bytes, half of it for Whisper on a GPU.
 Measured on a CPU: Whisper 272 and 274 in float32, 219 and 205 in int8 (tiny.en, base); the emotion family mmer, whose
 first layers have thousands of frames a second, 874 and 909 (tiny, base)."""
+ALIGNED_S = 30
+"""The longest sound of an aligner: a chunk."""
 PROCESS_BYTES = 500 << 20
 """An actor without models: interpreter, libraries, and on a GPU the context of CUDA."""
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
@@ -40,7 +42,10 @@ def needed_bytes(profile: Profile, models: Mapping[str, ResolvedModel], *, on_gp
     weights = sum(model.num_bytes * (1 if _is_whisper(model) else IN_MEMORY) for model in models.values())
     seconds = {"transcribe.model": profile.transcribe.batch_s, "emotion.model": profile.emotion.batch_s}
     batches = sum(_second_bytes(models[key], on_gpu) * batch_s for key, batch_s in seconds.items())
-    return weights + round(batches) + PROCESS_BYTES
+    # One sound at a time goes through one aligner.
+    aligners = [model for model in models.values() if model.ref.kind == "aligner"]
+    aligned = max((_second_bytes(model, on_gpu) * ALIGNED_S for model in aligners), default=0)
+    return weights + round(batches + aligned) + PROCESS_BYTES
 
 
 def require_memory(profile: Profile, models: Mapping[str, ResolvedModel], runner: Runner, num_recordings: int) -> None:

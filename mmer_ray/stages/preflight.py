@@ -9,15 +9,15 @@ from mmer_ray.models.emotion_checkpoints import check_emotion_model
 from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import ResolvedModel, resolve
 from mmer_ray.profiles import Profile
-from mmer_ray.recognizers.members import choose_recognizer
+from mmer_ray.recognizers.members import aligner_refs, choose_recognizer
 from mmer_ray.stages.emotion import choose_scorer
 
 
 def model_refs(profile: Profile) -> dict[str, ModelRef]:
     """The profile's key -> the model that it names.
 
-    Raises `UsageError` for a name that cannot be meant, `PreflightError` where the voice activity detector is not
-    installed.
+    Raises `UsageError` for a name that cannot be meant, `ProfileError` for aligners that the recognizer does not take,
+    `PreflightError` where the voice activity detector is not installed.
     """
     diarizer = choose_diarizer(profile.diarize)
     second = {} if diarizer.second_ref is None else {"diarize.embedding_model": diarizer.second_ref}
@@ -26,6 +26,7 @@ def model_refs(profile: Profile) -> dict[str, ModelRef]:
         "diarize.model": diarizer.ref,
         **second,
         "transcribe.model": choose_recognizer(profile.transcribe).ref,
+        **{f"transcribe.align_models.{code}": ref for code, ref in aligner_refs(profile.transcribe).items()},
         "emotion.model": choose_scorer(profile.emotion).ref,
     }
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmer_ray.models.members import KeyPart
+from mmer_ray.models.resolver import resolve
 from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk as Speech
 from mmer_ray.recognizers.interface import Recognizer, Transcript
-from mmer_ray.recognizers.members import choose_recognizer
+from mmer_ray.recognizers.members import aligner_refs, choose_recognizer
 from mmer_ray.records import DroppedWords, Window
 from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.given import given_words
@@ -21,10 +22,16 @@ VERSION = "2"
 
 
 def key_part(profile: Profile) -> KeyPart:
-    """What the utterances of diarized windows hang on. Raises `PreflightError` where the model is missing."""
+    """What the utterances of diarized windows hang on. Raises `PreflightError` where a model is missing."""
     # How many seconds go through the model at once changes time and memory, not answers.
-    options = profile.transcribe.model_dump(mode="json", exclude={"model", "batch_s"})
-    return {"version": VERSION, "options": options, **choose_recognizer(profile.transcribe).key_part()}
+    options = profile.transcribe.model_dump(mode="json", exclude={"model", "align_models", "batch_s"})
+    aligners = {language: resolve(ref).digest for language, ref in aligner_refs(profile.transcribe).items()}
+    return {
+        "version": VERSION,
+        "options": options,
+        **choose_recognizer(profile.transcribe).key_part(),
+        **({"aligners": aligners} if aligners else {}),
+    }
 
 
 def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window]:

@@ -19,8 +19,10 @@ from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.mmer.config import TINY
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.refs import ModelRef
+from mmer_ray.profiles import load_profile
+from mmer_ray.stages.preflight import model_refs
 from tests.cli.makers import Ended
-from tests.models.makers import COMMIT, fill, hub_snapshot, safetensors_folder
+from tests.models.makers import COMMIT, aligner_folder, fill, hub_snapshot, safetensors_folder
 from tests.models.test_published import published_name
 
 Mmer = Callable[..., Ended]
@@ -104,6 +106,19 @@ def test_fetch_finds_what_the_cache_of_the_hub_holds(
     found = {one["model"]: one for one in json.loads(ended.out)["models"]}
     assert found["transcribe.model"]["where"] == str(snapshot)
     assert found["transcribe.model"]["fetched"] == "was here"
+
+
+def test_fetch_brings_aligners_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+    def download(repository: str, commit: str, patterns: Sequence[str]) -> None:
+        aligner_folder(hub_snapshot(tmp_path, repository, commit))
+
+    named = load_profile("embedded", [f"transcribe.align_models.en=owner/name@{COMMIT}"])
+    wanted = {key: ref for key, ref in model_refs(named).items() if ref.kind == "aligner"}
+    fetched, failures = fetch_all(wanted, download)
+    assert fetched["transcribe.align_models.en"].downloaded
+    assert not failures
 
 
 def test_fetch_downloads_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

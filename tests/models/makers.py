@@ -28,6 +28,11 @@ def whisper_folder(folder: Path, weights: bytes = b"weights") -> Path:
     return fill(folder, files)
 
 
+def aligner_folder(folder: Path, weights: bytes = b"weights") -> Path:
+    """The layout of an aligner of transformers."""
+    return fill(folder, {"config.json": b"{}", "model.safetensors": weights, "vocab.json": b'{"a": 0}'})
+
+
 def hub_snapshot(cache: Path, repository: str, commit: str = COMMIT) -> Path:
     """Where the hub's cache keeps a repository at a commit."""
     return cache / f"models--{repository.replace('/', '--')}" / "snapshots" / commit

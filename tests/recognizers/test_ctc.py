@@ -13,7 +13,7 @@ from mmer_ray.models.ctc.config import SIZES
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, to_symbols
 from mmer_ray.profiles import TranscribeOptions
-from mmer_ray.recognizers.alignment import greedy
+from mmer_ray.recognizers.alignment import Speech, align, greedy
 from mmer_ray.recognizers.ctc import TAIL_S, locate_words, with_tails
 from mmer_ray.recognizers.interface import Chunk, Recognizer, TimedWord
 from mmer_ray.recognizers.members import load_recognizer
@@ -90,7 +90,14 @@ def test_a_words_times_count_from_the_chunks_start_by_the_middle_of_what_a_frame
 
 def read_words(logprobs_TV: np.ndarray) -> list[TimedWord]:
     """Words of frames of 20 ms, the first at 10 s."""
-    return locate_words(logprobs_TV, greedy(logprobs_TV, BLANK), 10.0, 0.02)
+    return located(logprobs_TV, greedy(logprobs_TV, BLANK), 10.0)
+
+
+def located(logprobs_TV: np.ndarray, symbols: list[int], first_s: float) -> list[TimedWord]:
+    speech = Speech(logprobs_TV, symbols)
+    (spans,) = align([speech], BLANK)
+    assert spans is not None
+    return locate_words(speech, spans, first_s, 0.02)
 
 
 def test_words_are_read_with_the_times_of_their_frames() -> None:
@@ -121,7 +128,7 @@ def test_a_word_lasts_until_its_sound_has_faded_but_not_into_the_next() -> None:
 
 def test_a_words_log_probability_is_that_of_its_own_path_not_of_the_likeliest_symbols() -> None:
     logprobs_TV = frames("a", "-", "t")
-    (likeliest,) = locate_words(logprobs_TV, to_symbols("at"), 0.0, 0.02)
-    (other,) = locate_words(logprobs_TV, to_symbols("ae"), 0.0, 0.02)
+    (likeliest,) = located(logprobs_TV, to_symbols("at"), 0.0)
+    (other,) = located(logprobs_TV, to_symbols("ae"), 0.0)
     assert likeliest.logprob == pytest.approx(np.log(0.9))
     assert other.logprob == pytest.approx((2 * np.log(0.9) + np.log(0.001)) / 3)

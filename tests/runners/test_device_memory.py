@@ -78,6 +78,13 @@ def test_memory_is_weights_in_single_precision_and_a_batch_of_each_stage() -> No
     assert needed_bytes(long, models()) - needed_bytes(small, models()) == pytest.approx(30 * 2.41e6, rel=0.05)
 
 
+def test_an_aligner_needs_its_weights_and_room_for_one_chunk_at_a_time() -> None:
+    english = {"transcribe.align_models.en": model("aligner", 377_000_000)}
+    german = {"transcribe.align_models.de": model("aligner", 377_000_000)}
+    without, one, two = (needed_bytes(profile(), models() | more) for more in ({}, english, english | german))
+    assert one - without > two - one == 2 * 377_000_000
+
+
 def test_a_model_that_does_not_fit_is_refused_with_need_what_is_free_and_remedies(machine: Path) -> None:
     require_memory(profile(), models(LARGE_V3), Runner.INPROCESS, 1)
     have(machine, 4 * GB)

@@ -12,6 +12,7 @@ from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import STAGES, Profile, load_profile
 from mmer_ray.stages import diarize, emotion, join, keys, link, transcribe
 from mmer_ray.stages.keys import Keys, keys_of
+from tests.models.makers import aligner_folder, whisper_folder
 
 CHAIN = {stage: set(STAGES[index:]) for index, stage in enumerate(STAGES)}
 """A stage's key and all that cover it."""
@@ -123,6 +124,18 @@ def test_the_scorer_is_named_by_family_and_digest(models: Path) -> None:
 def test_the_member_of_a_stage_may_be_named_before_its_model(models: Path) -> None:
     named = profile(models, f"transcribe.model=ctc:{models / 'ctc'}")
     assert keys_of(named) == keys_of(profile(models))
+
+
+def test_an_aligner_is_in_the_key_of_transcribe_by_its_digest(models: Path) -> None:
+    whisper = f"transcribe.model=whisper:{whisper_folder(models / 'whisper')}"
+    folder = aligner_folder(models / "aligner")
+    named = f"transcribe.align_models.en={folder}"
+    without, before = keys_of(profile(models, whisper)), keys_of(profile(models, whisper, named))
+    assert changed(without, before) == CHAIN["transcribe"]
+    copy = aligner_folder(models / "copy")
+    assert keys_of(profile(models, whisper, f'transcribe.align_models={{en="{copy}"}}')) == before
+    (folder / "vocab.json").write_text('{"b": 0}')
+    assert changed(before, keys_of(profile(models, whisper, named))) == CHAIN["transcribe"]
 
 
 def test_a_model_that_is_not_there_is_named(models: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.errors import PreflightError, ProfileError, UsageError
 from mmer_ray.models.emotion_checkpoints import check_emotion_model
 from mmer_ray.profiles import load_profile
 from mmer_ray.stages.preflight import preflight_models
-from tests.models.makers import fill, safetensors_folder
+from tests.models.makers import COMMIT, aligner_folder, fill, safetensors_folder, whisper_folder
 
 
 def emotion_folder(folder: Path, config: object, *files: str) -> Path:
@@ -48,6 +48,43 @@ def test_a_model_that_is_missing_is_named_with_the_key_that_asks_for_it(setting:
     profile = load_profile("synthetic", [f"{setting}=/no/such/folder"])
     with pytest.raises(PreflightError, match=rf"no {kind} model in /no/such/folder: .*--set {setting}="):
         preflight_models(profile)
+
+
+def test_an_aligner_that_is_missing_or_not_whole_is_named_with_its_language_and_the_remedies(tmp_path: Path) -> None:
+    whisper = f"transcribe.model=whisper:{whisper_folder(tmp_path / 'whisper')}"
+    partial = safetensors_folder(tmp_path / "partial")
+    hub = f"transcribe.align_models.en=owner/name@{COMMIT}"
+    with pytest.raises(PreflightError) as caught:
+        preflight_models(load_profile("synthetic", [whisper, f"transcribe.align_models.de={partial}", hub]))
+    german, english = str(caught.value).splitlines()
+    assert german.startswith("transcribe.align_models.de: no aligner model")
+    assert "it has no vocab.json" in german
+    assert english.startswith("transcribe.align_models.en: no aligner model")
+    assert f"run `mmer models fetch --set transcribe.align_models.LANGUAGE=owner/name@{COMMIT}`" in english
+    whole = aligner_folder(tmp_path / "whole")
+    models = preflight_models(load_profile("synthetic", [whisper, f"transcribe.align_models.en={whole}"]))
+    assert models["transcribe.align_models.en"].path == whole
+
+
+def test_aligners_are_refused_beside_a_recognizer_that_times_its_words_itself(tmp_path: Path) -> None:
+    named = f"transcribe.align_models.en={aligner_folder(tmp_path)}"
+    with pytest.raises(ProfileError, match=r"align_models: the recognizer ctc times its words itself.*one of whisper"):
+        preflight_models(load_profile("synthetic", [named]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("transcribe.align_models.english=a", r"transcribe\.align_models\.english"),
+        ("transcribe.align_models=a", r"transcribe\.align_models: .*dictionary|mapping"),
+        ("transcribe.align_models.en.de=a", "valid string"),
+        ("transcribe.beam_width.en=1", "valid integer"),
+        ("transcribe..en=1", r"stage\.key=value"),
+    ],
+)
+def test_a_table_of_aligners_that_cannot_be_meant_is_refused(setting: str, message: str) -> None:
+    with pytest.raises(ProfileError, match=message):
+        load_profile("synthetic", [setting])
 
 
 def test_a_branch_of_the_hub_is_refused(tmp_path: Path) -> None:

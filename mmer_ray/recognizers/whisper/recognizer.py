@@ -14,14 +14,15 @@ import numpy as np
 
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
+from mmer_ray.recognizers.aligner import load_aligners
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
 from mmer_ray.recognizers.whisper.languages import Language, allowed_languages, most_probable
 from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
 from mmer_ray.recognizers.whisper.plausibility import plausible_words
-from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, LogMel, Tokens
+from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, UNSPACED, LogMel, Tokens
 from mmer_ray.recognizers.whisper.words import timed_words
-from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords
+from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords, Samples
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
@@ -59,6 +60,7 @@ class WhisperRecognizer:
         self._log_mel = LogMel(self._network.num_mels)
         self._allowed = allowed_languages(options.languages, self._tokens.languages)
         self._keywords = options.keywords
+        self._aligners = load_aligners(options, self._tokens.languages)
         self._search = Search() if options.beam_width is None else Search(options.beam_width)
         self._batch_size = max(1, int(options.batch_s / CHUNK_S))
 
@@ -74,7 +76,7 @@ class WhisperRecognizer:
             while len(doubtful) >= self._batch_size or (doubtful and batch[-1] == readable[-1]):
                 settled += self._read_again(doubtful[: self._batch_size])
                 del doubtful[: self._batch_size]
-            for reading, transcript in self._with_words(settled):
+            for reading, transcript in self._with_words(chunks, settled):
                 transcripts[reading.index] = transcript
         return transcripts
 
@@ -112,7 +114,9 @@ class WhisperRecognizer:
             for one, other in zip(doubtful, second, strict=True)
         ]
 
-    def _with_words(self, readings: Sequence[_Reading]) -> Iterator[tuple[_Reading, Transcript]]:
+    def _with_words(
+        self, chunks: Sequence[Chunk], readings: Sequence[_Reading]
+    ) -> Iterator[tuple[_Reading, Transcript]]:
         """Find the times of the words, one language after the other, and part what can have been said."""
         of_language: dict[str, list[tuple[_Reading, list[int]]]] = defaultdict(list)
         for reading in readings:
@@ -121,18 +125,53 @@ class WhisperRecognizer:
             else:
                 yield reading, _transcript(reading)
         for code, texts in of_language.items():
-            encoded_BTH = np.stack([reading.encoded for reading, _ in texts])
-            aligned = self._network.align(
-                encoded_BTH,
-                self._tokens.start(code),
-                [tokens for _, tokens in texts],
-                [-(-reading.num_samples // FRAME_SAMPLES) for reading, _ in texts],
+            judged = [
+                plausible_words(words, reading.generated, reading.duration_s)
+                for (reading, _), words in zip(texts, self._words(code, texts), strict=True)
+            ]
+            sounds = [chunks[reading.index].samples for reading, _ in texts]
+            timed = self._timed(code, sounds, [kept for kept, _ in judged])
+            for (reading, _), words, (_, dropped) in zip(texts, timed, judged, strict=True):
+                yield reading, _transcript(reading, words, dropped)
+
+    def _words(self, language: str, texts: Sequence[tuple[_Reading, list[int]]]) -> list[list[TimedWord]]:
+        """Find the times of all words of texts in one language by cross-attention."""
+        aligned = self._network.align(
+            np.stack([reading.encoded for reading, _ in texts]),
+            self._tokens.start(language),
+            [tokens for _, tokens in texts],
+            [-(-reading.num_samples // FRAME_SAMPLES) for reading, _ in texts],
+        )
+        return [
+            timed_words(
+                self._tokens.split_words(tokens, language),
+                places.starts_s,
+                places.probabilities,
+                reading.duration_s,
+                spaced=language not in UNSPACED,
             )
-            for (reading, tokens), places in zip(texts, aligned, strict=True):
-                parts = self._tokens.split_words(tokens, code)
-                words = timed_words(parts, places.starts_s, places.probabilities, reading.duration_s)
-                kept, dropped = plausible_words(words, reading.generated, reading.duration_s)
-                yield reading, _transcript(reading, kept, dropped)
+            for (reading, tokens), places in zip(texts, aligned, strict=True)
+        ]
+
+    def _timed(
+        self, language: str, sounds: Sequence[Samples], words_of: Sequence[Sequence[TimedWord]]
+    ) -> list[Sequence[TimedWord]]:
+        """Give words the times that the language's aligner finds; those that it does not find keep theirs.
+
+        What cannot have been said is out by then, by rules that are made for the times of cross-attention.
+        """
+        timed: list[Sequence[TimedWord]] = list(words_of)
+        with_words = [position for position, words in enumerate(words_of) if words]
+        if (aligner := self._aligners.get(language)) is None or not with_words:
+            return timed
+        texts = [[word.word for word in words_of[position]] for position in with_words]
+        found = aligner.times([sounds[position] for position in with_words], texts, spaced=language not in UNSPACED)
+        for position, times in zip(with_words, found, strict=True):
+            timed[position] = [
+                word if place is None else word._replace(start_s=place[0], end_s=place[1])
+                for word, place in zip(words_of[position], times, strict=True)
+            ]
+        return timed
 
     def _text(self, generated: Generated) -> str:
         return self._tokens.decode(self._tokens.text_only(generated.tokens))

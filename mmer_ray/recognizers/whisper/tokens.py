@@ -19,6 +19,8 @@ from mmer_ray.audio.pcm import to_float
 from mmer_ray.records import Samples
 
 ENGLISH = "en"
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Languages whose words the tokenizer of faster-whisper does not part by spaces."""
 CHUNK_S = 30
 """What the model was trained on, and the length that every chunk is padded to."""
 FRAMES_PER_S = 100

@@ -20,21 +20,31 @@ SENTENCE_ENDS = tuple(".!?\N{IDEOGRAPHIC FULL STOP}\N{FULLWIDTH EXCLAMATION MARK
 
 
 def timed_words(
-    parts: Sequence[tuple[str, int]], starts_s: Sequence[float], probabilities: Sequence[float], duration_s: float
+    parts: Sequence[tuple[str, int]],
+    starts_s: Sequence[float],
+    probabilities: Sequence[float],
+    duration_s: float,
+    *,
+    spaced: bool = True,
 ) -> list[TimedWord]:
     """Make the words of a chunk that lasts `duration_s`: sorted, apart, inside it.
 
     `parts`: words and marks, each with its number of tokens. `starts_s`: one for each token and one for the end.
-    Marks join their word and take none of the time, which is mostly a pause.
+    Marks join their word and take none of the time, which is mostly a pause. Where the language is `spaced`, what
+    follows a mark without a space, as in "ice-cream" and "3.5", is of the same word.
     """
     words: list[TimedWord] = []
-    opening, first = "", 0
+    opening, first, first_of_word = "", 0, 0
     for text, num_tokens in parts:
         end = first + num_tokens
         piece = text.strip()
         if any(unicodedata.category(char)[0] in LETTERS for char in piece):
-            start_s, end_s = min(starts_s[first], duration_s), min(starts_s[end], duration_s)
-            words.append(TimedWord(opening + piece, start_s, end_s, float(np.mean(probabilities[first:end]))))
+            if spaced and words and not opening and text[0] == piece[0]:
+                opening = words.pop().word
+            else:
+                first_of_word = first
+            start_s, end_s = min(starts_s[first_of_word], duration_s), min(starts_s[end], duration_s)
+            words.append(TimedWord(opening + piece, start_s, end_s, float(np.mean(probabilities[first_of_word:end]))))
             opening = ""
         elif piece and all(unicodedata.category(char) in OPENING for char in piece):
             opening += piece

@@ -16,6 +16,7 @@ from mmer_ray.recognizers.interface import Chunk, Recognizer, Transcript
 from mmer_ray.recognizers.members import load_recognizer
 from mmer_ray.recognizers.whisper.recognizer import WhisperRecognizer
 from mmer_ray.records import SAMPLE_RATE_HZ
+from tests.recognizers.aligner_maker import make_aligner
 from tests.recognizers.whisper.makers import LANGUAGES, make_whisper, voice
 
 ASKED = [voice(101, 30), voice(102, 24), voice(103, 3), voice(104, 0.4)]
@@ -139,6 +140,40 @@ def test_a_wider_beam_finds_a_text_that_is_no_less_probable(whisper_folder: Path
     chunks = [voice(seed, 8) for seed in range(4)]
     greedy, wide = (loaded(whisper_folder, beam_width=width).transcribe(chunks) for width in (1, 8))
     assert np.mean([one.logprob for one in wide]) >= np.mean([one.logprob for one in greedy])
+
+
+def test_an_aligner_gives_the_times_of_its_languages_words_and_changes_nothing_else(
+    whisper: WhisperRecognizer, whisper_folder: Path, tmp_path: Path
+) -> None:
+    chunks = [*ASKED, *(voice(seed, 10 + seed) for seed in range(20))]
+    before = whisper.transcribe(chunks)
+    timed, *others = sorted({one.language for one in before if one.words}, key=str)
+    aligned = loaded(whisper_folder, batch_s=120, align_models={str(timed): str(make_aligner(tmp_path))})
+    after = aligned.transcribe(chunks)
+    untimed = [replace(one, words=()) for one in before]
+    assert [replace(one, words=()) for one in after] == untimed
+    assert [[word[0] for word in one.words] for one in after] == [[word[0] for word in one.words] for one in before]
+    assert others
+    for one, other in zip(before, after, strict=True):
+        assert (one.words != other.words) == (one.language == timed and bool(one.words))
+
+
+def test_with_an_aligner_too_a_chunk_reads_exactly_the_same_alone_and_in_company(
+    whisper_folder: Path, tmp_path: Path
+) -> None:
+    aligners = {language: str(make_aligner(tmp_path / language)) for language in LANGUAGES}
+    aligned = loaded(whisper_folder, batch_s=120, align_models=aligners)
+    chunks = [*ASKED, *(voice(seed, 0.5 + 3 * seed) for seed in range(9))]
+    together = aligned.transcribe(chunks)
+    assert sum(len(one.words) for one in together) > 20
+    assert together == alone(aligned, chunks)
+
+
+def test_an_aligner_for_a_language_that_the_model_does_not_read_is_refused(
+    whisper_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ProfileError, match=r"align_models.*does not read 'pl'; it reads de, en, fr"):
+        loaded(whisper_folder, align_models={"pl": str(make_aligner(tmp_path))})
 
 
 def test_it_leaves_the_threads_of_pytorch_as_they_were(whisper_folder: Path) -> None:

@@ -15,7 +15,22 @@ def read(parts: list[tuple[str, int]], starts_s: list[float], duration_s: float 
 
 
 def test_a_word_lasts_from_its_first_token_to_the_next_word() -> None:
-    assert read([(" won", 1), ("derful", 2)], [1.0, 1.2, 1.3, 1.5]) == [("won", 1.0, 1.2), ("derful", 1.2, 1.5)]
+    assert read([(" won", 1), (" derful", 2)], [1.0, 1.2, 1.3, 1.5]) == [("won", 1.0, 1.2), ("derful", 1.2, 1.5)]
+
+
+def test_what_follows_a_mark_without_a_space_is_of_the_same_word() -> None:
+    parts = [(" ice", 1), ("-cream", 1), (" at", 1), (" 3", 1), (".5", 1), (" (", 1), ("a", 1), (")", 1)]
+    assert read(parts, [0, 0.1, 0.3, 0.4, 0.5, 0.7, 0.8, 0.9, 1.0]) == [
+        ("ice-cream", 0, 0.3),
+        ("at", 0.3, 0.4),
+        ("3.5", 0.4, 0.7),
+        ("(a)", 0.8, 0.9),
+    ]
+
+
+def test_where_words_are_written_without_spaces_each_stays_one() -> None:
+    words = timed_words([("a", 1), ("b", 1)], [0, 0.1, 0.2], [0.5, 0.5], 1.0, spaced=False)
+    assert [word.word for word in words] == ["a", "b"]
 
 
 def test_marks_join_the_word_before_and_opening_ones_the_word_after() -> None:
