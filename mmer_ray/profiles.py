@@ -67,15 +67,17 @@ class DiarizeOptions(Options):
 
 class TranscribeOptions(Options):
     model: str = "whisper:tiny.en"
-    """`whisper:NAME`: a Whisper in CTranslate2's format. A name alone is that of a `ctc` model. Names: one of the
-    catalogue, `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT` (`models/refs.py`)."""
+    """`whisper:NAME`: a Whisper in CTranslate2's format. `onnx:NAME`: a model that onnx-asr reads. A name alone is that
+    of a `ctc` model. Names: one of the catalogue, `embedded`, a folder, `package:NAME/PATH` or `OWNER/NAME@COMMIT`
+    (`models/refs.py`)."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
     beam_width: int | None = Field(None, ge=1)
     """Hypotheses kept by the beam search; 1 decodes greedily, the `ctc` member without its word model. None: the
     member's own."""
     languages: tuple[str, ...] = ()
-    """ISO 639-1 codes that speech may be in, for members that tell languages apart; one fixes it, none allows all."""
+    """ISO 639-1 codes that speech may be in, for members that tell languages apart; one fixes it, none allows all. The
+    `onnx` member takes one, as a label of what it writes."""
     keywords: tuple[str, ...] = ()
     """Names and terms that the `whisper` member is told to expect."""
     align_models: Mapping[Annotated[str, Field(pattern="^[a-z]{2,3}$")], str] = {}

@@ -20,6 +20,7 @@ class OneWordRecognizer:
 
     max_chunk_s = 30.0
     packs_chunks = False
+    margin_s = 0.0
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         return [self._read(chunk) for chunk in chunks]

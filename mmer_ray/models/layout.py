@@ -15,9 +15,9 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "MODEL_CARD.md"
 
-WEIGHTS = ("*.safetensors", "model.bin", "*.onnx")
-"""Safetensors, CTranslate2's own format, ONNX."""
-COUNTED = (*WEIGHTS, "*.json", "*.model", "vocab*.txt", "merges.txt")
+WEIGHTS = ("*.safetensors", "model.bin", "*.onnx", "*.onnx.data")
+"""Safetensors, CTranslate2's own format, ONNX, which keeps more than 2 GB in a file beside it."""
+COUNTED = (*WEIGHTS, "*.json", "*.model", "vocab*.txt", "*_vocab.txt", "merges.txt")
 """Names of the files that change answers: weights, configurations, vocabularies. Notes beside them do not count."""
 INDEX_SUFFIX = ".safetensors.index.json"
 """Of the file that says which weights lie in which of several files."""
@@ -34,6 +34,8 @@ class Needs:
     """Folder below `mmer_ray/assets` of the embedded model of this kind."""
     setting: str | None = None
     """The profile's key that names a model of this kind."""
+    prefix: str = ""
+    """What stands before the name there, where the default member reads another kind."""
 
 
 _SAFETENSORS = ((CONFIG_NAME,), ("*.safetensors",))
@@ -43,16 +45,21 @@ KINDS: Mapping[str, Needs] = {
     "whisper": Needs(
         ((CONFIG_NAME,), ("model.bin",), ("tokenizer.json",), ("vocabulary.json", "vocabulary.txt")),
         setting="transcribe.model",
+        prefix="whisper:",
+    ),
+    "onnx_asr": Needs(
+        ((CONFIG_NAME,), ("*.onnx",), ("vocab.txt", "*_vocab.txt")), setting="transcribe.model", prefix="onnx:"
     ),
     "aligner": Needs((*_SAFETENSORS, ("vocab.json",)), setting="transcribe.align_models.LANGUAGE"),
     "speaker": Needs(_SAFETENSORS, asset="speaker", setting="diarize.model"),
-    "segmentation": Needs(_SAFETENSORS, setting="diarize.model"),
+    "segmentation": Needs(_SAFETENSORS, setting="diarize.model", prefix="segmentation:"),
     "speaker_embedding": Needs(_SAFETENSORS, setting="diarize.embedding_model"),
     "emotion": Needs(_SAFETENSORS, asset="mmer", setting="emotion.model"),
     "text_encoder": Needs((*_SAFETENSORS, ("tokenizer*.json", "vocab*", "*.model"))),
     "vad": Needs((("*.onnx",),)),
 }
-"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers."""
+"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers, `onnx_asr` one of
+the library of that name."""
 
 
 def counted_files(path: Path) -> list[Path]:

@@ -8,14 +8,33 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
+from mmer_ray.errors import PreflightError
 from mmer_ray.models.refs import ModelRef, parse_ref
 from mmer_ray.models.resolver import ResolvedModel, resolve
 from mmer_ray.models.telemetry import silence_telemetry
 
 KeyPart = Mapping[str, Any]
 """What a stage's own answers hang on, as JSON: part of its key."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package that a member needs and that comes with an extra of this one."""
+
+    name: str
+    """As in `import NAME`."""
+    extra: str
+
+    def require(self) -> None:
+        """Raise `PreflightError` where it is not installed."""
+        if find_spec(self.name) is None:
+            raise PreflightError(
+                f"the package {self.name.replace('_', '-')} is not installed. "
+                f"Remedies: `pip install 'mmer_ray[{self.extra}]'`"
+            )
 
 
 @dataclass(frozen=True)
@@ -28,11 +47,22 @@ class Member:
     """The kind of model that it reads, one of `layout.KINDS`."""
     second_kind: str | None = None
     """The kind of a second model that it reads; None: it reads one."""
+    package: Package | None = None
+    """What it needs beside the packages that this one always brings."""
 
     def load(self, *arguments: Any) -> Any:
-        """Import and call the loader, with its libraries' telemetry off."""
+        """Import and call the loader, with its libraries' telemetry off.
+
+        Raises `PreflightError` where a package is missing.
+        """
+        self.require_package()
         silence_telemetry()
         return pkgutil.resolve_name(self.loader)(*arguments)
+
+    def require_package(self) -> None:
+        """Raise `PreflightError` where a package that the member needs is not installed."""
+        if self.package is not None:
+            self.package.require()
 
 
 @dataclass(frozen=True)

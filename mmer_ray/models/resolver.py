@@ -164,5 +164,6 @@ def _folder_like(kind: str) -> str:
 
 
 def _fetch_command(ref: ModelRef, name: str) -> str:
-    setting = layout.KINDS[ref.kind].setting
-    return f"`mmer models fetch{f' --set {setting}={name}' if setting else ' --text ' + name}`"
+    needs = layout.KINDS[ref.kind]
+    option = f"--set {needs.setting}={needs.prefix}{name}" if needs.setting else f"--text {name}"
+    return f"`mmer models fetch {option}`"

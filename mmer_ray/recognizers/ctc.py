@@ -43,6 +43,7 @@ class CtcRecognizer:
 
     max_chunk_s = MAX_CHUNK_S
     packs_chunks = False
+    margin_s = 0.0
 
     def __init__(self, folder: ResolvedModel, options: TranscribeOptions) -> None:
         self._batch_s = options.batch_s

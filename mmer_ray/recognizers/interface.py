@@ -16,6 +16,9 @@ class Chunk(NamedTuple):
     """Mono 16 kHz, int16, shape (num_samples,)."""
     language: str | None = None
     """ISO 639-1 code, where the language is known beforehand."""
+    group: int | None = None
+    """Neighbours with one number are of one window: a member that tells languages apart judges theirs together. None:
+    the chunk is judged alone."""
 
 
 class TimedWord(NamedTuple):
@@ -49,7 +52,7 @@ class Transcript:
 
 
 class Recognizer(Protocol):
-    """Reads chunks. Safe to call from several threads; a chunk reads the same alone and in any company."""
+    """Reads chunks. Safe to call from several threads; a group of chunks reads the same alone and in any company."""
 
     @property
     def max_chunk_s(self) -> float:
@@ -60,6 +63,12 @@ class Recognizer(Protocol):
     def packs_chunks(self) -> bool:
         """Whether stretches of speech that lie apart are put together in chunks of up to `max_chunk_s`: for a member
         whose cost does not depend on a chunk's length."""
+        ...
+
+    @property
+    def margin_s(self) -> float:
+        """How far the member is given the sound before and after speech: diarizers end turns at once, and words fade.
+        A word that is heard there belongs to the turn that is nearest."""
         ...
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:

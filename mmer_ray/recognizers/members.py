@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mmer_ray.errors import ProfileError
-from mmer_ray.models.members import Chosen, Member, choose
+from mmer_ray.models.members import Chosen, Member, Package, choose
 from mmer_ray.models.refs import ModelRef, parse_ref
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.interface import Recognizer
 
 MEMBERS: Mapping[str, Member] = {
     "ctc": Member("mmer_ray.recognizers.ctc:CtcRecognizer", kind="ctc"),
+    "onnx": Member(
+        "mmer_ray.recognizers.onnx:OnnxRecognizer", kind="onnx_asr", package=Package("onnx_asr", extra="onnx")
+    ),
     "whisper": Member("mmer_ray.recognizers.whisper.recognizer:WhisperRecognizer", kind="whisper"),
 }
 

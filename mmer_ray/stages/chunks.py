@@ -52,21 +52,25 @@ class Chunk:
         return max(start_s + shift_s, earliest_s), min(end_s + shift_s, end / SAMPLE_RATE_HZ)
 
 
-def cut_chunks(windows: Sequence[Window], max_chunk_s: float, *, pack: bool = False) -> list[Chunk]:
+def cut_chunks(
+    windows: Sequence[Window], max_chunk_s: float, *, pack: bool = False, margin_s: float = 0.0
+) -> list[Chunk]:
     """Cut the speech of windows (the union of their turns) into chunks of at most `max_chunk_s`, in order of time.
 
-    Each chunk is one stretch of speech, or, with `pack`, as many of one window, one after the other, as fit.
+    Each chunk is one stretch of speech, or, with `pack`, as many of one window, one after the other, as fit. A stretch
+    begins and ends up to `margin_s` before and after the turns, where nobody speaks: two that come together there are
+    one, and no sound is read twice.
     """
     chunks: list[Chunk] = []
     for position, window in enumerate(windows):
-        parts = _parts(window, round(max_chunk_s * SAMPLE_RATE_HZ))
+        parts = _parts(window, round(max_chunk_s * SAMPLE_RATE_HZ), margin_s)
         groups = _packed(parts, round(max_chunk_s * SAMPLE_RATE_HZ)) if pack else ((part,) for part in parts)
         chunks.extend(Chunk(position, group) for group in groups)
     return chunks
 
 
-def _parts(window: Window, max_samples: int) -> Iterator[Part]:
-    for start_s, end_s in union((turn.start_s, turn.end_s) for turn in window.turns):
+def _parts(window: Window, max_samples: int, margin_s: float) -> Iterator[Part]:
+    for start_s, end_s in union((turn.start_s - margin_s, turn.end_s + margin_s) for turn in window.turns):
         begin = max(0, round((start_s - window.start_s) * SAMPLE_RATE_HZ))
         end = min(len(window.samples), round((end_s - window.start_s) * SAMPLE_RATE_HZ))
         cuts = [begin, *_cuts(window.samples, begin, end, max_samples), end]

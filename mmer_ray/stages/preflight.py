@@ -6,6 +6,8 @@ from mmer_ray.audio.vad import weights_of
 from mmer_ray.diarizers.members import choose_diarizer
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.emotion_checkpoints import check_emotion_model
+from mmer_ray.models.members import Member
+from mmer_ray.models.onnx_asr_folder import read_folder
 from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import ResolvedModel, resolve
 from mmer_ray.profiles import Profile
@@ -31,19 +33,35 @@ def model_refs(profile: Profile) -> dict[str, ModelRef]:
     }
 
 
+def members_of(profile: Profile) -> dict[str, Member]:
+    """The profile's key -> the member that it names, for those that may need a package of an extra."""
+    return {
+        "diarize.model": choose_diarizer(profile.diarize).member,
+        "transcribe.model": choose_recognizer(profile.transcribe).member,
+    }
+
+
 def preflight_models(profile: Profile) -> dict[str, ResolvedModel]:
     """Resolve every model that a profile needs: the profile's key -> model, in the order of `model_refs`.
 
-    Raises `PreflightError` with a line for each that is missing, not whole, of another digest than its name says, or
-    an emotion model that cannot read text though its family does: the key, the model and the remedies.
+    Raises `PreflightError` with a line for each that is missing, not whole, of another digest than its name says, an
+    emotion model that cannot read text though its family does, or a package that reads one: the key, the model and the
+    remedies.
     """
     resolved: dict[str, ResolvedModel] = {}
     failures: list[str] = []
+    for key, member in members_of(profile).items():
+        try:
+            member.require_package()
+        except PreflightError as error:
+            failures.append(f"{key}: {error}")
     for key, ref in model_refs(profile).items():
         try:
             resolved[key] = resolve(ref)
             if ref.kind == "emotion":
                 check_emotion_model(resolved[key].path)
+            elif ref.kind == "onnx_asr":
+                read_folder(resolved[key].path)
         except PreflightError as error:
             failures.append(f"{key}: {error}")
     if failures:

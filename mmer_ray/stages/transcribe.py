@@ -17,7 +17,7 @@ from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.given import given_words
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
-VERSION = "2"
+VERSION = "3"
 """Goes up whenever the same windows, options and model give other utterances."""
 
 
@@ -44,10 +44,12 @@ def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window
     words = defaultdict(list, {position: some for position, some in given.items() if some is not None})
     chunks = [
         chunk
-        for chunk in cut_chunks(windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks)
+        for chunk in cut_chunks(
+            windows, recognizer.max_chunk_s, pack=recognizer.packs_chunks, margin_s=recognizer.margin_s
+        )
         if given[chunk.window] is None
     ]
-    speech = [Speech(chunk.cut(windows[chunk.window].samples)) for chunk in chunks]
+    speech = [Speech(chunk.cut(windows[chunk.window].samples), group=chunk.window) for chunk in chunks]
     dropped: dict[int, list[DroppedWords]] = defaultdict(list)
     for chunk, transcript in zip(chunks, recognizer.transcribe(speech) if speech else (), strict=True):
         window_start_s = windows[chunk.window].start_s

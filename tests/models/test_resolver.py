@@ -129,7 +129,7 @@ def test_the_first_remedy_is_the_one_that_the_name_asks_for(tmp_path: Path, monk
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for text, first in (
         ("package:no_such_models/tiny", "`pip install no-such-models`"),
-        (f"owner/name@{COMMIT}", f"run `mmer models fetch --set transcribe.model=owner/name@{COMMIT}`"),
+        (f"owner/name@{COMMIT}", f"run `mmer models fetch --set transcribe.model=whisper:owner/name@{COMMIT}`"),
     ):
         with pytest.raises(MissingModelError) as caught:
             found("whisper", text)

@@ -49,6 +49,17 @@ def test_a_window_without_turns_has_no_chunk() -> None:
     assert cut_chunks([window(0, 10)], 6.0) == []
 
 
+def test_a_margin_is_read_where_nobody_speaks_and_no_sound_twice() -> None:
+    turns = (Turn(0.125, 1, 0), Turn(1.25, 3, 1), Turn(3.75, 5, 0), Turn(7, 9.875, 1))
+    chunks = cut_chunks([noisy_window(10, turns=turns)], 6.0, margin_s=0.25)
+    # The window's ends are ends; 0.25 s between two turns are read once, and 0.75 s leave a hole.
+    assert seconds(chunks) == [(0, 3.25), (3.5, 5.25), (6.75, 10)]
+    wide = cut_chunks([noisy_window(95, turns=(Turn(1, 94, 0),))], 30.0, margin_s=0.5)
+    assert max(chunk.num_samples for chunk in wide) <= 30 * SAMPLE_RATE_HZ
+    assert (seconds(wide)[0][0], seconds(wide)[-1][1]) == (0.5, 94.5)
+    assert all(before[1] == after[0] for before, after in pairwise(seconds(wide)))
+
+
 def test_packed_chunks_hold_what_fits_of_one_window_and_lose_nothing() -> None:
     turns = (Turn(1, 9, 0), Turn(12, 20, 1), Turn(40, 54, 0), Turn(60, 61, 1))
     spoken = noisy_window(70, turns=turns)

@@ -31,6 +31,7 @@ class Asked:
     join_threshold = 0.5
     max_chunk_s = 30.0
     packs_chunks = False
+    margin_s = 0.0
 
     def __init__(self) -> None:
         self.num_windows = self.num_chunks = 0

@@ -20,6 +20,7 @@ class ClickRecognizer:
 
     max_chunk_s = 4.0
     packs_chunks = False
+    margin_s = 0.0
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         return [
@@ -103,3 +104,19 @@ def test_words_of_packed_speech_lie_where_their_sound_is_and_what_is_dropped_too
     words = [word for utterance in answer.utterances for word in utterance.words]
     assert [word.start_s for word in words] == clicks_s[1:]
     assert answer.dropped == (DroppedWords("early", 1, 602.25, pytest.approx(602.35)),)
+
+
+def test_a_word_that_begins_or_ends_beyond_its_turn_is_heard_whole_and_belongs_to_it() -> None:
+    class ReadsBeside(ClickRecognizer):
+        margin_s = 0.25
+
+    # Beyond the first turn's end, before the second turn's start, and where nobody is near.
+    clicks_s = [601.75, 602.125, 603.875, 604.5, 608.0]
+    samples = np.zeros(20 * SAMPLE_RATE_HZ, dtype=np.int16)
+    samples[[round((at_s - 600) * SAMPLE_RATE_HZ) for at_s in clicks_s]] = 30_000
+    spoken = replace(window(600, 620, turns=[Turn(601, 602, 0), Turn(604, 605, 1)]), samples=samples)
+    (answer,) = transcribe([spoken], ReadsBeside())
+    found = [(said.speaker, [word.start_s for word in said.words]) for said in answer.utterances]
+    assert found == [("W0:0", [601.75, 602.125]), ("W0:1", [603.875, 604.5])]
+    (answer,) = transcribe([spoken], ClickRecognizer())
+    assert [[word.start_s for word in said.words] for said in answer.utterances] == [[601.75], [604.5]]

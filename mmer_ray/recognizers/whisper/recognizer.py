@@ -1,14 +1,16 @@
 """The member `whisper`: chunks of many recordings and languages in one batch.
 
 Each chunk is padded to 30 s by itself and goes through the encoder once; that encoding serves the identification of
-its language, its text and the times of its words.
+the language, which the chunks of a window share as far as they agree (`languages.py`), its text and the times of its
+words.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.aligner import load_aligners
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
-from mmer_ray.recognizers.whisper.languages import Language, allowed_languages, most_probable
+from mmer_ray.recognizers.whisper.languages import Evidence, Language, allowed_languages, languages_of
 from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
 from mmer_ray.recognizers.whisper.plausibility import plausible_words
 from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, UNSPACED, LogMel, Tokens
@@ -27,8 +29,24 @@ from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords, Samples
 FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
 """A frame of the encoder: times need one."""
+MARGIN_S = 0.2
+"""Turns end within a word's last sound. Measured behind the `segmentation` diarizer (`recognizers_on_speech.py`)."""
 MIN_AMPLITUDE = 4
 """Of 32,768, about -78 dB: what never reaches it is digital silence with dither, and is not read."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A chunk behind the encoder."""
+
+    index: int
+    num_samples: int
+    encoded: Encoded
+    """Shape (T, H)."""
+    language: Language | None
+    """Where it is known beforehand."""
+    probabilities: Mapping[str, float]
+    """Of each language; empty where nothing is to be identified."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,7 @@ class WhisperRecognizer:
 
     max_chunk_s = float(CHUNK_S)
     packs_chunks = True
+    margin_s = MARGIN_S
 
     def __init__(self, folder: ResolvedModel, options: TranscribeOptions) -> None:
         self._network = Network(folder.path)
@@ -68,44 +87,73 @@ class WhisperRecognizer:
         """Read chunks: one transcript each, in order; one that is shorter than 20 ms or silent has no words."""
         transcripts = [Transcript()] * len(chunks)
         readable = [index for index, chunk in enumerate(chunks) if _has_sound(chunk)]
-        doubtful: list[_Reading] = []
-        for batch in _slices(readable, self._batch_size):
-            settled: list[_Reading] = []
-            for reading in self._read(chunks, batch):
-                (settled if reading.fallback_reason is None else doubtful).append(reading)
-            while len(doubtful) >= self._batch_size or (doubtful and batch[-1] == readable[-1]):
-                settled += self._read_again(doubtful[: self._batch_size])
-                del doubtful[: self._batch_size]
+        for settled in self._settled(self._identify(chunks, self._hear(chunks, readable))):
             for reading, transcript in self._with_words(chunks, settled):
                 transcripts[reading.index] = transcript
         return transcripts
 
-    def _read(self, chunks: Sequence[Chunk], batch: Sequence[int]) -> list[_Reading]:
-        """Encode chunks, identify their languages and write their texts."""
-        encoded_BTH = self._network.encode(np.stack([self._log_mel(chunks[index].samples) for index in batch]))
-        languages = self._identify(encoded_BTH, [chunks[index].language for index in batch])
-        readings = []
-        for index, encoded_TH, language, generated in zip(
-            batch, encoded_BTH, languages, self._generate(encoded_BTH, languages, self._search), strict=True
-        ):
-            doubt = why_not_believed(self._text(generated), generated)
-            readings.append(_Reading(index, len(chunks[index].samples), language, encoded_TH, generated, doubt))
-        return readings
+    def _hear(self, chunks: Sequence[Chunk], readable: Sequence[int]) -> Iterator[_Heard]:
+        """Run the encoder, once for each chunk, and ask it for the language where that is not known."""
+        for batch in _slices(readable, self._batch_size):
+            encoded_BTH = self._network.encode(np.stack([self._log_mel(chunks[index].samples) for index in batch]))
+            known = [self._known_language(chunks[index]) for index in batch]
+            unknown = [position for position, language in enumerate(known) if language is None]
+            asked = self._network.language_probabilities(encoded_BTH[unknown]) if unknown else []
+            probabilities = dict(zip(unknown, asked, strict=True))
+            for position, index in enumerate(batch):
+                num_samples = len(chunks[index].samples)
+                yield _Heard(
+                    index, num_samples, encoded_BTH[position], known[position], probabilities.get(position, {})
+                )
 
-    def _identify(self, encoded_BTH: Encoded, given: Sequence[str | None]) -> list[Language]:
-        if len(self._allowed) == 1:
-            return [Language(self._allowed[0], None)] * len(given)
-        probabilities = self._network.language_probabilities(encoded_BTH)
+    def _known_language(self, chunk: Chunk) -> Language | None:
+        code = self._allowed[0] if len(self._allowed) == 1 else chunk.language
+        return None if code is None else Language(code, None)
+
+    def _identify(self, chunks: Sequence[Chunk], heard: Iterable[_Heard]) -> Iterator[tuple[_Heard, Language]]:
+        """Say the language of each chunk, in order; held meanwhile: the encodings of one group and of one batch."""
+        for _, members in groupby(heard, lambda one: _group_of(one.index, chunks[one.index])):
+            group = list(members)
+            unknown = [one for one in group if one.language is None]
+            evidence = [Evidence(one.probabilities, one.num_samples / SAMPLE_RATE_HZ) for one in unknown]
+            found = iter(languages_of(evidence, self._allowed))
+            yield from ((one, one.language or next(found)) for one in group)
+
+    def _settled(self, heard: Iterator[tuple[_Heard, Language]]) -> Iterator[list[_Reading]]:
+        """Write texts in batches; those that are not believed are written again, in batches of their own."""
+        doubtful: list[_Reading] = []
+        while batch := list(islice(heard, self._batch_size)):
+            settled: list[_Reading] = []
+            for reading in self._write(batch):
+                (settled if reading.fallback_reason is None else doubtful).append(reading)
+            if len(doubtful) >= self._batch_size:
+                settled += self._write_again(doubtful[: self._batch_size])
+                del doubtful[: self._batch_size]
+            yield settled
+        if doubtful:
+            yield self._write_again(doubtful)
+
+    def _write(self, batch: Sequence[tuple[_Heard, Language]]) -> list[_Reading]:
+        """Write the texts of chunks whose languages are known."""
+        languages = [language for _, language in batch]
+        texts = self._generate(np.stack([heard.encoded for heard, _ in batch]), languages, self._search)
         return [
-            most_probable(of_chunk, self._allowed) if language is None else Language(language, None)
-            for language, of_chunk in zip(given, probabilities, strict=True)
+            _Reading(
+                heard.index,
+                heard.num_samples,
+                language,
+                heard.encoded,
+                generated,
+                why_not_believed(self._text(generated), generated),
+            )
+            for (heard, language), generated in zip(batch, texts, strict=True)
         ]
 
     def _generate(self, encoded_BTH: Encoded, languages: Sequence[Language], search: Search) -> list[Generated]:
         prompts = [self._tokens.prompt(language.code, self._keywords) for language in languages]
         return self._network.generate(encoded_BTH, prompts, search)
 
-    def _read_again(self, doubtful: Sequence[_Reading]) -> list[_Reading]:
+    def _write_again(self, doubtful: Sequence[_Reading]) -> list[_Reading]:
         """Look for a better text of chunks whose first was not believed."""
         encoded_BTH = np.stack([reading.encoded for reading in doubtful])
         second = self._generate(encoded_BTH, [one.language for one in doubtful], second_search(self._search))
@@ -187,6 +235,11 @@ def _transcript(reading: _Reading, words: Sequence[TimedWord] = (), dropped: Seq
 def _has_sound(chunk: Chunk) -> bool:
     samples = chunk.samples
     return len(samples) >= MIN_SAMPLES and max(int(samples.max()), -int(samples.min())) >= MIN_AMPLITUDE
+
+
+def _group_of(index: int, chunk: Chunk) -> tuple[bool, int]:
+    """What chunks that are judged together share; one without a group shares nothing."""
+    return (False, index) if chunk.group is None else (True, chunk.group)
 
 
 def _slices(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmer_ray.profiles import TranscribeOptions
+from benchmarks.hallucinations import SOUNDS, sound, speech_of
+from mmer_ray.audio.vad import load_vad
+from mmer_ray.profiles import TranscribeOptions, VadOptions
 from mmer_ray.recognizers.interface import Chunk, Recognizer
 from mmer_ray.recognizers.members import load_recognizer
 from mmer_ray.records import SAMPLE_RATE_HZ, Samples
@@ -58,3 +60,39 @@ def test_real_speech_is_read_with_times_and_silence_beside_it_changes_nothing(
 def test_digital_silence_has_no_words(tiny_en: Recognizer) -> None:
     (answer,) = tiny_en.transcribe([Chunk(np.zeros(10 * SAMPLE_RATE_HZ, dtype=np.int16))])
     assert answer.words == ()
+
+
+def test_a_sentence_reads_exactly_the_same_alone_and_among_others_that_are_no_speech(
+    tiny_en: Recognizer, sentence: Samples
+) -> None:
+    half = sentence[: len(sentence) // 2]
+    apart = [answer for one in (sentence, half) for answer in tiny_en.transcribe([Chunk(one)])]
+    full_scale = np.tile(np.array([-32_768, 32_767], dtype=np.int16), 4 * SAMPLE_RATE_HZ)
+    poison = [np.empty(0, dtype=np.int16), np.ones(1, dtype=np.int16), full_scale, sound("hold_music", 30)]
+    together = tiny_en.transcribe([*map(Chunk, poison), Chunk(sentence), Chunk(sound("tone", 8)), Chunk(half)])
+    assert [together[4], together[6]] == apart
+    assert all(one.words for one in apart)
+
+
+@pytest.fixture(scope="module")
+def non_speech() -> list[Samples]:
+    """Of each sound 12 s: more than a minute and a half."""
+    return [sound(name, 12) for name in SOUNDS]
+
+
+def test_where_nobody_speaks_hardly_a_word_is_written_and_what_is_dropped_has_its_reason(
+    tiny_en: Recognizer, non_speech: list[Samples]
+) -> None:
+    answers = tiny_en.transcribe([Chunk(one) for one in non_speech])
+    minutes = sum(map(len, non_speech)) / SAMPLE_RATE_HZ / 60
+    assert sum(len(one.words) for one in answers) / minutes <= 1
+    dropped = [part for one in answers for part in one.dropped]
+    assert dropped, "the rules were needed"
+    assert all(part.reason and part.num_words > 0 and 0 <= part.start_s <= part.end_s <= 12 for part in dropped)
+
+
+def test_behind_the_voice_activity_detector_nothing_is_written_where_nobody_speaks(
+    tiny_en: Recognizer, non_speech: list[Samples]
+) -> None:
+    heard = tiny_en.transcribe(speech_of(non_speech, load_vad(VadOptions())))
+    assert [one.words for one in heard if one.words] == []

@@ -14,6 +14,8 @@ from mmer_ray.errors import ProfileError
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.interface import Chunk, Recognizer, Transcript
 from mmer_ray.recognizers.members import load_recognizer
+from mmer_ray.recognizers.whisper import recognizer
+from mmer_ray.recognizers.whisper.network import Encoded, Network
 from mmer_ray.recognizers.whisper.recognizer import WhisperRecognizer
 from mmer_ray.records import SAMPLE_RATE_HZ
 from tests.recognizers.aligner_maker import make_aligner
@@ -97,6 +99,46 @@ def test_the_language_of_each_chunk_is_identified_with_its_probability(whisper: 
     assert {one.language for one in found} <= set(LANGUAGES)
     assert len({one.language for one in found}) > 1
     assert all(one.language_p is not None and 1 / 3 <= one.language_p <= 1 for one in found)
+
+
+def grouped(chunks: Sequence[Chunk], group: int) -> list[Chunk]:
+    return [chunk._replace(group=group) for chunk in chunks]
+
+
+def test_chunks_of_one_group_share_a_language_that_does_not_depend_on_other_groups_or_batches(
+    whisper: WhisperRecognizer, whisper_folder: Path
+) -> None:
+    calls = [grouped([voice(10 * call + part, 2) for part in range(5)], call) for call in range(4)]
+    apart = [whisper.transcribe(call) for call in calls]
+    assert (
+        len({one.language for call in calls for one in whisper.transcribe([c._replace(group=None) for c in call])}) > 1
+    )
+    for answers in apart:
+        assert len({(one.language, one.language_p) for one in answers}) == 1
+    together = [one for answers in apart for one in answers]
+    for batch_s in (1, 90, 600):
+        assert loaded(whisper_folder, batch_s=batch_s).transcribe([one for call in calls for one in call]) == together
+
+
+def test_a_group_leaves_a_language_that_is_known_beforehand_as_it_is(whisper: WhisperRecognizer) -> None:
+    call = grouped([voice(seed, 2) for seed in range(3)], 0)
+    found = whisper.transcribe([call[0], call[1]._replace(language="fr"), call[2]])
+    assert (found[1].language, found[1].language_p) == ("fr", None)
+    assert [found[0], found[2]] == whisper.transcribe([call[0], call[2]])
+
+
+def test_the_encoder_runs_once_for_each_chunk(whisper_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    class Counted(Network):
+        def encode(self, features_BMF: np.ndarray) -> Encoded:
+            encoded.append(len(features_BMF))
+            return super().encode(features_BMF)
+
+    monkeypatch.setattr(recognizer, "Network", Counted)
+    chunks = [*grouped(ASKED, 0), *grouped([voice(seed, 5) for seed in range(7)], 1)]
+    assert any(one.fallback_reason for one in loaded(whisper_folder, batch_s=120).transcribe(chunks))
+    assert encoded == [4, 4, 3]
 
 
 def test_only_wanted_languages_are_identified_and_one_alone_is_not_identified_at_all(whisper_folder: Path) -> None:
