@@ -12,7 +12,8 @@ over all test clips together. Seconds are of one processor core, for one fold.
 
 `frozen_encoder` stands on a pretrained encoder (Whisper tiny.en, --encoder), which the others do not have; it is
 measured twice, each clip judged by itself and, as `frozen_encoder:speaker`, with the means over the speaker's other
-clips taken away. Its seconds include the encoding of all clips, which a process does once for all folds.
+clips taken away; asked for by name, `frozen_encoder:text` reads the sentence with MiniLM beside. Its seconds include
+the encoding of all clips, which a process does once for all folds of a head with the same encoders.
 
 Tuned on what: another partition of actors 1 to 12 (--seed 1): the learning rate and front-end of `mmer`, which
 `mmer_v1` and `bridge_tokens` share but for the norm, tried in two layouts; the size and recipe of `late_fusion`; the
@@ -48,7 +49,7 @@ from mmer_ray.training import frozen_encoder
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
-from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, EmotionRecipe
+from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, WITH_TEXT, EmotionRecipe
 from mmer_ray.training.folds import Fold, deal_speakers, split
 from mmer_ray.training.loop import Recipe, guess, train
 from mmer_ray.training.metrics import unweighted_accuracy
@@ -66,11 +67,15 @@ RECIPES: Mapping[str, Recipe] = {
 }
 """Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
 UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
-HEADS: Mapping[str, EmotionRecipe] = {FROZEN_ENCODER: ALONE, f"{FROZEN_ENCODER}:speaker": ADAPTED}
+HEADS: Mapping[str, EmotionRecipe] = {
+    FROZEN_ENCODER: ALONE,
+    f"{FROZEN_ENCODER}:speaker": ADAPTED,
+    f"{FROZEN_ENCODER}:text": WITH_TEXT,
+}
 """Heads on a frozen encoder, which are trained on features."""
 TRAINED = [
     *(family for family in FAMILIES if family not in (AUDIO_CLASSIFICATION, FROZEN_ENCODER)),
-    *HEADS,
+    *(name for name, recipe in HEADS.items() if recipe.text_name is None),
 ]
 """The families that are asked for nothing else; an adapter of foreign checkpoints has nothing of its own to learn."""
 LABELS = ("neutral", "happy", "sad", "angry")
@@ -170,7 +175,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with Actor_NN/*.flac or .wav")
     parser.add_argument("--test", type=Path, help="train on all of --data, test on all of this folder: no folds")
-    parser.add_argument("--family", nargs="+", choices=TRAINED, default=TRAINED)
+    parser.add_argument("--family", nargs="+", choices=sorted({*TRAINED, *HEADS}), default=TRAINED)
     parser.add_argument(
         "--encoder", default=DEFAULT_ENCODER, help="the Whisper under frozen_encoder, as a profile names it"
     )
@@ -239,13 +244,14 @@ def solve_head(task: Task, fold: Fold) -> Answer:
     recipe = HEADS[task.family]
     assert not recipe.head.num_variations, "each clip is encoded once, for all folds"
     head = replace(recipe.head, seed=recipe.head.seed + 1_000 * task.seed + task.fold)
-    encodings = [encode_folder(folder, task.encoder) for folder in (task.data, task.other) if folder is not None]
+    folders = [folder for folder in (task.data, task.other) if folder is not None]
+    encodings = [encode_folder(folder, task.encoder, recipe.text_name) for folder in folders]
     encoded = {
         id(clip): one for encoding in encodings for clip, one in zip(encoding.clips, encoding.encoded, strict=True)
     }
     started = time.process_time()
     torch.manual_seed(head.seed)
-    model = frozen_checkpoint.on_encoder(recipe.config, task.encoder)
+    model = frozen_checkpoint.on_encoder(recipe.config, task.encoder, recipe.text_name)
     trained = frozen_encoder.train_head(model, [encoded[id(clip)] for clip in fold.train], head)
     guesses = frozen_encoder.logits_of(trained, [encoded[id(clip)] for clip in fold.test]).argmax(dim=1).tolist()
     return Answer(
@@ -267,11 +273,11 @@ class Encoding(NamedTuple):
 
 
 @cache
-def encode_folder(folder: Path, encoder: str) -> Encoding:
+def encode_folder(folder: Path, encoder: str, text_name: str | None) -> Encoding:
     """Encode a folder once in a process: all heads mix the same layers."""
     started = time.process_time()
     clips = read(folder)
-    encoded = frozen_encoder.encode(frozen_checkpoint.on_encoder(ALONE.config, encoder), clips)
+    encoded = frozen_encoder.encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
     return Encoding(clips, encoded, time.process_time() - started)
 
 

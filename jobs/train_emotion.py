@@ -36,7 +36,7 @@ def main() -> None:
     recipe = RECIPES[options.recipe]
     clips = read_corpus(options.data)
     log(f"{len(clips)} clips of {len({clip.speaker for clip in clips})} speakers")
-    trained = train_emotion_head(clips, recipe.config, options.encoder, recipe.head, log)
+    trained = train_emotion_head(clips, recipe.config, options.encoder, recipe.head, log, recipe.text_name)
     others = {path.name: measure_on(trained.model, read_corpus(path)) for path in options.test}
     for name, heard in others.items():
         log(f"{name}, not trained on: {heard}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models.encoder_names import NamedEncoder, resolve_encoder
+from mmer_ray.models.encoder_names import KINDS_OF_NAMES, TEXT_NAME, NamedEncoder, resolve_encoder
 from mmer_ray.models.family_names import FAMILIES, NEED_TEXT, family_of
 from mmer_ray.models.layout import CONFIG_NAME, matches
 
@@ -23,24 +23,29 @@ def check_emotion_model(folder: Path) -> None:
     if "family" not in config:
         # A folder of the transformers library, which has no text.
         return
-    named_encoder(folder)
+    named_encoders(folder)
     has_text = config.get("text") is not None
     if family in NEED_TEXT and not has_text:
         remedy = "give one that has; a published MMER: import it again with --text ROBERTA"
         raise PreflightError(f"the {family} in {folder} has no text encoder: {remedy}")
-    if has_text and not any(matches(file, TOKENIZER_FILES) for file in folder.iterdir()):
+    if (
+        has_text
+        and config.get(TEXT_NAME) is None
+        and not any(matches(file, TOKENIZER_FILES) for file in folder.iterdir())
+    ):
         raise PreflightError(
             f"the {family} in {folder} reads text and has no tokenizer (tokenizer.json): copy the model again, whole"
         )
 
 
-def named_encoder(folder: Path) -> NamedEncoder | None:
-    """Find the encoder that a checkpoint names instead of holding its weights; None where it names none.
+def named_encoders(folder: Path) -> dict[str, NamedEncoder]:
+    """Find the encoders that a checkpoint names instead of holding their weights: key of its `config.json` -> encoder.
 
-    Raises `PreflightError` where it is not on this machine, or is another than the checkpoint was trained on.
+    Raises `PreflightError` where one is not on this machine, or is another than the checkpoint was trained on.
     """
-    name = read_json_config(folder).get("encoder_name")
-    return None if name is None else resolve_encoder(str(name))
+    config = read_json_config(folder)
+    names = {key: config.get(key) for key in KINDS_OF_NAMES}
+    return {key: resolve_encoder(str(name), key) for key, name in names.items() if name is not None}
 
 
 def family_in(folder: Path) -> str:

@@ -27,18 +27,39 @@ from mmer_ray.models.library import (
     PreTrainedTokenizerBase,
     Wav2Vec2FeatureExtractor,
 )
+from mmer_ray.models.whisper_encoder import checkpoint as whisper_checkpoint
+from mmer_ray.models.whisper_encoder import library_weights as whisper_of_library
+from mmer_ray.models.whisper_encoder.backbone import WhisperBackbone
+from mmer_ray.models.whisper_encoder.config import WhisperEncoderConfig
 
+SpeechBackbone = PreTrainedModel | WhisperBackbone
 AUDIO_TYPES = frozenset({"wav2vec2", "hubert", "wavlm"})
+WHISPER_TYPE = "whisper"
+SPEECH_TYPES = AUDIO_TYPES | {WHISPER_TYPE}
 TEXT_TYPES = frozenset({"roberta", "bert", "deberta", "deberta-v2"})
 _LOCAL: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _WEIGHTS: Mapping[str, Any] = {**_LOCAL, "use_safetensors": True}
+CONFIG_NOTES = frozenset({"transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype"})
+"""Keys of an encoder's configuration that say where it was, not what it is."""
 MAX_TOKENS = 128
 """Longest text that is read: an utterance of 30 s has about 75 words; what lies beyond is cut."""
 
 
-def load_audio_encoder(folder: Path) -> PreTrainedModel:
-    """Load a wav2vec2, HuBERT or WavLM backbone (without a head), in evaluation mode."""
-    return _load_encoder(folder, AUDIO_TYPES)
+def load_audio_encoder(folder: Path) -> SpeechBackbone:
+    """Load a wav2vec2, HuBERT or WavLM backbone without a head, or a Whisper's encoder, in evaluation mode.
+
+    A Whisper comes as a folder of CTranslate2 or of the transformers library. Raises `PreflightError` where the folder
+    holds none, `UsageError` where it holds another model.
+    """
+    if (_checked_folder(folder) / whisper_checkpoint.FILE_NAME).is_file():
+        encoder = whisper_checkpoint.load(folder)
+    elif (loaded := _load_encoder(folder, SPEECH_TYPES)).config.model_type == WHISPER_TYPE:
+        encoder = whisper_of_library.convert(loaded)
+    else:
+        return loaded
+    backbone = WhisperBackbone(encoder.config)
+    backbone.load_state_dict(encoder.state_dict())
+    return backbone.eval()
 
 
 def load_text_encoder(folder: Path) -> PreTrainedModel:
@@ -46,9 +67,25 @@ def load_text_encoder(folder: Path) -> PreTrainedModel:
     return _load_encoder(folder, TEXT_TYPES)
 
 
-def build_audio_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
-    """Make a speech backbone with fresh weights: `model_type` (default wav2vec2), else its configuration's keys."""
-    return _build({"model_type": "wav2vec2", **arguments}, AUDIO_TYPES, {})
+def build_audio_encoder(arguments: Mapping[str, Any]) -> SpeechBackbone:
+    """Make a speech backbone with fresh weights: `model_type` (default wav2vec2), else its configuration's keys.
+
+    Of a `whisper`: the fields of `WhisperEncoderConfig`, and `output_layer`, whose frames come out (default the last).
+    Raises `UsageError` for another type, or a key that Whisper has not.
+    """
+    table = {"model_type": "wav2vec2", **arguments}
+    if _checked(table["model_type"], SPEECH_TYPES) != WHISPER_TYPE:
+        return _build(table, AUDIO_TYPES, {})
+    sizes = {name: value for name, value in table.items() if name not in {"model_type", "output_layer"}}
+    try:
+        return WhisperBackbone(WhisperEncoderConfig(**sizes), table.get("output_layer"))
+    except TypeError as exc:
+        raise UsageError(f"audio: {exc}; a Whisper's keys are output_layer and those of WhisperEncoderConfig") from exc
+
+
+def text_sizes(encoder: PreTrainedModel) -> dict[str, Any]:
+    """Describe a text encoder as `build_text_encoder` takes it."""
+    return {name: value for name, value in encoder.config.to_diff_dict().items() if name not in CONFIG_NOTES}
 
 
 def build_text_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:

@@ -17,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models import named_parts
 from mmer_ray.models.emotion_checkpoints import read_json_config
 from mmer_ray.models.encoders import load_tokenizer
 from mmer_ray.models.interface import EmotionModel, LoadedModel
 from mmer_ray.models.layout import CONFIG_NAME, WEIGHTS_NAME
+from mmer_ray.models.tensors import fill as fill
 
 if TYPE_CHECKING:
     from mmer_ray.models.library import PreTrainedTokenizerBase
@@ -98,28 +100,30 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 def save_model(
     folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
 ) -> None:
-    """Write an emotion model; floating-point weights are stored as `dtype`. No tokenizer: no text encoder."""
-    write_folder(folder, model, model.config, family=model.family, dtype=dtype)
-    if tokenizer is not None:
+    """Write an emotion model, but for encoders that have a name; floating-point weights are stored as `dtype`.
+
+    No tokenizer: no text encoder, or one with a name, which has its tokenizer beside it.
+    """
+    named = model.named_parts()
+    elsewhere = tuple(f"{part}." for part in named)
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith(elsewhere)}
+    write_tensors(folder, kept, model.config, family=model.family, dtype=dtype)
+    if tokenizer is not None and model.text_encoder_part not in named:
         tokenizer.save_pretrained(folder)
 
 
 def load_model(folder: Path, model_class: type[EmotionModel], config_class: type[Any]) -> LoadedModel:
-    """Read an emotion model: float32, evaluation mode; the tokenizer where there is a text encoder that reads."""
-    model = read_model(folder, model_class, config_class, model_class.family)
-    return LoadedModel(model, None if model.config.text is None else load_tokenizer(folder))
+    """Read an emotion model: float32, evaluation mode; the tokenizer where there is a text encoder that reads.
 
-
-def fill(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Copy weights into a model; every key on either side must have its partner, of its shape."""
-    ours = dict(model.state_dict())
-    missing, foreign = ours.keys() - weights.keys(), weights.keys() - ours.keys()
-    if missing or foreign:
-        raise PreflightError(f"{source} does not fit: missing {sorted(missing)[:3]}, unknown {sorted(foreign)[:3]}")
-    wrong = [name for name, value in weights.items() if value.shape != ours[name].shape]
-    if wrong:
-        raise PreflightError(f"{source} does not fit its configuration: shapes differ in {sorted(wrong)[:3]}")
-    model.load_state_dict(dict(weights))
+    Raises `PreflightError` where the folder, or an encoder that it names, is not whole or is another.
+    """
+    config = read_config(folder, config_class, model_class.family)
+    model = model_class(config)
+    fill(model, read_tensors(folder) | named_parts.weights_of(model), folder / WEIGHTS_NAME)
+    tokenizer = named_parts.named_tokenizer(model)
+    if tokenizer is None and config.text is not None:
+        tokenizer = load_tokenizer(folder)
+    return LoadedModel(model.eval(), tokenizer)
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mmer_ray.errors import UsageError
+from mmer_ray.models.encoder_names import ENCODER_NAME, TEXT_NAME
 from mmer_ray.models.encoders import tokenise
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.records import Clip as Clip
@@ -115,6 +116,8 @@ class EmotionModel(nn.Module, ABC):
     """The frozen dataclass that the model was built from; the adapter of foreign checkpoints has none."""
     unread_parameters: frozenset[str] = frozenset()
     """Parameters that published counts call trainable and that nothing reads: they never get a gradient."""
+    speech_encoder_part: str = "audio"
+    """The submodule that holds the pretrained speech encoder, and the key of the configuration with its sizes."""
     text_encoder_part: str = "text"
     """The submodule that holds the pretrained text encoder, where there is one."""
     noted_parts: tuple[str, ...] = ()
@@ -134,6 +137,18 @@ class EmotionModel(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: EmotionBatch) -> EmotionOutput:
         """Score a batch; an utterance's answer does not depend on its neighbours."""
+
+    def named_parts(self) -> dict[str, tuple[str, str]]:
+        """Submodule -> the configuration's key and the name of the encoder that is there: its weights are frozen and
+        lie where the name finds them."""
+        keys = {self.speech_encoder_part: ENCODER_NAME, self.text_encoder_part: TEXT_NAME}
+        names = {part: (key, getattr(self.config, key, None)) for part, key in keys.items()}
+        return {part: (key, name) for part, (key, name) in names.items() if name is not None}
+
+    def freeze_named_parts(self) -> None:
+        """Take the encoders that have a name out of training."""
+        for part in self.named_parts():
+            self.get_submodule(part).requires_grad_(False)
 
     def score_variation(self, batch: EmotionBatch) -> EmotionOutput:
         """Score variations of utterances, for losses that compare two of each: by the same path, but where a family

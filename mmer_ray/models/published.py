@@ -22,7 +22,7 @@ from torch import Tensor
 from mmer_ray.errors import UsageError
 from mmer_ray.models import folders
 from mmer_ray.models.ctc.vocabulary import SYMBOLS
-from mmer_ray.models.encoders import load_text_encoder, load_tokenizer
+from mmer_ray.models.encoders import load_text_encoder, load_tokenizer, text_sizes
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.models.library import PreTrainedModel, PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint as mmer
@@ -39,8 +39,6 @@ HEAD_WIDTH = 64
 """Of wav2vec2-base and of the published fusion blocks."""
 FIRST_STRIDE, OTHER_STRIDE = 5, 2
 """Of wav2vec2's convolutions."""
-CONFIG_NOTES = frozenset({"transformers_version", "architectures", "_name_or_path", "dtype", "torch_dtype"})
-"""Keys of an encoder's configuration that say where it was, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def _text_sizes(encoder: PreTrainedModel, hidden_size: int) -> dict[str, Any]:
     if encoder.config.hidden_size != hidden_size:
         wanted = f"this checkpoint was trained with features of width {hidden_size}"
         raise UsageError(f"the text encoder has width {encoder.config.hidden_size}; {wanted} (roberta-base)")
-    return {name: value for name, value in encoder.config.to_diff_dict().items() if name not in CONFIG_NOTES}
+    return text_sizes(encoder)
 
 
 def _without_pooler(encoder: PreTrainedModel) -> dict[str, Tensor]:

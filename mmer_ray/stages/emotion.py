@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mmer_ray.models.emotion_checkpoints import family_in, named_encoder
+from mmer_ray.models.emotion_checkpoints import family_in, named_encoders
 from mmer_ray.models.members import Chosen, KeyPart, Member, choose
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import EmotionOptions, Profile
@@ -50,8 +50,8 @@ def choose_scorer(options: EmotionOptions) -> Chosen:
 def key_part(profile: Profile) -> KeyPart:
     """What the emotions of given clips hang on. Raises `PreflightError` where the model is missing."""
     chosen = choose_scorer(profile.emotion)
-    encoder = named_encoder(chosen.resolved().path)
-    named = {} if encoder is None else {"encoder": encoder.sha256}
+    encoders = named_encoders(chosen.resolved().path)
+    named = {key.removesuffix("_name"): encoder.sha256 for key, encoder in encoders.items()}
     return {"version": VERSION, **chosen.key_part(), **named}
 
 

@@ -55,16 +55,21 @@ class TrainedHead:
 
 
 def train_emotion_head(
-    clips: Sequence[LabelledClip], config: FrozenEncoderConfig, encoder_name: str, recipe: HeadRecipe, log: Log
+    clips: Sequence[LabelledClip],
+    config: FrozenEncoderConfig,
+    encoder_name: str,
+    recipe: HeadRecipe,
+    log: Log,
+    text_name: str | None = None,
 ) -> TrainedHead:
     """Train a head on labelled speech.
 
     Folds over its speakers tell how it does on strangers; their logits give the temperature. The head that comes out is
-    trained on everybody. Raises `PreflightError` where the encoder is not here.
+    trained on everybody. Raises `PreflightError` where an encoder is not here.
     """
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
-    model = checkpoint.on_encoder(config, encoder_name)
+    model = checkpoint.on_encoder(config, encoder_name, text_name)
     encoded = encode_all(model, clips, recipe.num_variations)
     log(f"{len(encoded)} clips encoded after {time.monotonic() - started:.0f} s")
     logits, truth = _logits_of_strangers(model, encoded, clips, recipe)
@@ -111,7 +116,7 @@ def _fresh(model: FrozenEncoderModel, seed: int) -> FrozenEncoderModel:
     """A model with a fresh head on the same encoder."""
     torch.manual_seed(seed)
     fresh = FrozenEncoderModel(model.config)
-    fresh.encoder = model.encoder
+    fresh.encoder, fresh.text = model.encoder, model.text
     return fresh
 
 

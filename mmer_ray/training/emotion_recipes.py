@@ -20,6 +20,8 @@ class EmotionRecipe:
 
     config: FrozenEncoderConfig
     head: HeadRecipe
+    text_name: str | None = None
+    """A frozen text encoder beside the speech encoder, as a profile names it."""
 
 
 ALONE = EmotionRecipe(FrozenEncoderConfig(layers=(2,), attention_size=0, hidden_size=0), HeadRecipe(ridge=1.0))
@@ -31,8 +33,11 @@ SHIPPED = EmotionRecipe(ADAPTED.config, HeadRecipe(ridge=10.0, num_variations=1)
 """For speech of other corpora: other voices and recording chains beside the clips, and a larger penalty."""
 ATTENTIVE = EmotionRecipe(FrozenEncoderConfig(adapts_to_speaker=True), HeadRecipe())
 """Three layers, attentive statistics and a hidden layer, trained by steps: for corpora of thousands of clips."""
+WITH_TEXT = replace(ALONE, text_name="minilm")
+"""`ALONE` with the words: for corpora whose wording says something, which acted sentences that all share do not."""
 RECIPES: Mapping[str, EmotionRecipe] = {
     "alone": ALONE,
+    "with_text": WITH_TEXT,
     "adapted": ADAPTED,
     "shipped": SHIPPED,
     "attentive": ATTENTIVE,

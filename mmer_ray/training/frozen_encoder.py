@@ -4,7 +4,8 @@ The encoder never changes, so every clip goes through it once for each of its va
 with a random number of utterances each and a random mixture of feelings, as calls have them, so that a head that adapts
 to speakers learns with one utterance of somebody and with many.
 
-Shape letters: B utterances, L layers, T frames, H hidden size, K classes.
+Shape letters: B utterances, L layers, T frames, H hidden size, W of the text encoder, K
+classes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from torch.nn.utils.rnn import pad_sequence
 from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
 from mmer_ray.models.frozen_encoder.losses import loss as family_loss
 from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
-from mmer_ray.models.interface import Targets
+from mmer_ray.models.interface import Clip, Targets, collate
+from mmer_ray.models.named_parts import named_tokenizer
 from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.records import SAMPLE_RATE_HZ
@@ -72,14 +74,16 @@ class EncodedClip(NamedTuple):
     speaker: str
     variation: int = 0
     """0: the clip itself. A variation has the company of its like alone."""
+    text: Tensor | None = None
+    """Float32, shape (W,): what the frozen text encoder makes of its transcript; None: the model reads no text."""
 
 
 def encode(
     model: FrozenEncoderModel, clips: Sequence[LabelledClip], vary: Vary | None = None, variation: int = 0
 ) -> list[EncodedClip]:
-    """Run clips, or their random variations of a number, through the encoder; one answer each, in order.
+    """Run clips, or their random variations of a number, through the encoders; one answer each, in order.
 
-    Raises `ValueError` where a clip's label is none of the model's.
+    Raises `ValueError` where a clip's label is none of the model's, or where its text encoder is not a frozen one.
     """
     if unknown := sorted({clip.label for clip in clips} - set(model.labels)):
         raise ValueError(f"clips are labelled {', '.join(unknown)}; the model's labels are {', '.join(model.labels)}")
@@ -92,10 +96,27 @@ def encode(
             states_BLTH, num_frames_B = model.encode(*pad_batch([sounds[row] for row in rows]))
         for row, states_LTH, num_frames in zip(rows, states_BLTH, num_frames_B.tolist(), strict=True):
             states[row] = states_LTH[:, :num_frames].to(torch.float16)
+    texts = _read_texts(model, clips)
     return [
-        EncodedClip(states[row], model.labels.index(clip.label), clip.speaker, variation)
+        EncodedClip(states[row], model.labels.index(clip.label), clip.speaker, variation, texts[row])
         for row, clip in enumerate(clips)
     ]
+
+
+def _read_texts(model: FrozenEncoderModel, clips: Sequence[LabelledClip]) -> list[Tensor | None]:
+    """What the text encoder makes of each clip's transcript: float32, shape (W,)."""
+    if model.config.text is None:
+        return [None] * len(clips)
+    if model.config.text_name is None:
+        raise ValueError("heads are trained on a frozen text encoder: name one (text_name), such as minilm")
+    tokenizer = named_tokenizer(model)
+    # The same sentence may come many times: it is read once.
+    texts = sorted({one.clip.text for one in clips})
+    silence = np.zeros(1, np.float32)
+    with torch.inference_mode():
+        read_NW = model.read(collate([Clip(silence, text) for text in texts], tokenizer)).float()
+    rows = dict(zip(texts, read_NW, strict=True))
+    return [rows[one.clip.text] for one in clips]
 
 
 def vary_voice(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -144,8 +165,8 @@ def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: 
 def logits_of(model: FrozenEncoderModel, clips: Sequence[EncodedClip], *, alone: bool = False) -> Tensor:
     """Score encoded clips: float32, shape (B, K). Clips of one speaker are one dialogue, unless each stands `alone`."""
     with torch.inference_mode():
-        vectors_BD, speaker_B = _inputs(model, clips)
-        return model.judge(vectors_BD, None if alone else speaker_B).logits.float()
+        vectors_BD, speaker_B, text_BW = _inputs(model, clips)
+        return model.judge(vectors_BD, None if alone else speaker_B, text_BW).logits.float()
 
 
 @torch.no_grad()
@@ -159,11 +180,11 @@ def ridge_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], penalty:
     norm, linear = _linear_head(model)
     model.eval()
     _scale_layers(model, clips)
-    vectors_BD, speaker_B = _inputs(model, clips)
+    vectors_BD, speaker_B, text_BW = _inputs(model, clips)
     model.everybody.copy_(vectors_BD.mean(dim=0))
-    views = [model.judge(vectors_BD, None).joint]
+    views = [model.judge(vectors_BD, None, text_BW).joint]
     if model.config.adapts_to_speaker:
-        views.append(model.judge(vectors_BD, speaker_B).joint)
+        views.append(model.judge(vectors_BD, speaker_B, text_BW).joint)
     joint_ND = torch.cat([view for view in views if view is not None])
     labels_N = torch.tensor([one.label for one in clips]).repeat(len(views))
     norm.running_mean, norm.running_var = joint_ND.mean(dim=0), joint_ND.var(dim=0, unbiased=False)
@@ -181,8 +202,8 @@ def ridge_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], penalty:
 
 def _linear_head(model: FrozenEncoderModel) -> tuple[EmbeddingNorm, nn.Linear]:
     config = model.config
-    if config.hidden_size or config.attention_size or config.text is not None:
-        raise ValueError("ridge regression solves a head without hidden layer, attention and text: train it by steps")
+    if config.hidden_size or config.attention_size:
+        raise ValueError("ridge regression solves a head without hidden layer and attention: train it by steps")
     norm, _, linear = model.head
     assert isinstance(norm, EmbeddingNorm)
     assert isinstance(linear, nn.Linear)
@@ -198,8 +219,8 @@ class _Head(nn.Module):
         self.register_buffer("everybody", model.everybody)
 
 
-def _inputs(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> tuple[Tensor, Tensor]:
-    """Vectors, float, shape (B, D), and speakers, int64, shape (B,)."""
+def _inputs(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Vectors, float, shape (B, D), speakers, int64, shape (B,), and texts, float32, shape (B, W), where they count."""
     vectors = []
     order: list[int] = []
     for rows in length_buckets([one.states.shape[1] for one in clips], float("inf"), LIKE_LENGTH):
@@ -209,7 +230,8 @@ def _inputs(model: FrozenEncoderModel, clips: Sequence[EncodedClip]) -> tuple[Te
         order += rows
     names = sorted({(one.variation, one.speaker) for one in clips})
     speaker_B = torch.tensor([names.index((one.variation, one.speaker)) for one in clips])
-    return torch.cat(vectors)[torch.tensor(order).argsort()], speaker_B
+    texts = [one.text for one in clips if one.text is not None]
+    return torch.cat(vectors)[torch.tensor(order).argsort()], speaker_B, torch.stack(texts) if texts else None
 
 
 def _every_second_frame(clip: EncodedClip, rng: np.random.Generator) -> EncodedClip:

@@ -30,6 +30,18 @@ EVERY_SIZE = [
     for family in FAMILIES
     for size in sizes(family)
 ]
+ON_WHISPER = "tiny-on-whisper"
+"""`tiny` with a Whisper of random weights under it, whose middle layer is read."""
+WHISPER_FAMILIES = ("mmer", "mmer_v1", "bridge_tokens")
+TINY_WHISPER = {
+    "model_type": "whisper",
+    "num_mels": 20,
+    "hidden_size": 64,
+    "num_layers": 3,
+    "num_heads": 4,
+    "output_layer": 2,
+}
+EVERY_SIZE += [pytest.param((family, ON_WHISPER), id=f"{family}-{ON_WHISPER}") for family in WHISPER_FAMILIES]
 BATCH_TOLERANCE = 1e-5
 """In probabilities, float32: what the order of additions may cost."""
 
@@ -42,7 +54,14 @@ def tokenizer() -> PreTrainedTokenizerBase:
 @pytest.fixture(scope="session", params=EVERY_SIZE)
 def model(request: pytest.FixtureRequest) -> EmotionModel:
     torch.manual_seed(0)
-    return stirred(build(*request.param)).eval()
+    return stirred(made(*request.param)).eval()
+
+
+def made(family: str, size: str) -> EmotionModel:
+    """A family at a size with fresh weights."""
+    if size != ON_WHISPER:
+        return build(family, size)
+    return type(build(family, "tiny"))(replace(sizes(family)["tiny"], audio=TINY_WHISPER))
 
 
 def stirred(model: EmotionModel) -> EmotionModel:
@@ -165,7 +184,7 @@ def test_the_gradient_reaches_every_trainable_parameter(
 ) -> None:
     torch.manual_seed(0)
     # Training mode, so that everything that training switches on is on; more than one draw, as it may switch parts off.
-    model = build(*family_and_size).train()
+    model = made(*family_and_size).train()
     for _ in range(3):
         training_step(model, tokenizer)
     still = {
@@ -228,7 +247,7 @@ def test_every_precision_and_device_tells_nearly_the_same(
     family_and_size: tuple[str, str], dtype: torch.dtype, device: str, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     torch.manual_seed(0)
-    reference = stirred(build(*family_and_size)).eval()
+    reference = stirred(made(*family_and_size)).eval()
     batch = ask(reference, clips(), tokenizer)
     expected = probabilities(reference, batch)
     moved = reference.to(device, dtype)
@@ -237,10 +256,13 @@ def test_every_precision_and_device_tells_nearly_the_same(
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 if dtype == torch.float32 else 0.1)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_sixteen_utterances_can_be_learned_by_heart(family: str, tokenizer: PreTrainedTokenizerBase) -> None:
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [*((family, "tiny") for family in FAMILIES), *((family, ON_WHISPER) for family in WHISPER_FAMILIES)],
+)
+def test_sixteen_utterances_can_be_learned_by_heart(family: str, size: str, tokenizer: PreTrainedTokenizerBase) -> None:
     torch.manual_seed(0)
-    model = without_dropout(build(family, "tiny")).train()
+    model = without_dropout(made(family, size)).train()
     num_classes = len(model.labels)
     batch = collate([Clip(noise(5_600 + 400 * (index % 4), index), TEXTS[index % 5]) for index in range(16)], tokenizer)
     labels = torch.arange(16) % num_classes

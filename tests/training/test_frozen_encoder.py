@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from mmer_ray.models.families import load_emotion_model, save_emotion_model
-from mmer_ray.models.frozen_encoder.config import TINY
+from mmer_ray.models.frozen_encoder.config import TINY, FrozenEncoderConfig
 from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.models.interface import Clip, collate
+from mmer_ray.models.named_parts import named_tokenizer, on_pretrained
 from mmer_ray.training.calibration import answered, temperature_of
 from mmer_ray.training.datasets import LabelledClip
+from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_head import card_of, train_emotion_head
-from mmer_ray.training.frozen_encoder import HeadRecipe, encode, logits_of, ridge_head, train_head
+from mmer_ray.training.frozen_encoder import EncodedClip, HeadRecipe, encode, logits_of, ridge_head, train_head
 from tests.models.whisper_maker import whisper_folder
 
 SHORT = HeadRecipe(num_steps=120, peak_rate=5e-3, num_speakers=3, average_decay=0.9)
@@ -145,6 +148,47 @@ def test_a_solved_head_is_the_minimum_of_its_loss() -> None:
         step = 1e-2 * torch.randn(weight_KD.shape, generator=torch.Generator().manual_seed(seed))
         assert loss(weight_KD + step, bias_K) > least
         assert loss(weight_KD, bias_K + step[:, 0]) > least
+
+
+def worded(clips: list[LabelledClip]) -> list[LabelledClip]:
+    """The same feelings with the sound taken out and words that tell them."""
+    words = {"neutral": "the train leaves", "happy": "how lovely", "sad": "she is gone", "angry": "get out"}
+    return [replace(one, clip=Clip(clips[0].clip.samples, words[one.label])) for one in clips]
+
+
+def text_config(folder: Path) -> FrozenEncoderConfig:
+    """A configuration on a text encoder with random weights in a folder."""
+    torch.manual_seed(0)
+    sizes = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64, vocab_size=300)
+    BertModel(sizes).save_pretrained(folder)
+    train_tokenizer(["the train leaves how lovely she is gone get out"], vocab_size=300).save_pretrained(folder)
+    return replace(TINY, attention_size=0, hidden_size=0)
+
+
+def test_a_head_that_reads_learns_from_the_words_where_the_sound_tells_nothing(tmp_path: Path) -> None:
+    config = text_config(tmp_path / "text")
+    model = on_pretrained(FrozenEncoderModel, config, text_name=str(tmp_path / "text")).eval()
+    encoded = encode(model, worded(acted(3, 2)))
+    assert all(one.text is not None and one.text.shape == (32,) for one in encoded)
+    known = [one for one in encoded if one.speaker != "speaker 2"]
+    strangers = [one for one in encoded if one.speaker == "speaker 2"]
+    solved = train_head(model, known, HeadRecipe(ridge=0.01))
+    assert torch.equal(logits_of(solved, strangers).argmax(dim=1), torch.tensor([one.label for one in strangers]))
+    clip = worded(acted(1, 1))[0].clip
+    heard = solved(collate([clip], named_tokenizer(solved))).logits
+    torch.testing.assert_close(
+        heard[0], logits_of(solved, strangers)[strangers_at(strangers, "neutral")], atol=5e-3, rtol=0
+    )
+
+
+def strangers_at(clips: list[EncodedClip], label: str) -> int:
+    return [one.label for one in clips].index(TINY.labels.index(label))
+
+
+def test_a_text_encoder_that_is_not_frozen_is_not_encoded_beforehand() -> None:
+    text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 300}
+    with pytest.raises(ValueError, match="name one"):
+        encode(FrozenEncoderModel(replace(TINY, text=text)), acted(1, 1))
 
 
 def test_a_head_with_more_to_learn_is_not_solved_at_once() -> None:

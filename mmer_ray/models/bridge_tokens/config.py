@@ -39,6 +39,11 @@ class BridgeTokensConfig:
     dropout: float = 0.1
     normalise: bool = True
     """Scale each utterance to zero mean and unit variance here; False: batches bring scaled samples."""
+    encoder_name: str | None = None
+    """A Whisper, named as in a profile, with `#sha256=` and its digest: it is frozen and the checkpoint leaves its
+    weights out. None: the weights lie in the checkpoint."""
+    text_name: str | None = None
+    """The same of the text encoder."""
 
     def __post_init__(self) -> None:
         if self.kv_align not in get_args(KvAlign):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmer_ray.models import wav2vec2
+from mmer_ray.models import speech_backbones, wav2vec2
 from mmer_ray.models.bridge_tokens.alignment import Stream, align
 from mmer_ray.models.bridge_tokens.config import FAMILY, BridgeTokensConfig
 from mmer_ray.models.bridge_tokens.masking import Modality
@@ -23,7 +23,6 @@ TOKEN_DEVIATION = 0.02
 # The corpus is rated from 1 to 5; the published regressor's sigmoid stands for the rating divided by 5.
 HIGHEST_RATING = 5.0
 MIDDLE_RATING = 3.0
-AUDIO_EMBEDDINGS = ("feature_extractor", "feature_projection", "encoder.pos_conv_embed")
 
 
 class SelfAttention(nn.Module):
@@ -70,10 +69,11 @@ class BridgeTokensModel(EmotionModel):
         if hasattr(self.audio, "masked_spec_embed"):
             # SpecAugment's stand-in for frames, which nothing reads.
             self.audio.masked_spec_embed.requires_grad_(False)
+        self.freeze_named_parts()
 
     @property
     def min_samples(self) -> int:
-        return wav2vec2.min_samples(self.audio.config)
+        return speech_backbones.min_samples(self.audio)
 
     def forward(self, batch: EmotionBatch) -> EmotionOutput:
         """Score a batch; without a dominance head, dominance is NaN. Raises `UsageError` for tokens without encoder."""
@@ -104,7 +104,7 @@ class BridgeTokensModel(EmotionModel):
 
     def _freeze_embeddings(self) -> None:
         """Keep what stands before the transformers' layers as it was pre-trained, as published."""
-        frozen = [self.audio.get_submodule(name) for name in AUDIO_EMBEDDINGS]
+        frozen = speech_backbones.embeddings(self.audio)
         if self.text is not None:
             frozen.append(self.text.get_submodule("embeddings"))
         for module in frozen:
@@ -116,14 +116,13 @@ class BridgeTokensModel(EmotionModel):
     def _listen(self, batch: EmotionBatch) -> Stream:
         """Return the speech encoder's frames, shape (B, T, H)."""
         if self._hides("audio"):
-            num_frames_B = wav2vec2.num_frames(batch.num_samples, self.audio.config)
+            num_frames_B = speech_backbones.num_frames(self.audio, batch.num_samples)
             num_padded = max(1, int(num_frames_B.max()))
             hidden_BTH = self.audio_tokens.new_zeros(len(num_frames_B), num_padded, self.config.hidden_size)
         else:
-            samples_BS = batch.samples
-            if self.config.normalise:
-                samples_BS = wav2vec2.normalise_batch(samples_BS, batch.num_samples)
-            hidden_BTH, num_frames_B = wav2vec2.encode(self.audio, samples_BS, batch.num_samples)
+            hidden_BTH, num_frames_B = speech_backbones.encode(
+                self.audio, batch.samples, batch.num_samples, normalise=self.config.normalise
+            )
         return Stream.of(hidden_BTH, wav2vec2.frame_mask(num_frames_B, hidden_BTH.shape[1]))
 
     def _read(self, batch: EmotionBatch) -> Stream:

@@ -24,6 +24,9 @@ class FrozenEncoderConfig:
     the encoder's weights lie in the checkpoint."""
     text: Mapping[str, Any] | None = None
     """Of `encoders.build_text_encoder`; None: the answer hangs on the sound alone."""
+    text_name: str | None = None
+    """A text encoder, named as in a profile (`minilm`), with `#sha256=` and its digest: it is frozen, and the
+    checkpoint leaves its weights and its tokenizer out."""
     labels: tuple[str, ...] = LABELS
     layers: tuple[int, ...] = (1, 2, 3)
     """Layers of the encoder that are mixed, counted from 1; 0 is what the convolutions give."""

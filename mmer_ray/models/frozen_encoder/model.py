@@ -31,6 +31,7 @@ class FrozenEncoderModel(EmotionModel):
     """The encoder is never trained; with `adapts_to_speaker`, an answer depends on the dialogue's other utterances."""
 
     family = FAMILY
+    speech_encoder_part = "encoder"
     everybody: Tensor
     """Float, shape (D,): mean of the utterances' vectors over the training set."""
 
@@ -50,6 +51,7 @@ class FrozenEncoderModel(EmotionModel):
         self.text = None if config.text is None else build_text_encoder(config.text)
         text_size = 0 if config.text is None else int(config.text["hidden_size"])
         self.head = _head(config, config.vector_size + text_size)
+        self.freeze_named_parts()
 
     @property
     def min_samples(self) -> int:

@@ -35,6 +35,11 @@ class MmerConfig:
     """False is the published backbone, in which padding reaches an utterance's frames: for parity alone."""
     freeze_convolutions: bool = True
     """As published, where they come from pre-training; False trains them too, as training from scratch needs."""
+    encoder_name: str | None = None
+    """A Whisper, named as in a profile, with `#sha256=` and its digest: it is frozen and the checkpoint leaves its
+    weights out. None: the weights lie in the checkpoint."""
+    text_name: str | None = None
+    """The same of the text encoder."""
 
     @property
     def hidden_size(self) -> int:

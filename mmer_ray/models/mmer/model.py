@@ -27,6 +27,7 @@ class MmerModel(MmerTrunk):
     def __init__(self, config: MmerConfig) -> None:
         super().__init__(config)
         self.config = config
+        self.freeze_named_parts()
         self.contrast_clean = _contrast_head(config.hidden_size)
         self.contrast_augmented = _contrast_head(config.hidden_size)
         # In every published checkpoint and read by nothing, there or here: kept so that parameters count alike.

@@ -1,4 +1,4 @@
-"""What both versions of MMER share: wav2vec2 and RoBERTa joined by four attention blocks and a gate.
+"""What both versions of MMER share: speech and text encoders joined by four attention blocks and a gate.
 
 Shape letters: B utterances, S padded samples, N padded text tokens, T padded frames, Q queries, P keys (N or T each),
 A attention heads, D width of a head, H hidden size, K classes, V symbols of the CTC head, J = 2H.
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from mmer_ray.models import wav2vec2
+from mmer_ray.models import speech_backbones
 from mmer_ray.models.encoders import build_audio_encoder, build_text_encoder
 from mmer_ray.models.interface import EmotionBatch, EmotionModel
 
@@ -113,11 +113,12 @@ class MmerTrunk(EmotionModel, ABC):
         self.ctc_head = nn.Linear(width, len(config.ctc_symbols))
         self.dropout = nn.Dropout(config.dropout)
         self._normalises, self._masked = config.normalise, config.masked
-        self.audio.feature_extractor.requires_grad_(not config.freeze_convolutions)
+        for part in speech_backbones.convolutions(self.audio):
+            part.requires_grad_(not config.freeze_convolutions)
 
     @property
     def min_samples(self) -> int:
-        return wav2vec2.min_samples(self.audio.config)
+        return speech_backbones.min_samples(self.audio)
 
     def read(self, batch: EmotionBatch) -> Tensor:
         """Return the text's features, float, shape (B, N, H)."""
@@ -125,10 +126,9 @@ class MmerTrunk(EmotionModel, ABC):
 
     def listen(self, batch: EmotionBatch) -> tuple[Tensor, Tensor]:
         """Return the backbone's frames, float, shape (B, T, H), and true frame counts, int64, shape (B,)."""
-        samples_BS = batch.samples
-        if self._normalises:
-            samples_BS = wav2vec2.normalise_batch(samples_BS, batch.num_samples)
-        return wav2vec2.encode(self.audio, samples_BS, batch.num_samples, masked=self._masked)
+        return speech_backbones.encode(
+            self.audio, batch.samples, batch.num_samples, normalise=self._normalises, masked=self._masked
+        )
 
     def fuse(self, text_BNH: Tensor, text_bias_BN: Tensor, frames_BTH: Tensor, frame_bias_BT: Tensor) -> Tensor:
         """Join the two sequences along the text: float, shape (B, N, J)."""

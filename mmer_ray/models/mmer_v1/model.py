@@ -22,6 +22,7 @@ class MmerV1Model(MmerTrunk):
     def __init__(self, config: MmerV1Config) -> None:
         super().__init__(config)
         self.config = config
+        self.freeze_named_parts()
 
     def forward(self, batch: EmotionBatch) -> EmotionOutput:
         """Score a batch."""

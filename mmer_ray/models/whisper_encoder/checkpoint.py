@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models import folders
 from mmer_ray.models.ctranslate2_file import CTranslate2File, read_file
+from mmer_ray.models.tensors import fill
 from mmer_ray.models.whisper_encoder.config import WhisperEncoderConfig
 from mmer_ray.models.whisper_encoder.model import WhisperEncoder
 
@@ -42,7 +42,7 @@ def load(folder: Path) -> WhisperEncoder:
         weights = _weights(file, encoder.config.num_layers)
     except KeyError as exc:
         raise PreflightError(f"{path} lacks the tensor {exc}: bring the model again, whole") from exc
-    folders.fill(encoder, weights, path)
+    fill(encoder, weights, path)
     return encoder.eval()
 
 

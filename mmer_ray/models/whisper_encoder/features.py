@@ -44,6 +44,11 @@ def whisper_log_mel(samples_BS: Tensor, num_samples_B: Tensor, num_mels: int, ma
     return pad_sequence(rows, batch_first=True), num_frames_B
 
 
+def num_features(num_samples_B: Tensor, max_frames: int) -> Tensor:
+    """Count the features of speech of so many samples: int64, shape (B,), in and out, as of `whisper_log_mel`."""
+    return (num_samples_B.clamp(min=MIN_SAMPLES) // HOP_SAMPLES).clamp(max=max_frames)
+
+
 def _log_mel(samples_S: Tensor, filters_QM: Tensor) -> Tensor:
     """Features of one utterance: float32, shape (num_samples // 160, M)."""
     samples_S = functional.pad(samples_S, (0, max(0, MIN_SAMPLES - len(samples_S))))

@@ -60,7 +60,7 @@ class WhisperEncoder(nn.Module):
         hidden_BHF = functional.gelu(self.conv1(features_BFM.transpose(1, 2)))
         hidden_BHF = hidden_BHF * frame_mask(num_features_B, hidden_BHF.shape[2])[:, None]
         hidden_BTH = functional.gelu(self.conv2(hidden_BHF)).transpose(1, 2)
-        num_frames_B = (num_features_B + 1) // 2
+        num_frames_B = num_frames_of(num_features_B)
         mask_BT = frame_mask(num_frames_B, hidden_BTH.shape[1])
         hidden_BTH = hidden_BTH + self.positions[: hidden_BTH.shape[1]]
         states = [hidden_BTH]
@@ -98,6 +98,11 @@ class _Layer(nn.Module):
         )
         attended: Tensor = self.output(attended_BATD.transpose(1, 2).flatten(2))
         return attended
+
+
+def num_frames_of(num_features_B: Tensor) -> Tensor:
+    """Count the frames behind the second convolution, whose stride is two: int64, shape (B,), in and out."""
+    return (num_features_B + 1) // 2
 
 
 def sinusoids(num_frames: int, width: int) -> Tensor:
