@@ -152,6 +152,7 @@ def todo(num_recordings: int) -> pa.Table:
         "recording_id": pa.nulls(num_recordings, pa.string()),
         "restart": pa.repeat("decode", num_recordings),
         "needs_row": pa.repeat(pa.scalar(True), num_recordings),
+        "heard_key": pa.repeat(KEYS.heard, num_recordings),
     }
     return pa.Table.from_arrays([columns[name] for name in TODO.names], schema=TODO)
 

@@ -79,6 +79,9 @@ class Turn:
     end_s: float
     speaker: int
     """Index of the speaker inside the window, from 0."""
+    confidence: float | None = None
+    """How much nearer the voice is to this speaker than to the next, 0..1 (`diarizers/confidence.py`); None where the
+    window holds one speaker, or the diarizer does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,34 @@ class SpeakerTurn:
     channel: int
     speaker: str
     """`S1`, `S2`, .. as in the utterances."""
+    confidence: float | None = None
+    """As `Turn.confidence`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPieces:
+    """What a diarizer knew of a window before it counted speakers: enough to count them again without the sound."""
+
+    num_pieces: int = 0
+    embeddings: bytes = b""
+    """Of the pieces in order: float16, little-endian, shape (num_pieces, embedding_dim); empty where nobody speaks."""
+    activity: bytes = b""
+    """`diarizers.local_reading.LocalReading.packed`; empty where nobody speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPieces:
+    """The pieces of one window of a recording."""
+
+    window_idx: int
+    """`Window.index`."""
+    channel: int
+    start_sample: int
+    """Counted at 16 kHz from the start of the recording."""
+    num_samples: int
+    one_speaker: bool
+    """As `Window.one_speaker`: then nothing is kept."""
+    kept: KeptPieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +224,9 @@ class Utterance:
     """Why the recognizer decoded this stretch a second time; None where the first answer stood."""
     overlap_s: float = 0.0
     """Seconds in which somebody else speaks too; filled by `join`."""
+    speaker_confidence: float | None = None
+    """The mean over this speaker's turns in it, by seconds (`Turn.confidence`); filled by `join`. None where no turn
+    has one."""
     snr_db: float | None = None
     speaker_is_channel: bool = False
     """True where the channel holds one party, which is the speaker: only then a role can be told."""
@@ -228,6 +262,8 @@ class Window:
     """What is given of this window and need not be found."""
     exclusive_turns: tuple[Turn, ...] = ()
     """`turns` with one speaker at a time, for what can be of one person only, as a word; empty where `turns` is so."""
+    kept: KeptPieces | None = None
+    """As `Diarization.kept`."""
 
     def without_samples(self) -> Window:
         """The same window, its audio let go."""
@@ -280,8 +316,13 @@ class ScoredRecording:
     """Sorted by start; speakers and overlaps final."""
     turns: tuple[SpeakerTurn, ...] = ()
     """Sorted by start."""
+    pieces: tuple[WindowPieces, ...] = ()
+    """By window; empty where the diarizer keeps nothing, or each channel is a speaker, and of what the lake knows."""
     dropped: tuple[DroppedWords, ...] = ()
     """Words that the recognizer read and does not believe: in no utterance. Sorted by start."""
+    heard_key: str | None = None
+    """The hearing that these are the results of; None: that of the job's keys. Another where the speakers were counted
+    again (`mmer recluster`)."""
     scorer: str | None = None
     """Name of the emotion model that was asked, also where there was no utterance to ask it about."""
     measures: CallMeasures | None = None

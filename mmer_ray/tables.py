@@ -65,6 +65,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_INT, "speech_ms non_speech_ms overlap_ms num_speakers")
         + [("language", _TEXT), ("language_p", _SCORE), ("num_utterances", _INT)]
         + [("dropped_words", pa.map_(_TEXT, _INT))]
+        + _columns(_TEXT, "source_key recluster")
         + _STAMP
     ),
     "utterances": pa.schema(
@@ -75,7 +76,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_INT, "start_ms end_ms")
         + _columns(_TEXT, "text language")
         + [("language_p", _SCORE), ("num_words", _INT), ("asr_logprob", _SCORE), ("overlap_ms", _INT)]
-        + [("snr_db", _SCORE), ("dialogue_idx", _INT), ("fallback_reason", _TEXT)]
+        + [("snr_db", _SCORE), ("dialogue_idx", _INT), ("fallback_reason", _TEXT), ("speaker_confidence", _SCORE)]
         + _STAMP
     ),
     "words": pa.schema(
@@ -88,7 +89,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         _PLACE
         + [("heard_key", _TEXT)]
         + _columns(_INT, "turn_idx channel")
-        + [("speaker", _TEXT), ("start_ms", _INT), ("end_ms", _INT), ("commit_id", _TEXT)]
+        + [("speaker", _TEXT), ("start_ms", _INT), ("end_ms", _INT), ("confidence", _SCORE), ("commit_id", _TEXT)]
+    ),
+    "pieces": pa.schema(
+        _PLACE
+        + [("heard_key", _TEXT)]
+        + _columns(_INT, "window_idx channel")
+        + _columns(_LONG, "start_sample num_samples")
+        + [("one_speaker", _FLAG), ("num_pieces", _INT)]
+        + _columns(pa.binary(), "embeddings activity")
+        + [("commit_id", _TEXT)]
     ),
     "emotions": pa.schema(
         _PLACE
@@ -119,7 +129,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_TEXT, "commit_id run_id")
         + [("committed_at", _INSTANT), ("scorer", _TEXT)]
         + _columns(_LONG, "num_recordings num_results num_utterances num_words num_turns num_emotions num_calls")
-        + _columns(_LONG, "num_active_scorers")
+        + _columns(_LONG, "num_active_scorers num_pieces")
     ),
 }
 """Table -> columns.
@@ -128,7 +138,11 @@ SCHEMAS: dict[str, pa.Schema] = {
   which results are this file's; null where it failed.
 - `results`: what was found in the audio, once per (recording_id, heard_key); `flags` are those of the bytes.
   `dropped_words`: reason -> words that the recognizer read and did not believe, in no utterance. Where words or turns
-  were given, `transcribe_key` or `diarize_key` is `given:` and the digest of the files.
+  were given, `transcribe_key` or `diarize_key` is `given:` and the digest of the files. Where speakers were counted
+  again, `source_key` is the heard_key that it was made of and `recluster` the options, as JSON; else both are null.
+- `turns.confidence`, `utterances.speaker_confidence`: by `diarizers/confidence.py`; null where nobody else speaks.
+- `pieces`: a row per window: what speakers can be counted from again (`records.WindowPieces`). None where each channel
+  is a speaker, or the diarizer keeps nothing, and none of a hearing that was made of another.
 - `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.
@@ -147,7 +161,7 @@ V1_COLUMNS: dict[str, pa.Schema] = {
 """Columns of version 1 that are read where a lake still has them, and written no more. There the results stood in
 `recordings`, and `result_commit_id` named the commit that holds a recording's utterances."""
 
-DATA_TABLES = ("results", "utterances", "words", "turns", "emotions", "calls", "active_scorers", "recordings")
+DATA_TABLES = ("results", "utterances", "words", "turns", "pieces", "emotions", "calls", "active_scorers", "recordings")
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
 
@@ -157,6 +171,7 @@ SORT_KEYS = {
     "utterances": ("day", "recording_id", "utterance_idx"),
     "words": ("day", "recording_id", "utterance_idx", "word_idx"),
     "turns": ("day", "recording_id", "turn_idx"),
+    "pieces": ("day", "recording_id", "window_idx"),
     "emotions": ("day", "recording_id", "utterance_idx"),
     "calls": ("day", "recording_id"),
 }
@@ -175,6 +190,7 @@ LOG_STATISTICS = {
     "utterances": ("recording_id", "day", "start_ms", "end_ms", "commit_id"),
     "words": ("recording_id", "day", "commit_id"),
     "turns": ("recording_id", "day", "commit_id"),
+    "pieces": ("recording_id", "day", "commit_id"),
     "emotions": ("recording_id", "day", "scorer", "commit_id"),
     "calls": ("recording_id", "day", "scorer", "commit_id"),
     "active_scorers": ("commit_id",),

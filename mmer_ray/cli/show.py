@@ -55,7 +55,9 @@ def _show_one(reader: LakeReader, conversation: Conversation, from_s: float, to_
     caution = caution_in_lake(reader, conversation)
     talk = [one for one in conversation.utterances if one.end_s > from_s and one.start_s < to_s]
     if json:
-        print_json(conversation_document(conversation) | {"utterances": _rows(talk), "caution": caution})
+        turns = [one for one in conversation.turns if one.end_s > from_s and one.start_s < to_s]
+        shown = {"utterances": _rows(talk), "turns": _rows(turns), "caution": caution}
+        print_json(conversation_document(conversation) | shown)
         return
     show_header(conversation)
     show_caution(caution)
@@ -99,7 +101,7 @@ def _first_conversations(reader: LakeReader, rows: list[dict[str, Any]]) -> Iter
 
 
 def conversation_document(conversation: Conversation) -> dict[str, Any]:
-    """`mmer.show/1`: the recording's row, the measures and the utterances with words and emotions."""
+    """`mmer.show/1`: the recording's row, the measures, the utterances with words and emotions, the turns."""
     from dataclasses import asdict
 
     measures = conversation.measures
@@ -109,13 +111,14 @@ def conversation_document(conversation: Conversation) -> dict[str, Any]:
         "scorer": conversation.scorer,
         "measures": None if measures is None else asdict(measures),
         "utterances": _rows(conversation.utterances),
+        "turns": _rows(conversation.turns),
     }
 
 
-def _rows(utterances: Any) -> list[dict[str, Any]]:
+def _rows(some: Any) -> list[dict[str, Any]]:
     from mmer_ray.export.conversation_json import as_rows
 
-    return as_rows(utterances)
+    return as_rows(some)
 
 
 def seconds_of(text: str) -> float:

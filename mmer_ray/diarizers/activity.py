@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from mmer_ray.diarizers.local_speakers import LocalReading
+from mmer_ray.diarizers.local_reading import LocalReading
 from mmer_ray.diarizers.pieces import Piece
 
 EXCLUSIVE_S = 0.5

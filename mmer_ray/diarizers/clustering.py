@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmer_ray.audio.pcm import to_float
 from mmer_ray.audio.vad import Region, VoiceDetector
 from mmer_ray.diarizers.agglomerative import BETWEEN_WINDOWS_THRESHOLD, WITHIN_WINDOW_THRESHOLD, normalised
+from mmer_ray.diarizers.confidence import Spans, piece_confidence, with_confidence
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.diarizers.speaker_turns import (
     Segment,
@@ -71,7 +72,10 @@ class ClusteringDiarizer:
         owners_N = np.array([_owner(segment, spans) for segment in segments])
         speakers = range(1 + max(speaker for _, _, speaker in spans))
         embeddings = tuple(_mean_embedding(embeddings_NE, owners_N == speaker) for speaker in speakers)
-        return Diarization(to_turns(spans, window.start_s), embeddings)
+        edges = np.array([(segment.start_s, segment.end_s) for segment in segments]) + window.start_s
+        confidence_N = piece_confidence(embeddings_NE, edges[:, 1] - edges[:, 0], owners_N)
+        turns = with_confidence(to_turns(spans, window.start_s), Spans(*edges.T), owners_N, confidence_N)
+        return Diarization(tuple(turns), embeddings)
 
 
 def load_clustering(folder: ResolvedModel, options: DiarizeOptions, vad: VoiceDetector) -> ClusteringDiarizer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mmer_ray.records import Embedding, Turn, Window
+from mmer_ray.records import Embedding, KeptPieces, Turn, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Diarization:
     speaker by its channel (`Window.one_speaker`): every turn is speaker 0 then."""
     exclusive_turns: tuple[Turn, ...] = ()
     """The same with one speaker at a time, who is heard best; empty where `turns` do not overlap."""
+    kept: KeptPieces | None = None
+    """What speakers can be counted from again; None where the diarizer keeps nothing, or the channel is the speaker."""
 
 
 class Diarizer(Protocol):

@@ -10,7 +10,7 @@ Shape letters: F frames of a window, T frames of a chunk, C chunks, L local spea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmer_ray.audio.pcm import to_float
+from mmer_ray.diarizers.local_reading import LocalReading, graded
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.segmentation.config import SegmentationConfig
 from mmer_ray.models.segmentation.model import SegmentationModel, speaker_sets
@@ -25,44 +26,6 @@ from mmer_ray.records import SAMPLE_RATE_HZ, Samples
 
 BATCH_CHUNKS = 16
 """Chunks of one forward pass: about 300 MB of activations on a CPU, and few enough to bound a window of any length."""
-
-
-@dataclass(frozen=True)
-class LocalReading:
-    """The answers of all chunks of one window."""
-
-    frame_samples: int
-    first_centre: int
-    """Sample at the centre of frame 0."""
-    chunk_begins: NDArray[np.int64]
-    """First frame of each chunk, shape (C,)."""
-    middle_ends: NDArray[np.int64]
-    """Frame after the middle of each chunk, shape (C,); the middles tile the window."""
-    probabilities: NDArray[np.float32]
-    """Probability that each local speaker of a chunk talks, shape (C, T, L)."""
-    active: NDArray[np.bool_]
-    """The speakers of the likeliest set, shape (C, T, L)."""
-
-    @property
-    def num_frames(self) -> int:
-        """Frames of the window."""
-        return int(self.middle_ends[-1])
-
-    @property
-    def frame_s(self) -> float:
-        """Seconds from frame to frame."""
-        return self.frame_samples / SAMPLE_RATE_HZ
-
-    def middles(self) -> Iterator[tuple[int, int, int]]:
-        """Yield chunk, first and end frame of its middle, in order of time."""
-        begin = 0
-        for chunk, end in enumerate(self.middle_ends.tolist()):
-            yield chunk, begin, end
-            begin = end
-
-    def edge_s(self, frame: int) -> float:
-        """Where a frame begins, in seconds from the start of the window."""
-        return max(0.0, (self.first_centre + (frame - 0.5) * self.frame_samples) / SAMPLE_RATE_HZ)
 
 
 class LocalReader:
@@ -108,7 +71,7 @@ class LocalReader:
             first_centre=self._config.receptive_samples // 2,
             chunk_begins=np.array(plan.begins) // self._config.frame_samples,
             middle_ends=np.array(plan.middle_ends),
-            probabilities=sets_CTK @ self._members_KL,
+            probabilities=graded(sets_CTK @ self._members_KL),
             active=self._members_KL[sets_CTK.argmax(axis=2)] > 0,
         )
 

@@ -10,7 +10,7 @@ the correction for attenuation (Spearman 1904, "The proof and measurement of ass
 estimates the distance of the two voices themselves: about 0 for one voice, whatever the noise. What the segmentation
 network thinks of pieces of one chunk moves it a little.
 
-Shape letters: N pieces, E embedding size, K groups.
+Shape letters: N pieces, E embedding size.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from mmer_ray.diarizers.agglomerative import by_first_appearance
 SAME_VOICE_THRESHOLD = 0.4
 """Largest distance of one voice to itself. On a telephone pair and two meetings the number of speakers is right from
 0.25 to 0.55."""
+BETWEEN_WINDOWS_THRESHOLD = 0.4
+"""Cosine distance between the mean embeddings of two windows above which they are of two people. Five minutes and half
+a minute of one telephone voice are 0.01 apart, the two voices of that call 0.5, those of a meeting 0.76."""
 EVIDENCE_S = 1.0
 EVIDENCE_SHARE = 0.004
 """How far little evidence can lead: a group of t seconds is a voice of its own only beyond a distance of e / t, with e
@@ -46,22 +49,24 @@ def find_speakers(
     opinions_NN: NDArray[np.float64],
     threshold: float,
     max_speakers: int,
+    min_speakers: int = 1,
 ) -> NDArray[np.int64]:
     """Group pieces into speakers: labels 0.. in order of first appearance, shape (N,).
 
     `opinions_NN`: 1 where the network says that two pieces are of one speaker, -1 of two, 0 where it does not say. The
     closest two groups are joined until all are further apart than `threshold` and there are at most `max_speakers`;
-    then groups with too little evidence for their distance join the nearest.
+    then groups with too little evidence for their distance join the nearest. Nothing is joined to fewer than
+    `min_speakers`.
     """
     if len(embeddings_NE) < 2:
         return np.zeros(len(embeddings_NE), dtype=np.int64)
     groups = Groups(embeddings_NE, seconds_N, opinions_NN)
-    while len(groups.seconds_K) > 1:
+    while groups.num_groups > max(1, min_speakers):
         first, second, distance = groups.closest()
-        if distance > threshold and len(groups.seconds_K) <= max_speakers:
+        if distance > threshold and groups.num_groups <= max_speakers:
             break
         groups.join(first, second)
-    while len(groups.seconds_K) > 1:
+    while groups.num_groups > max(1, min_speakers):
         weak = groups.weakest()
         if weak is None:
             break
@@ -70,57 +75,62 @@ def find_speakers(
 
 
 class Groups:
-    """Groups of pieces that are joined two at a time; sums over pairs are kept, not recomputed."""
+    """Groups of pieces that are joined two at a time; sums over pairs are kept, not recomputed.
+
+    A group is named by its first piece: the row of one that joined another stays, at an infinite distance to all.
+    """
 
     def __init__(
         self, embeddings_NE: NDArray[np.float32], seconds_N: NDArray[np.float64], opinions_NN: NDArray[np.float64]
     ) -> None:
         cosines_NN = embeddings_NE.astype(np.float64) @ embeddings_NE.astype(np.float64).T
         np.fill_diagonal(cosines_NN, 0.0)
-        # Sums of cosines, of opinions, and of how many opinions there are: shape (3, K, K).
+        # Sums of cosines, of opinions, and of how many opinions there are: shape (3, N, N).
         self._sums = np.stack([cosines_NN, opinions_NN, np.abs(opinions_NN)])
-        self.counts_K = np.ones(len(embeddings_NE))
-        self.seconds_K = np.asarray(seconds_N, dtype=np.float64).copy()
+        self._counts_N = np.ones(len(embeddings_NE))
+        self._seconds_N = np.asarray(seconds_N, dtype=np.float64).copy()
+        self._is_group_N = np.ones(len(embeddings_NE), dtype=bool)
         self.labels_N = np.arange(len(embeddings_NE))
-        self._distances_KK = self._distances(np.arange(len(embeddings_NE)))
-        np.fill_diagonal(self._distances_KK, np.inf)
+        self.num_groups = len(embeddings_NE)
+        self._distances_NN = self._distances(np.arange(len(embeddings_NE)))
+        np.fill_diagonal(self._distances_NN, np.inf)
 
     def closest(self) -> tuple[int, int, float]:
         """Find the two groups that are closest: the smaller index first, and their distance."""
-        first, second = divmod(int(self._distances_KK.argmin()), len(self.counts_K))
-        return min(first, second), max(first, second), float(self._distances_KK[first, second])
+        first, second = divmod(int(self._distances_NN.argmin()), len(self.labels_N))
+        return min(first, second), max(first, second), float(self._distances_NN[first, second])
 
     def weakest(self) -> tuple[int, int] | None:
         """Find the group whose evidence falls furthest short of its distance, and its nearest; None where none does."""
-        nearest_K = self._distances_KK.argmin(axis=1)
-        evidence_s = max(EVIDENCE_S, EVIDENCE_SHARE * float(self.seconds_K.sum()))
-        excess_K = self._distances_KK.min(axis=1) - evidence_s / np.maximum(self.seconds_K, 1e-3)
-        weakest = int(excess_K.argmin())
-        nearest = int(nearest_K[weakest])
-        return (min(weakest, nearest), max(weakest, nearest)) if excess_K[weakest] <= 0 else None
+        nearest_N = self._distances_NN.argmin(axis=1)
+        evidence_s = max(EVIDENCE_S, EVIDENCE_SHARE * float(self._seconds_N[self._is_group_N].sum()))
+        excess_N = self._distances_NN.min(axis=1) - evidence_s / np.maximum(self._seconds_N, 1e-3)
+        weakest = int(excess_N.argmin())
+        nearest = int(nearest_N[weakest])
+        return (min(weakest, nearest), max(weakest, nearest)) if excess_N[weakest] <= 0 else None
 
     def join(self, first: int, second: int) -> None:
-        """Make one group of two; `first` < `second`, whose place is closed."""
+        """Make one group of two."""
         self._sums[:, first] += self._sums[:, second]
         self._sums[:, :, first] += self._sums[:, :, second]
-        self._sums = np.delete(np.delete(self._sums, second, 1), second, 2)
-        self.counts_K[first] += self.counts_K[second]
-        self.seconds_K[first] += self.seconds_K[second]
-        self.counts_K, self.seconds_K = np.delete(self.counts_K, second), np.delete(self.seconds_K, second)
+        self._counts_N[first] += self._counts_N[second]
+        self._seconds_N[first] += self._seconds_N[second]
+        self._is_group_N[second] = False
+        self.num_groups -= 1
         self.labels_N[self.labels_N == second] = first
-        self.labels_N[self.labels_N > second] -= 1
-        self._distances_KK = np.delete(np.delete(self._distances_KK, second, 0), second, 1)
-        changed_K = self._distances(np.array([first]))[0]
-        changed_K[first] = np.inf
-        self._distances_KK[first] = self._distances_KK[:, first] = changed_K
+        changed_N = self._distances(np.array([first]))[0]
+        changed_N[first] = np.inf
+        changed_N[~self._is_group_N] = np.inf
+        self._distances_NN[first] = self._distances_NN[:, first] = changed_N
+        self._distances_NN[second] = self._distances_NN[:, second] = np.inf
 
     def _distances(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Distances of some groups to all: shape (number of rows, K)."""
-        cosines_KK, opinions_KK, num_opinions_KK = self._sums
-        num_pairs_K = self.counts_K * (self.counts_K - 1)
-        within_K = (np.diag(cosines_KK) + WITHIN_PAIRS * WITHIN_COSINE) / (num_pairs_K + WITHIN_PAIRS)
-        within_K = np.clip(within_K, *WITHIN_RANGE)
-        between = cosines_KK[rows] / (self.counts_K[rows, None] * self.counts_K)
-        opinion = opinions_KK[rows] / (num_opinions_KK[rows] + NETWORK_PAIRS)
-        distances = 1.0 - between / np.sqrt(within_K[rows, None] * within_K) - NETWORK_WEIGHT * opinion
+        """Distances of some groups to all: shape (number of rows, N)."""
+        num_pairs_N = self._counts_N * (self._counts_N - 1)
+        cosines_N, opinions_N, num_opinions_N = self._sums[:, rows]
+        within_N = (np.diagonal(self._sums[0]) + WITHIN_PAIRS * WITHIN_COSINE) / (num_pairs_N + WITHIN_PAIRS)
+        within_N = np.clip(within_N, *WITHIN_RANGE)
+        between = cosines_N / (self._counts_N[rows, None] * self._counts_N)
+        opinion = opinions_N / (num_opinions_N + NETWORK_PAIRS)
+        distances = 1.0 - between / np.sqrt(within_N[rows, None] * within_N) - NETWORK_WEIGHT * opinion
         return np.asarray(distances, dtype=np.float64)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mmer_ray.records import Utterance
+from mmer_ray.records import SpeakerTurn, Utterance
 
 
 def to_json(recording: str, utterances: Sequence[Utterance]) -> str:
@@ -16,6 +16,6 @@ def to_json(recording: str, utterances: Sequence[Utterance]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_rows(utterances: Sequence[Utterance]) -> list[dict[str, Any]]:
-    """Utterances as plain data, for JSON documents."""
-    return [asdict(one) for one in utterances]
+def as_rows(some: Sequence[Utterance | SpeakerTurn]) -> list[dict[str, Any]]:
+    """Utterances or turns as plain data, for JSON documents."""
+    return [asdict(one) for one in some]

@@ -21,7 +21,16 @@ from mmer_ray.lake.columns import (
     text_column,
 )
 from mmer_ray.measure_columns import MEASURES, Measure
-from mmer_ray.records import CallMeasures, Emotion, Recording, ScoredRecording, SpeakerTurn, Utterance, Word
+from mmer_ray.records import (
+    CallMeasures,
+    Emotion,
+    Recording,
+    ScoredRecording,
+    SpeakerTurn,
+    Utterance,
+    WindowPieces,
+    Word,
+)
 from mmer_ray.tables import CLASSES, DATA_TABLES, SCHEMAS
 from mmer_ray.transcripts.mark import mark_of
 
@@ -81,7 +90,6 @@ def _table(name: str, columns: Mapping[str, Any]) -> pa.Table:
 
 def recordings_table(scored: Sequence[ScoredRecording], keys: Keys) -> pa.Table:
     """The row of each recording."""
-    is_scored = [one.status == "scored" for one in scored]
     for one in scored:
         known = one.audio if one.status == "scored" else one.failure
         assert known is not None, f"{one.recording.uri}: {one.status}?"
@@ -101,7 +109,7 @@ def recordings_table(scored: Sequence[ScoredRecording], keys: Keys) -> pa.Table:
             "is_copy": [False] * len(scored),
             "decode_key": [keys.decode] * len(scored),
             "limits_key": [keys.limits] * len(scored),
-            "heard_key": [keys.heard if whole else None for whole in is_scored],
+            "heard_key": [(one.heard_key or keys.heard) if one.status == "scored" else None for one in scored],
             "duration_ms": [duration_ms for duration_ms, _, _ in splits],
             "restart": [one.restart for one in scored],
             "stage_s": [list(one.stage_seconds.items()) for one in scored],
@@ -154,6 +162,7 @@ def results_table(heard: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> p
             "language_p": score_column([one.language_p if one.language else None for _, one in heard]),
             "num_utterances": [len(one.utterances) for _, one in heard],
             "dropped_words": [_dropped_words(one) for _, one in heard],
+            **dict.fromkeys(("source_key", "recluster"), [None] * len(heard)),
         },
     )
 
@@ -187,6 +196,7 @@ def utterances_table(rows: Sequence[tuple[int, int, Utterance]]) -> pa.Table:
             "snr_db": score_column([one.snr_db for one in said]),
             "dialogue_idx": [one.dialogue_idx for one in said],
             "fallback_reason": text_column([one.fallback_reason for one in said]),
+            "speaker_confidence": score_column([one.speaker_confidence for one in said]),
         },
     )
 
@@ -221,6 +231,21 @@ def turns_table(rows: Sequence[tuple[int, int, SpeakerTurn]]) -> pa.Table:
             "speaker": text_column([turn.speaker for turn in turns]),
             "start_ms": ms_column([turn.start_s for turn in turns], default=0),
             "end_ms": ms_column([turn.end_s for turn in turns], default=0),
+            "confidence": score_column([turn.confidence for turn in turns]),
+        },
+    )
+
+
+def pieces_table(rows: Sequence[tuple[int, WindowPieces]]) -> pa.Table:
+    """Takes positions and what was kept of a window."""
+    windows = [window for _, window in rows]
+    numbers = ("window_idx", "channel", "start_sample", "num_samples", "one_speaker")
+    return _table(
+        "pieces",
+        {
+            "answer": [at for at, _ in rows],
+            **{name: [getattr(window, name) for window in windows] for name in numbers},
+            **{name: [getattr(one.kept, name) for one in windows] for name in ("num_pieces", "embeddings", "activity")},
         },
     )
 
@@ -261,12 +286,13 @@ def calls_table(rows: Sequence[tuple[int, ScoredRecording]], keys: Keys) -> pa.T
             "link_key": [keys.link] * len(rows),
             "channel_roles": [[clean(role) for role in keys.channel_roles]] * len(rows),
             "has_emotions": [one.restart != "link" for _, one in rows],
-            **_measure_columns(measures),
+            **measure_columns(measures),
         },
     )
 
 
-def _measure_columns(measures: Sequence[CallMeasures | None]) -> dict[str, Any]:
+def measure_columns(measures: Sequence[CallMeasures | None]) -> dict[str, Any]:
+    """The columns of `calls` that hold measures; None: nothing was measured."""
     known = [one or _NOTHING for one in measures]
     columns: dict[str, Any] = {}
     for measure in MEASURES:

@@ -21,6 +21,7 @@ from mmer_ray.lake.answer_tables import (
     SUMMARY,
     calls_table,
     emotions_table,
+    pieces_table,
     recordings_table,
     results_table,
     turns_table,
@@ -63,6 +64,7 @@ class Answers:
                 "utterances": utterances_table(utterances),
                 "words": words_table(utterances),
                 "turns": turns_table([(at, index, turn) for at, one in heard for index, turn in enumerate(one.turns)]),
+                "pieces": pieces_table([(at, window) for at, one in heard for window in one.pieces]),
                 "emotions": emotions_table(
                     [
                         (at, index, emotion)

@@ -52,7 +52,7 @@ def sealed(
     }
     rank = _rank(recordings.column("day"), place["recording_id"])
     kept = {
-        **dict.fromkeys(("results", "utterances", "words", "turns"), placed.keep_heard),
+        **dict.fromkeys(("results", "utterances", "words", "turns", "pieces"), placed.keep_heard),
         **dict.fromkeys(("emotions", "calls"), placed.keep_felt),
     }
     tables = {
@@ -61,9 +61,9 @@ def sealed(
     own = recordings.set_column(recordings.column_names.index("recording_id"), "recording_id", place["recording_id"])
     own = own.set_column(own.column_names.index("is_copy"), "is_copy", pa.array(placed.is_copy))
     own = own.filter(pa.array(placed.keep_row))
-    rows = pa.concat_tables([_stamped("recordings", own, stamp), _stamped("recordings", more_recordings, stamp)])
+    rows = pa.concat_tables([stamped("recordings", own, stamp), stamped("recordings", more_recordings, stamp)])
     tables["recordings"] = rows.sort_by([(name, "ascending") for name in SORT_KEYS["recordings"]])
-    tables["active_scorers"] = _stamped("active_scorers", active, stamp)
+    tables["active_scorers"] = stamped("active_scorers", active, stamp)
     return Batch(sequence, commit_id, {name: tables[name] for name in DATA_TABLES})
 
 
@@ -93,12 +93,16 @@ def _children(
         table, answer = table.take(order), answer[order]
     columns = {column: values.take(pa.array(answer)) for column, values in place.items()}
     columns |= {column: table.column(column) for column in table.column_names if column != "answer"}
-    return _stamped(name, pa.table(columns), stamp)
+    return stamped(name, pa.table(columns), stamp)
 
 
-def _stamped(name: str, table: pa.Table, stamp: Mapping[str, str]) -> pa.Table:
-    """The columns of the lake's table, in its order."""
-    constants = {column: pa.repeat(value, table.num_rows) for column, value in stamp.items()}
+def stamped(name: str, table: pa.Table, stamp: Mapping[str, Any]) -> pa.Table:
+    """The columns of the lake's table, in its order; those of `stamp` have one value in all rows."""
     schema = SCHEMAS[name]
+    constants = {
+        column: pa.repeat(pa.scalar(value, schema.field(column).type), table.num_rows)
+        for column, value in stamp.items()
+        if column in schema.names
+    }
     columns = [constants[column] if column in constants else table.column(column) for column in schema.names]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -44,7 +44,10 @@ def utterances_of(utterances: Iterable[Row], words: Iterable[Row], emotions: Ite
 def turns_of(rows: Iterable[Row]) -> tuple[SpeakerTurn, ...]:
     """The rows of `turns` of one recording."""
     return tuple(
-        SpeakerTurn(row["start_ms"] / 1000, row["end_ms"] / 1000, row["channel"], row["speaker"]) for row in rows
+        SpeakerTurn(
+            row["start_ms"] / 1000, row["end_ms"] / 1000, row["channel"], row["speaker"], _score(row["confidence"])
+        )
+        for row in rows
     )
 
 
@@ -61,6 +64,7 @@ def _utterance(row: Row, words: Sequence[Word], emotions: Sequence[Emotion]) -> 
         asr_logprob=_score(row["asr_logprob"]),
         fallback_reason=row["fallback_reason"],
         overlap_s=row["overlap_ms"] / 1000,
+        speaker_confidence=_score(row["speaker_confidence"]),
         snr_db=_score(row["snr_db"]),
         speaker_is_channel=bool(row["speaker_is_channel"]),
         dialogue_idx=row["dialogue_idx"] or 0,

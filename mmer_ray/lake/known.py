@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -14,9 +13,6 @@ from mmer_ray.lake.conversation import turns_of, utterances_of
 from mmer_ray.lake.visibility import quoted
 from mmer_ray.records import AudioFacts, Recording, ScoredRecording
 from mmer_ray.tables import Row
-
-if TYPE_CHECKING:
-    from mmer_ray.stages.keys import Keys
 
 _ROWS = """
     SELECT part.* FROM internal.{table} AS part JOIN internal.heard AS heard
@@ -34,27 +30,28 @@ _EMOTIONS = """
 
 
 def known_answers(
-    connection: duckdb.DuckDBPyConnection, keys: Keys, restart_of: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, heard_key: str, scorer: str, restart_of: Mapping[str, str]
 ) -> dict[str, ScoredRecording]:
-    """recording_id -> its answer as far as the lake has it under these keys, for recordings that begin again at
-    `emotion` or `link`; the emotions of the wanted scorer come with `link` alone.
+    """recording_id -> its answer as far as the lake has it under this key, for recordings that begin again at
+    `emotion` or `link`; the emotions of the scorer come with `link` alone.
 
     `connection` is one of `views.connect_internal`. The digest of the bytes is not in the lake: `content_digest` is
     empty. The recording is a stand-in, to be replaced by the listed file.
     """
     ids = ", ".join(map(quoted, restart_of))
     felt = ", ".join(quoted(name) for name, restart in restart_of.items() if restart == "link") or "NULL"
-    results = _grouped(connection, _ROWS.format(table="results", ids=ids, order="heard_key"), {"heard": keys.heard})
+    results = _grouped(connection, _ROWS.format(table="results", ids=ids, order="heard_key"), {"heard": heard_key})
     utterances, words = (
-        _grouped(connection, _ROWS.format(table=table, ids=ids, order=order), {"heard": keys.heard})
+        _grouped(connection, _ROWS.format(table=table, ids=ids, order=order), {"heard": heard_key})
         for table, order in (("utterances", "utterance_idx"), ("words", "utterance_idx, word_idx"))
     )
-    turns = _grouped(connection, _ROWS.format(table="turns", ids=ids, order="turn_idx"), {"heard": keys.heard})
-    emotions = _grouped(connection, _EMOTIONS.format(ids=felt), {"heard": keys.heard, "scorer": keys.scorer})
+    turns = _grouped(connection, _ROWS.format(table="turns", ids=ids, order="turn_idx"), {"heard": heard_key})
+    emotions = _grouped(connection, _EMOTIONS.format(ids=felt), {"heard": heard_key, "scorer": scorer})
     return {
         name: replace(
-            _answer(row, utterances.get(name, []), words.get(name, []), emotions.get(name, []), keys.scorer),
+            _answer(row, utterances.get(name, []), words.get(name, []), emotions.get(name, []), scorer),
             turns=turns_of(turns.get(name, [])),
+            heard_key=heard_key,
         )
         for name, (row, *_) in results.items()
     }

@@ -42,12 +42,12 @@ OF_A_RUN = """
             FROM internal.recordings WHERE run_id = $run_id
         ), measured AS (
             SELECT planned.corpus, planned.uri, 'scored' AS status, false AS is_copy, planned.expected_ms,
-                planned.recording_id, $heard AS heard_key
+                planned.recording_id, planned.heard_key
             FROM planned
             ANTI JOIN answered USING (corpus, uri)
-            WHERE NOT needs_row AND recording_id IN (
-                SELECT recording_id FROM internal.calls
-                WHERE run_id = $run_id AND heard_key = $heard AND scorer = $scorer)
+            SEMI JOIN (FROM internal.calls WHERE run_id = $run_id AND scorer = $scorer) AS felt
+            ON felt.recording_id = planned.recording_id AND felt.heard_key = planned.heard_key
+            WHERE NOT needs_row
         ), found AS (FROM answered UNION ALL FROM measured)
         SELECT found.status, found.is_copy, coalesce(found.expected_ms, planned.expected_ms) AS expected_ms,
             results.duration_ms, results.speech_ms, results.non_speech_ms
@@ -143,8 +143,9 @@ def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, r
     """
     names = ["corpus", "uri", "recording_id", "expected_ms"]
     copies = plan.copies.select(names).append_column("needs_row", pa.array([True] * plan.num_copies, pa.bool_()))
-    connection.register("planned", pa.concat_tables([plan.todo.select([*names, "needs_row"]), copies]))
-    parameters = {"run_id": run_id, "heard": plan.keys.heard, "scorer": plan.keys.scorer}
+    copies = copies.append_column("heard_key", pa.repeat(pa.scalar(plan.keys.heard), plan.num_copies))
+    connection.register("planned", pa.concat_tables([plan.todo.select([*names, "needs_row", "heard_key"]), copies]))
+    parameters = {"run_id": run_id, "scorer": plan.keys.scorer}
     ledger = _ledger(connection.execute(SUMS + OF_A_RUN, parameters))
     connection.unregister("planned")
     return replace(

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
 
 _WORK = [pa.field("attempt", pa.int32()), pa.field("recording_id", pa.string())]
-TODO = pa.schema([*LISTED, *_WORK, pa.field("restart", pa.string()), pa.field("needs_row", pa.bool_())])
+TODO = pa.schema(
+    [
+        *(*LISTED, *_WORK, pa.field("restart", pa.string())),
+        *(pa.field("needs_row", pa.bool_()), pa.field("heard_key", pa.string())),
+    ]
+)
 """Listed files to be worked on. `recording_id` is null where nobody has read the bytes; `needs_row` is false where the
-file's row in the lake will still be right afterwards."""
+file's row in the lake will still be right afterwards; `heard_key` is the hearing that is worked on, that of the plan's
+keys unless the file's speakers were counted again."""
 COPIES = pa.schema([*LISTED, *_WORK, pa.field("is_known", pa.bool_())])
 """Files that get a row and no work: their audio is in the lake (`is_known`), or another file of the plan stands for
 it."""
@@ -46,6 +52,8 @@ class Plan:
     """Files that failed and would fail again, those that wait among them."""
     num_waiting: int = 0
     """Failures that may pass, but were tried too recently."""
+    num_recounted: int = 0
+    """Files whose speakers `mmer recluster` counted again, and which these keys hear anew or have heard otherwise."""
     num_repeated: int = 0
     """Rows of the listing with the corpus and uri of an earlier one: that one counts."""
     repeated_example: str | None = None
@@ -83,15 +91,20 @@ class Plan:
 
     def tasks(self, lake: Lake, todo: pa.Table) -> list[Task]:
         """The tasks of some rows of `todo`, in their order, with what the lake knows for those that need it."""
-        restarts = dict(zip(values(todo, "recording_id"), values(todo, "restart"), strict=True))
-        wanted = {name: restart for name, restart in restarts.items() if restart != "decode"}
-        known = known_answers(self._connection(lake), self.keys, wanted) if wanted else {}
-        columns = (values(todo, name) for name in ("restart", "recording_id"))
+        rows = list(zip(*(values(todo, name) for name in ("restart", "recording_id", "heard_key")), strict=True))
+        wanted: dict[str, dict[str, str]] = {}
+        for restart, name, heard_key in rows:
+            if restart != "decode":
+                wanted.setdefault(heard_key, {})[name] = restart
+        known = {
+            heard_key: known_answers(self._connection(lake), heard_key, self.keys.scorer, restarts)
+            for heard_key, restarts in wanted.items()
+        }
         return [
             Task(recording)
             if restart == "decode"
-            else Task(recording, restart, replace(known[name], recording=recording))
-            for recording, restart, name in zip(recordings_of(todo), *columns, strict=True)
+            else Task(recording, restart, replace(known[heard_key][name], recording=recording))
+            for recording, (restart, name, heard_key) in zip(recordings_of(todo), rows, strict=True)
         ]
 
     def _connection(self, lake: Lake) -> duckdb.DuckDBPyConnection:

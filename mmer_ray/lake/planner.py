@@ -78,39 +78,52 @@ AUDIO = """
 WORK = f"""
     CREATE TEMP TABLE work AS
     WITH placed AS (
-        SELECT listed.position, attempt, audio.recording_id, coalesce(wanted.missing, 'decode') AS restart,
-            audio.heard_key IS DISTINCT FROM $heard AS needs_row,
+        SELECT listed.position, attempt, audio.recording_id,
+            coalesce(reclustered.missing, wanted.missing, 'decode') AS restart,
+            coalesce(reclustered.heard_key, $heard) AS heard_key,
+            reclustered.heard_key IS NULL AND audio.heard_key IS DISTINCT FROM $heard AS needs_row,
             coalesce(wanted.duration_ms, old.duration_ms, listed.expected_ms) AS expected_ms,
             corpus, uri, size_bytes
         FROM listed
         JOIN compared USING (position)
         LEFT JOIN audio USING (position)
         LEFT JOIN wanted ON wanted.recording_id = audio.recording_id
+        LEFT JOIN reclustered
+        ON reclustered.recording_id = audio.recording_id AND reclustered.heard_key = audio.heard_key
         LEFT JOIN internal.heard AS old
         ON old.recording_id = audio.recording_id AND old.heard_key = audio.heard_key
         WHERE verdict IN ('new', 'scored', 'again')
     )
-    SELECT position, attempt, recording_id, restart, needs_row, expected_ms, {PLANNED_MS} AS planned_ms,
+    SELECT position, attempt, recording_id, heard_key, restart, needs_row, expected_ms, {PLANNED_MS} AS planned_ms,
         CASE
             WHEN restart = 'nothing' THEN CASE WHEN needs_row THEN 'known' ELSE 'done' END
             WHEN recording_id IS NULL THEN 'todo'
-            WHEN row_number() OVER (PARTITION BY recording_id ORDER BY {PLANNED_MS} DESC, corpus, uri) = 1 THEN 'todo'
+            WHEN row_number() OVER (
+                PARTITION BY recording_id, heard_key ORDER BY {PLANNED_MS} DESC, corpus, uri) = 1 THEN 'todo'
             WHEN needs_row THEN 'copy'
             ELSE 'done'
         END AS place
     FROM placed
 """  # noqa: S608
-"""What becomes of each file: the first of those with the same audio is worked on, the others follow it."""
+"""What becomes of each file: the first of those with the same audio is worked on, the others follow it. A file whose
+speakers were counted again, from the hearing that is wanted, keeps that count: its emotions and measures are the ones
+compared."""
 
 _COLUMNS = "corpus, uri, root, size_bytes, modified, day, work.expected_ms, metadata, attempt, recording_id"
 TODO_ROWS = f"""
-    SELECT {_COLUMNS}, restart, needs_row FROM work JOIN listed USING (position)
+    SELECT {_COLUMNS}, restart, needs_row, heard_key FROM work JOIN listed USING (position)
     WHERE place = 'todo' ORDER BY planned_ms DESC, corpus, uri
 """  # noqa: S608
 COPY_ROWS = f"""
     SELECT {_COLUMNS}, place = 'known' AS is_known FROM work JOIN listed USING (position)
     WHERE place IN ('known', 'copy') ORDER BY recording_id, corpus, uri
 """  # noqa: S608
+RECOUNTED = """
+    SELECT count(*) FROM work JOIN audio USING (position) JOIN internal.heard AS heard
+    ON heard.recording_id = audio.recording_id AND heard.heard_key = audio.heard_key
+    WHERE work.needs_row AND heard.source_key IS NOT NULL
+"""
+"""Files whose speakers were counted again, from another hearing than the one that is wanted."""
 INACTIVE = """
     SELECT corpus FROM (SELECT DISTINCT corpus FROM listed) JOIN internal.active AS active USING (corpus)
     WHERE active.scorer <> ? ORDER BY corpus
@@ -146,6 +159,7 @@ def plan_job(
         hash_candidates(connection, lake.key)
         connection.execute(WORK, {"heard": keys.heard})
         ((num_done, done_ms),) = connection.execute(COUNTS).fetchall()
+        ((num_recounted,),) = connection.execute(RECOUNTED).fetchall()
         verdicts = dict(connection.execute("SELECT verdict, count(*) FROM compared GROUP BY verdict").fetchall())
         return Plan(
             keys=keys,
@@ -156,6 +170,7 @@ def plan_job(
             done_ms=done_ms,
             num_known_failures=verdicts.get("failed", 0) + verdicts.get("waits", 0),
             num_waiting=verdicts.get("waits", 0),
+            num_recounted=num_recounted,
             num_repeated=num_repeated,
             repeated_example=example,
             inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),

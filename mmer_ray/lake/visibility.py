@@ -52,11 +52,11 @@ CURRENT = """
 HEARD = """
     CREATE TABLE internal.heard AS
     SELECT recording_id, heard_key, max_by(commit_id, sequence) AS commit_id,
-        max_by(duration_ms, sequence) AS duration_ms
+        max_by(duration_ms, sequence) AS duration_ms, max(source_key) AS source_key
     FROM internal.results JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
     GROUP BY recording_id, heard_key
 """
-"""Which commit holds the results of audio under a key."""
+"""Which commit holds the results of audio under a key, and the hearing that they were made of, if they were."""
 
 FELT = """
     CREATE TABLE internal.felt AS
@@ -153,6 +153,8 @@ VIEWS = {
     " AND shown.heard_commit = part.commit_id",
     "turns": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.turns AS part {_OF_SHOWN}"
     " AND shown.heard_commit = part.commit_id",
+    "pieces": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.pieces AS part {_OF_SHOWN}"
+    " AND shown.heard_commit = part.commit_id",
     "emotions": f"""
         SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.emotions AS part {_OF_SHOWN}
         LEFT JOIN internal.felt AS felt
@@ -180,9 +182,8 @@ VIEWS = {
 """What readers may name beside `commits`. `calls` has one row per recording; `emotions` has every scorer's answers."""
 
 
-WANTED = """
-    CREATE TEMP TABLE wanted AS
-    SELECT heard.recording_id, heard.duration_ms, CASE
+_MISSING = """
+    SELECT heard.recording_id, heard.heard_key, heard.duration_ms, CASE
             WHEN felt.emotion_key IS DISTINCT FROM $emotion THEN 'emotion'
             WHEN felt.link_key IS DISTINCT FROM $link OR felt.channel_roles IS DISTINCT FROM $roles::VARCHAR[]
                 THEN 'link'
@@ -191,16 +192,19 @@ WANTED = """
     FROM internal.heard AS heard
     LEFT JOIN internal.felt AS felt
     ON felt.recording_id = heard.recording_id AND felt.heard_key = heard.heard_key AND felt.scorer = $scorer
-    WHERE heard.heard_key = $heard
 """
+WANTED = f"CREATE TEMP TABLE wanted AS {_MISSING} WHERE heard.heard_key = $heard"
+RECLUSTERED = f"CREATE TEMP TABLE reclustered AS {_MISSING} WHERE heard.source_key = $heard"
 
 
 def find_wanted(connection: duckdb.DuckDBPyConnection, keys: Keys) -> None:
-    """Make the table `wanted`: the audio that was heard under these keys (recording_id, duration_ms) and the first step
-    that it lacks (`missing`: `emotion`, `link` or `nothing`)."""
+    """Make the table `wanted`: the audio that was heard under these keys (recording_id, heard_key, duration_ms) and the
+    first step that it lacks (`missing`: `emotion`, `link` or `nothing`); and the table `reclustered`, the same of what
+    was made of such a hearing."""
     names = ("emotion", "link", "scorer", "heard")
     roles = {"roles": list(keys.channel_roles)}
-    connection.execute(WANTED, {name: getattr(keys, name) for name in names} | roles)
+    for statement in (WANTED, RECLUSTERED):
+        connection.execute(statement, {name: getattr(keys, name) for name in names} | roles)
 
 
 def with_commits(connection: duckdb.DuckDBPyConnection, files: Iterable[DataFile]) -> list[DataFile]:
@@ -297,6 +301,7 @@ _SQL_TYPES = {
     pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
+    pa.binary(): "BLOB",
     pa.date32(): "DATE",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
 }

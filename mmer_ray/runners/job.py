@@ -164,7 +164,8 @@ class Job:
         plan = plan_job(listed, self._lake, self._keys, profile.run)
         if self._limit is not None:
             plan = plan.limited(self._limit)
-        warnings = [*self._unused_transcripts(), *(self._inactive(corpus) for corpus in plan.inactive_corpora)]
+        warnings = [*self._unused_transcripts(), *_lost_counts(plan)]
+        warnings += [self._inactive(corpus) for corpus in plan.inactive_corpora]
         with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
             todo = with_durations(
                 plan.todo,
@@ -270,6 +271,15 @@ def run(
 ) -> JobReport:
     """Do a job; raises as `Job` and `Job.run`."""
     return Job(options).run(on_progress, stop)
+
+
+def _lost_counts(plan: Plan) -> list[str]:
+    if not plan.num_recounted:
+        return []
+    return [
+        f"{plan.num_recounted} recordings whose speakers were counted again get those that this profile finds; "
+        "`mmer recluster` counts them again"
+    ]
 
 
 def _linked_answers(plan: Plan, lake: Lake, profile: Profile, rows: pa.Table) -> Generator[Answers, None, None]:

@@ -15,7 +15,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.records import Window
 from mmer_ray.stages.given import given_diarization
 
-VERSION = "2"
+VERSION = "3"
 """Goes up whenever the same windows, options and model give other turns or embeddings."""
 
 
@@ -36,6 +36,12 @@ def diarize(windows: Sequence[Window], diarizer: Diarizer) -> list[Window]:
     found = iter(diarizer.diarize(asked) if asked else ())
     answers = [next(found) if answer is None else answer for answer in given]
     return [
-        replace(window, turns=answer.turns, embeddings=answer.embeddings, exclusive_turns=answer.exclusive_turns)
+        replace(
+            window,
+            turns=answer.turns,
+            embeddings=answer.embeddings,
+            exclusive_turns=answer.exclusive_turns,
+            kept=answer.kept,
+        )
         for window, answer in zip(windows, answers, strict=True)
     ]

@@ -11,10 +11,11 @@ import torch
 
 from mmer_ray.audio.vad import load_vad
 from mmer_ray.diarizers.activity import exclusive_stretches, speaker_activity
+from mmer_ray.diarizers.assignment import HeardPieces
 from mmer_ray.diarizers.interface import Diarizer
-from mmer_ray.diarizers.local_speakers import LocalReading
 from mmer_ray.diarizers.members import choose_diarizer, load_diarizer
 from mmer_ray.diarizers.pieces import cut_pieces, opinions
+from mmer_ray.diarizers.speaker_count import SAME_VOICE_THRESHOLD
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.campplus import checkpoint as campplus_checkpoint
 from mmer_ray.models.campplus.config import CampplusConfig
@@ -23,8 +24,9 @@ from mmer_ray.models.segmentation import checkpoint as segmentation_checkpoint
 from mmer_ray.models.segmentation.config import SegmentationConfig
 from mmer_ray.models.segmentation.model import SegmentationModel
 from mmer_ray.profiles import DiarizeOptions, VadOptions, load_profile
-from mmer_ray.records import SAMPLE_RATE_HZ, Window
+from mmer_ray.records import SAMPLE_RATE_HZ, KeptPieces, Window
 from mmer_ray.stages.preflight import model_refs, preflight_models
+from tests.diarizers.makers import reading
 from tests.stages.makers import window
 
 
@@ -60,6 +62,16 @@ def sound(seed: int, seconds: float) -> Window:
     return replace(window(0, seconds), samples=samples)
 
 
+def assert_same_kept(left: KeptPieces | None, right: KeptPieces | None) -> None:
+    """Embeddings of two batches differ in their last digits."""
+    if left is None or right is None:
+        assert left is right
+        return
+    assert (left.num_pieces, left.activity) == (right.num_pieces, right.activity)
+    vectors = [np.frombuffer(one.embeddings, "<f2").astype(np.float32) for one in (left, right)]
+    assert np.allclose(*vectors, atol=1e-3)
+
+
 def test_a_window_is_diarized_the_same_alone_and_in_company(diarizer: Diarizer) -> None:
     company = [sound(1, 23.0), sound(2, 3.3), window(0, 5), replace(sound(4, 2.0), one_speaker=True), sound(5, 0.01)]
     together = diarizer.diarize(company)
@@ -67,6 +79,7 @@ def test_a_window_is_diarized_the_same_alone_and_in_company(diarizer: Diarizer) 
         (alone,) = diarizer.diarize([one])
         assert alone.turns == answer.turns
         assert alone.exclusive_turns == answer.exclusive_turns
+        assert_same_kept(alone.kept, answer.kept)
         assert np.allclose(np.array(alone.embeddings), np.array(answer.embeddings), atol=1e-5)
     assert together[0].turns, "a network without training hears something here"
 
@@ -81,9 +94,18 @@ def test_every_local_speaker_has_an_embedding_of_length_one_and_turns_lie_inside
     assert all(before.end_s <= after.start_s for before, after in pairwise(exclusive))
 
 
+def test_what_is_kept_of_a_window_gives_its_turns_again(diarizer: Diarizer) -> None:
+    (answer,) = diarizer.diarize([replace(sound(1, 23.0), start_s=600.0, end_s=623.0)])
+    assert answer.kept is not None
+    heard = HeardPieces.unpacked(answer.kept)
+    again = heard.assign(heard.speakers(SAME_VOICE_THRESHOLD, 1, 20), 600.0, 623.0)
+    assert (again.turns, again.exclusive_turns) == (answer.turns, answer.exclusive_turns)
+
+
 def test_where_each_channel_is_a_party_the_detector_alone_answers(diarizer: Diarizer) -> None:
     (answer,) = diarizer.diarize([replace(sound(1, 5.0), one_speaker=True)])
     assert answer.embeddings == ()
+    assert answer.kept is None
     assert {turn.speaker for turn in answer.turns} <= {0}
 
 
@@ -102,19 +124,6 @@ def test_the_preflight_asks_for_the_embedding_model_only_where_it_is_read(option
     with pytest.raises(PreflightError, match=r"no speaker_embedding model in /no/such/folder: .*diarize\.embedding_"):
         preflight_models(load_profile("embedded", settings))
     assert "diarize.embedding_model" not in model_refs(load_profile("synthetic", settings[1:]))
-
-
-def reading(*locals_by_second: str) -> LocalReading:
-    """One chunk of frames of 0.1 s; each argument is a local speaker, `x` for each second with their voice."""
-    active_TL = np.repeat(np.array([[mark == "x" for mark in one] for one in locals_by_second]).T, 10, axis=0)
-    return LocalReading(
-        frame_samples=1_600,
-        first_centre=800,
-        chunk_begins=np.array([0]),
-        middle_ends=np.array([len(active_TL)]),
-        probabilities=np.where(active_TL, 0.9, 0.1).astype(np.float32)[None],
-        active=active_TL[None],
-    )
 
 
 def test_pieces_hold_one_voice_alone_and_the_network_says_which_are_two_peoples() -> None:

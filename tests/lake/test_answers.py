@@ -21,9 +21,11 @@ from mmer_ray.records import (
     AudioFacts,
     Emotion,
     Failure,
+    KeptPieces,
     Recording,
     ScoredRecording,
     Utterance,
+    WindowPieces,
     Word,
 )
 from mmer_ray.tables import CLASSES
@@ -50,6 +52,7 @@ emotions = st.builds(
 )
 utterances = st.builds(
     Utterance,
+    WindowPieces,
     start_s=times_s,
     end_s=times_s,
     channel=st.integers(0, 1),
@@ -88,12 +91,15 @@ def test_answers_give_back_what_was_said_when_and_how(spoken: tuple[Utterance, .
 
 
 def test_every_column_has_a_value_and_comes_back_from_its_bytes() -> None:
-    answers = taken(scored(CALL, "1" * 32), failed(CALL))
+    kept = WindowPieces(3, 1, 16_000, 32_000, False, KeptPieces(1, b"\x00<", b"bytes"))
+    answers = taken(replace(scored(CALL, "1" * 32), pieces=(kept,)), failed(CALL))
     assert {name: table.schema for name, table in answers.tables.items()} == ANSWER_SCHEMAS
     assert all(table.num_rows for table in answers.tables.values())
     (measured,) = rows(answers, "calls")
     assert measures_of(measured).words_per_minute == {"S1": 140.25}
     assert turns_of(rows(answers, "turns"))[0].speaker == "S1"
+    (pieces,) = rows(answers, "pieces")
+    assert (pieces["window_idx"], pieces["start_sample"], pieces["embeddings"]) == (3, 16_000, b"\x00<")
 
 
 def test_answers_that_are_put_together_keep_their_rows() -> None:

@@ -294,6 +294,7 @@ def listed_todo(recordings: list[Recording]) -> pa.Table:
         "recording_id": pa.nulls(count, pa.string()),
         "restart": pa.array(["decode"] * count),
         "needs_row": pa.array([True] * count),
+        "heard_key": pa.array([KEYS.heard] * count),
     }
     for name, column in columns.items():
         table = table.append_column(name, column)
