@@ -58,8 +58,8 @@ KINDS: Mapping[str, Needs] = {
     "text_encoder": Needs((*_SAFETENSORS, ("tokenizer*.json", "vocab*", "*.model"))),
     "vad": Needs((("*.onnx",),)),
 }
-"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers, `onnx_asr` one of
-the library of that name."""
+"""Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers, `onnx_asr`
+one of the library of that name."""
 
 
 def counted_files(path: Path) -> list[Path]:
