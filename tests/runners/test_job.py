@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.demo.truth import CALLS
@@ -34,6 +36,11 @@ def asked(source: Path, lake: Path, *settings: str, **changes: Any) -> JobOption
 
 def score(source: Path, lake: Path, *settings: str, **changes: Any) -> JobReport:
     return job.run(asked(source, lake, *settings, **changes))
+
+
+def without_names(tables: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Everything that hangs on the audio and not on the name it has."""
+    return {table: rows for table, rows in tables.items() if table != "recordings"}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,19 @@ def test_ray_and_the_plain_loop_give_equal_rows_of_clips_and_of_stereo_calls(
     both = sorted(scores(whole_lake) + scores(stereo_lake), key=lambda row: (row["recording_id"], row["utterance_idx"]))
     for ours, theirs in zip(scores(lake), both, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_rows_of_a_parquet_file_give_the_answers_of_the_files_that_they_were(
+    ray_cluster: None, clips: Path, whole_lake: Path, tmp_path: Path
+) -> None:
+    cells = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in sorted(clips.iterdir())]
+    pq.write_table(pa.table({"audio": cells}), tmp_path / "clips.parquet", row_group_size=7)
+    for runner in ("ray", "inprocess"):
+        asking = asked(tmp_path / "clips.parquet", tmp_path / runner, f"run.runner={runner}")
+        report = job.run(asking)
+        assert (report.num_scored, report.num_failed) == (40, 0)
+        assert without_names(results(tmp_path / runner)) == without_names(results(whole_lake))
+        assert job.prepare(asking).num_todo == 0
 
 
 def written(lake: Path) -> dict[Path, int]:
