@@ -38,11 +38,6 @@ def score(source: Path, lake: Path, *settings: str, **changes: Any) -> JobReport
     return job.run(asked(source, lake, *settings, **changes))
 
 
-def without_names(tables: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Everything that hangs on the audio and not on the name it has."""
-    return {table: rows for table, rows in tables.items() if table != "recordings"}
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
@@ -81,16 +76,20 @@ def test_ray_and_the_plain_loop_give_equal_rows_of_clips_and_of_stereo_calls(
 
 
 def test_rows_of_a_parquet_file_give_the_answers_of_the_files_that_they_were(
-    ray_cluster: None, clips: Path, whole_lake: Path, tmp_path: Path
+    clips: Path, whole_lake: Path, tmp_path: Path
 ) -> None:
-    cells = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in sorted(clips.iterdir())]
-    pq.write_table(pa.table({"audio": cells}), tmp_path / "clips.parquet", row_group_size=7)
-    for runner in ("ray", "inprocess"):
-        asking = asked(tmp_path / "clips.parquet", tmp_path / runner, f"run.runner={runner}")
-        report = job.run(asking)
-        assert (report.num_scored, report.num_failed) == (40, 0)
-        assert without_names(results(tmp_path / runner)) == without_names(results(whole_lake))
-        assert job.prepare(asking).num_todo == 0
+    cells = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in sorted(clips.iterdir())[:8]]
+    pq.write_table(pa.table({"audio": cells}), tmp_path / "clips.parquet", row_group_size=3)
+    asking = asked(tmp_path / "clips.parquet", tmp_path / "lake", "run.runner=inprocess")
+    report = job.run(asking)
+    assert (report.num_scored, report.num_failed) == (8, 0)
+    found, expected = results(tmp_path / "lake"), results(whole_lake)
+    # The digest of its bytes names a recording, wherever they lie.
+    ids = {row[0] for row in found.pop("recordings")}
+    for table, rows in found.items():
+        assert rows == [row for row in expected[table] if row[0] in ids]
+    assert len(found["words"]) > 8
+    assert job.prepare(asking).num_todo == 0
 
 
 def written(lake: Path) -> dict[Path, int]:
