@@ -5,8 +5,8 @@
 Rivals (`short_clips_rivals/`), each in a process of its own, one after the other in every round: mmer_ray on Ray and
 in process, Ray Data as its documentation's audio example does it, Daft's native runner, and a plain loop. All have the
 same weights, decoding options and cores. Texts are compared first; then come clips a second, from the first decoded
-clip on and in all, CPU seconds a clip, the most memory of the process tree (PSS, so that shared pages count once), and
-the bytes that went through Ray's object store. The floor is the model's arithmetic alone: one core, batches of four.
+clip on and in all, CPU seconds a clip from it on, the most memory of the process tree (PSS: shared pages count once),
+and the bytes that went through Ray's object store. The floor is the model's arithmetic: one core, batches of four.
 
 1,500 clips of 2 to 15 s take 15 minutes a rival on two cores. They are cut out of the speech in `--data` once and kept
 outside the repository. Daft has an environment of its own: `make .venv-rivals/.installed`, or another one's Python in
@@ -29,6 +29,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -55,6 +56,8 @@ RIVALS: dict[str, tuple[str, ...]] = {
 }
 STEPS = ("decode", "features", "model")
 SOURCE_HZ, CLIP_HZ, CLIP_S = 16_000, 48_000, (2.0, 15.0)
+STATEMENTS = ("01", "02")
+"""The sentences of RAVDESS."""
 ROWS_IN_GROUP = 100
 SAMPLE_EVERY_S = 1.0
 FLOOR_BATCH = 4
@@ -68,36 +71,57 @@ class Run:
     wall_s: float
     warm_s: float
     cpu_s: float
+    """Of all processes, from the first decoded clip on, as `warm_s`."""
     peak_bytes: int
     store_bytes: int
     step_s: Mapping[str, float]
 
 
 def make_clips(data: Path, folder: Path, num_clips: int) -> Path:
-    """Cut and join English speech to clips of 2 to 15 s, 48 kHz FLAC; the same clips for the same number."""
+    """Cut and join English speech to clips of 2 to 15 s, 48 kHz FLAC; the same clips for the same number.
+
+    Nothing is said twice in a clip: a text that repeats itself is one that recognizers rightly doubt.
+    """
     path = folder / f"clips-{num_clips}.parquet"
     if path.exists():
         return path
     rng = np.random.default_rng(0)
-    files = [*sorted(data.glob("speech/*.wav")), *sorted(data.glob("ravdess/**/*.flac"))]
-    if not files:
-        sys.exit(f"no speech in {data}: name a folder with speech/ and ravdess/ (--data)")
-    read = (soundfile.read(one, dtype="int16", always_2d=True) for one in files)
-    sounds = [samples[:, 0] for samples, rate_hz in read if rate_hz == SOURCE_HZ]
+    sounds = _sounds(data)
     cells = []
     for number in range(num_clips):
         length, parts = int(rng.uniform(*CLIP_S) * SOURCE_HZ), []
-        while sum(map(len, parts)) < length:
-            sound = sounds[rng.integers(len(sounds))]
+        for text in _order(rng, sorted(sounds)):
+            sound = sounds[text][rng.integers(len(sounds[text]))]
             start = int(rng.integers(max(1, len(sound) - length + 1)))
             parts.append(sound[start : start + length])
-        clip = resample_poly(np.concatenate(parts)[:length].astype(np.float64), CLIP_HZ // SOURCE_HZ, 1)
+            if sum(map(len, parts)) >= length:
+                break
+        clip = resample_poly(np.concatenate(parts)[:length], CLIP_HZ // SOURCE_HZ, 1)
         file = io.BytesIO()
-        soundfile.write(file, np.clip(clip / 32_768, -1, 1), CLIP_HZ, format="FLAC", subtype="PCM_16")
+        soundfile.write(file, np.clip(clip, -1, 1), CLIP_HZ, format="FLAC", subtype="PCM_16")
         cells.append({"bytes": file.getvalue(), "path": f"clip-{number:05}.flac"})
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"row": range(num_clips), "audio": cells}), path, row_group_size=ROWS_IN_GROUP)
     return path
+
+
+def _order(rng: np.random.Generator, texts: Sequence[str]) -> list[str]:
+    """The texts at random, in every second clip those of RAVDESS first: there are many recordings of them."""
+    order = list(rng.permutation(texts))
+    return sorted(order, key=lambda text: text not in STATEMENTS) if rng.random() < 0.5 else order
+
+
+def _sounds(data: Path) -> dict[str, list[Any]]:
+    """What is said -> its recordings at 16 kHz: float32, shape (num_samples,)."""
+    sounds: dict[str, list[Any]] = defaultdict(list)
+    for file in [*sorted(data.glob("speech/*.wav")), *sorted(data.glob("ravdess/**/*.flac"))]:
+        samples, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
+        if rate_hz == SOURCE_HZ:
+            # The fifth number of a name of RAVDESS is the sentence.
+            sounds[file.stem.split("-")[4] if file.suffix == ".flac" else file.stem].append(samples[:, 0])
+    if not sounds:
+        sys.exit(f"no speech in {data}: name a folder with speech/ and ravdess/ (--data)")
+    return sounds
 
 
 class Watched:
@@ -106,17 +130,23 @@ class Watched:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.peak_bytes = 0
-        self._cpu_s: dict[int, tuple[float, float]] = {}
-        """Process -> when it was looked at first, and its CPU seconds by the last look."""
+        self._cpu_s: dict[int, float] = {}
+        """Process -> its CPU seconds by the last look."""
+        self._totals: list[tuple[float, float]] = []
+        """Moments, and the CPU seconds of all processes so far."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def end(self) -> float:
-        """Stop looking; returns the CPU seconds."""
+    def end(self) -> None:
+        """Stop looking."""
         self._ended.set()
         self._thread.join()
-        return sum(seconds for _, seconds in self._cpu_s.values())
+
+    def cpu_since(self, moment: float) -> float:
+        """CPU seconds from the last look before a moment on."""
+        before = [total for at, total in self._totals if at <= moment]
+        return self._totals[-1][1] - (before[-1] if before else 0.0)
 
     def _watch(self) -> None:
         while not self._ended.wait(SAMPLE_EVERY_S):
@@ -124,11 +154,12 @@ class Watched:
             for pid in _tree(self._pid):
                 try:
                     total += _pss_bytes(pid)
-                    self._cpu_s[pid] = (0.0, _cpu_s(pid))
+                    self._cpu_s[pid] = _cpu_s(pid)
                 except (OSError, StopIteration):
                     # It has just ended.
                     continue
             self.peak_bytes = max(self.peak_bytes, total)
+            self._totals.append((time.time(), sum(self._cpu_s.values())))
 
 
 def _tree(root: int) -> Iterator[int]:
@@ -161,6 +192,8 @@ def run(rival: str, clips: Path, model: Path, beam: int, cores: int) -> Run:
     script, *own = RIVALS[rival]
     python = DAFT_PYTHON if rival == "daft" else Path(sys.executable)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
+    # Ray's workers step back behind every other process of a machine by default, and wait where it is shared.
+    environment["RAY_worker_niceness"] = "0"
     environment["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *([] if rival == "daft" else [str(HERE.parent)])])
     if rival == "plain_loop":
         # CTranslate2 takes its threads from OpenMP where they are fewer.
@@ -177,7 +210,7 @@ def run(rival: str, clips: Path, model: Path, beam: int, cores: int) -> Run:
             watched = Watched(process.pid)
             out, _ = process.communicate()
             ended = time.time()
-            cpu_s = watched.end()
+            watched.end()
             err.seek(0)
             if process.returncode:
                 sys.exit(f"{rival} failed:\n{err.read()[-4000:]}")
@@ -188,7 +221,7 @@ def run(rival: str, clips: Path, model: Path, beam: int, cores: int) -> Run:
         tables = [pq.read_table(path, columns=["row", "text"]) for path in files]
         rows = pa.concat_tables(tables, promote_options="permissive").to_pylist()
         texts = {int(row["row"]): row["text"] for row in rows}
-        return Run(texts, ended - begun, ended - first, cpu_s, watched.peak_bytes, store, step_s)
+        return Run(texts, ended - begun, ended - first, watched.cpu_since(first), watched.peak_bytes, store, step_s)
 
 
 def _read_notes(notes: Path) -> tuple[float, dict[str, float]]:

@@ -10,11 +10,14 @@ import ctypes
 import sys
 
 # Parameters of glibc's mallopt(3).
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_KEPT_BYTES = 256 * 2**20
 """Arrays up to this size come out of memory that was used before."""
 MOST_KEPT_BYTES = 512 * 2**20
 """Unused memory beyond this goes back to the kernel: what a worker may hold for nothing."""
+NUM_HEAPS = 1
+"""Threads share one heap. Each of several would keep that much, and a process has a dozen threads that compute
+(`benchmarks/clip_memory.py`)."""
 
 
 def keep_freed_memory() -> bool:
@@ -27,5 +30,9 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = {M_MMAP_THRESHOLD: LARGEST_KEPT_BYTES, M_TRIM_THRESHOLD: MOST_KEPT_BYTES}
+    settings = {
+        M_ARENA_MAX: NUM_HEAPS,
+        M_MMAP_THRESHOLD: LARGEST_KEPT_BYTES,
+        M_TRIM_THRESHOLD: MOST_KEPT_BYTES,
+    }
     return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.demo.truth import CALLS
@@ -71,6 +73,23 @@ def test_ray_and_the_plain_loop_give_equal_rows_of_clips_and_of_stereo_calls(
     both = sorted(scores(whole_lake) + scores(stereo_lake), key=lambda row: (row["recording_id"], row["utterance_idx"]))
     for ours, theirs in zip(scores(lake), both, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
+
+
+def test_rows_of_a_parquet_file_give_the_answers_of_the_files_that_they_were(
+    clips: Path, whole_lake: Path, tmp_path: Path
+) -> None:
+    cells = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in sorted(clips.iterdir())[:8]]
+    pq.write_table(pa.table({"audio": cells}), tmp_path / "clips.parquet", row_group_size=3)
+    asking = asked(tmp_path / "clips.parquet", tmp_path / "lake", "run.runner=inprocess")
+    report = job.run(asking)
+    assert (report.num_scored, report.num_failed) == (8, 0)
+    found, expected = results(tmp_path / "lake"), results(whole_lake)
+    # The digest of its bytes names a recording, wherever they lie.
+    ids = {row[0] for row in found.pop("recordings")}
+    for table, rows in found.items():
+        assert rows == [row for row in expected[table] if row[0] in ids]
+    assert len(found["words"]) > 8
+    assert job.prepare(asking).num_todo == 0
 
 
 def written(lake: Path) -> dict[Path, int]:
