@@ -10,7 +10,8 @@ Two trellises over blanks and symbols, one recursion:
   the blanks up to the next, two equal symbols may touch, and frames behind the last symbol cost nothing. Sums and ties
   are WhisperX's too, so paths are equal, frame by frame.
 
-Every operation works on each text's own places alone, so an answer does not depend on the others.
+Every operation works on each text's own places alone, so an answer does not depend on the others. NumPy, because the
+five operations of a frame are small: 6 microseconds with one text and 22 with sixteen, by torch 21 and 39.
 
 Shape letters: B texts, T frames of the longest, V symbols of the vocabulary, N symbols of a text, K places: one for the
 beginning and one for each symbol of every text, one text after the other.
