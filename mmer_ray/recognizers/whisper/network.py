@@ -6,6 +6,7 @@ Shape letters: B chunks, M mel bins, F frames of 10 ms, T encoder frames of 20 m
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,11 +130,21 @@ class Network:
 
         Texts are of the one language of `start` and hold a token each. `num_frames`: frames of 10 ms that are sound.
         """
-        with forward_pass(self._device):
-            answers = self._model.align(
-                _view(encoded_BTH), list(start), [list(text) for text in texts], list(num_frames)
-            )
-        return [_aligned(answer, len(text)) for answer, text in zip(answers, texts, strict=True)]
+        of_length: dict[int, list[int]] = defaultdict(list)
+        for position, text in enumerate(texts):
+            of_length[len(text)].append(position)
+        aligned: dict[int, Aligned] = {}
+        for length, positions in of_length.items():
+            # Beside a longer text CTranslate2 gives probabilities that differ in the last digits.
+            with forward_pass(self._device):
+                answers = self._model.align(
+                    _view(encoded_BTH[positions]),
+                    list(start),
+                    [list(texts[position]) for position in positions],
+                    [num_frames[position] for position in positions],
+                )
+            aligned |= {position: _aligned(answer, length) for position, answer in zip(positions, answers, strict=True)}
+        return [aligned[position] for position in range(len(texts))]
 
 
 def _view(array: Encoded) -> ctranslate2.StorageView:

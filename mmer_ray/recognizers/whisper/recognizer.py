@@ -30,7 +30,9 @@ FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
 """A frame of the encoder: times need one."""
 MARGIN_S = 0.2
-"""Turns end within a word's last sound. Measured behind the `segmentation` diarizer (`recognizers_on_speech.py`)."""
+"""Turns end within a word's last sound. Words wrong behind the `segmentation` diarizer at 0, 0.1, 0.2 and 0.3 s: 0.037,
+0.012, 0.012, 0.012 of clear clips, 0.062, 0.086, 0.049, 0.049 of a telephone pair, 0.017, 0.006, 0.011, 0.011 of 30
+RAVDESS files: the least that helps both of the first."""
 MIN_AMPLITUDE = 4
 """Of 32,768, about -78 dB: what never reaches it is digital silence with dither, and is not read."""
 

@@ -74,6 +74,15 @@ def test_a_sentence_reads_exactly_the_same_alone_and_among_others_that_are_no_sp
     assert all(one.words for one in apart)
 
 
+def test_texts_of_different_lengths_change_no_digit_of_each_others_answers(
+    tiny_en: Recognizer, sentence: Samples
+) -> None:
+    pieces = [Chunk(sentence[: round(seconds * SAMPLE_RATE_HZ)]) for seconds in (1.0, 1.8, 2.6, 5.0)]
+    apart = [answer for piece in pieces for answer in tiny_en.transcribe([piece])]
+    assert len({len(one.words) for one in apart}) > 2
+    assert tiny_en.transcribe(pieces) == apart
+
+
 @pytest.fixture(scope="module")
 def non_speech() -> list[Samples]:
     """Of each sound 12 s: more than a minute and a half."""
