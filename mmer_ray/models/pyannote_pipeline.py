@@ -67,7 +67,8 @@ class PyannotePipeline:
         """
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         config = _config(folder / CONFIG_NAME)
-        self._pipeline = SpeakerDiarization(**_parts(folder, config), **BATCH)
+        arguments: dict[str, Any] = {**_parts(folder, config), **BATCH}
+        self._pipeline: Any = SpeakerDiarization(**arguments)
         options = config.get("params") or self._pipeline.default_parameters()
         if distance_threshold is not None:
             options = {**options, "clustering": {**options.get("clustering", {}), "threshold": distance_threshold}}
@@ -184,7 +185,7 @@ def _model(file: Path) -> Model:
         raise _unfit(file, f"pyannote.audio has no network {module}.{name}")
     known = inspect.signature(network.__init__).parameters
     model = network(**{key: value for key, value in options.items() if key in known})
-    model.on_load_checkpoint(table)
+    model.on_load_checkpoint(dict(table))
     try:
         missing = model.load_state_dict(weights, strict=False).missing_keys
     except RuntimeError as exc:
