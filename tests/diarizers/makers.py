@@ -30,7 +30,7 @@ def heard(*locals_by_second: str, seed: int = 0) -> HeardPieces:
     voices = {"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0], "c": [0, 0.53, 0.848, 0]}
     rng = np.random.default_rng(seed)
     vectors = [
-        np.array(voices[locals_by_second[piece.local][int(piece.centre / 10)]]) + rng.normal(0, 0.05, 4)
+        np.array(voices[locals_by_second[piece.local][int(piece.frames[0]) // 10]]) + rng.normal(0, 0.05, 4)
         for piece in pieces
     ]
     return HeardPieces.of(read, pieces, normalised(np.array(vectors)))
