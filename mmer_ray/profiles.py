@@ -55,13 +55,14 @@ class VadOptions(Options):
 
 class DiarizeOptions(Options):
     model: str = "segmentation:segmentation-3.0"
-    """`segmentation:NAME`: a segmentation model, which tells who talks when, also at the same time. A name alone is
-    that of a speaker model, whose embeddings are clustered. Names are those of `transcribe.model`."""
+    """`segmentation:NAME`: a segmentation model, which tells who talks when, also at the same time. `pyannote:NAME`: a
+    pipeline of pyannote.audio. A name alone is that of a speaker model, whose embeddings are clustered. Names are those
+    of `transcribe.model`."""
     embedding_model: str = "campplus"
     """The model of speaker embeddings beside a segmentation model."""
     distance_threshold: float | None = Field(None, gt=0, lt=2)
     """Distance above which two speaker embeddings are two people, 0..2: a cosine distance, which a segmentation model's
-    diarizer corrects for noise; None: the value calibrated for the model."""
+    diarizer corrects for noise; of a pipeline its clustering's own. None: the value calibrated for the model."""
     max_speakers: int = Field(20, ge=1)
 
 

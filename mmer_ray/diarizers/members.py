@@ -14,6 +14,7 @@ MEMBERS: Mapping[str, Member] = {
     "segmentation": Member(
         "mmer_ray.diarizers.segmentation:load_segmentation", kind="segmentation", second_kind="speaker_embedding"
     ),
+    "pyannote": Member("mmer_ray.diarizers.pyannote:load_pyannote", kind="pyannote_pipeline"),
 }
 
 

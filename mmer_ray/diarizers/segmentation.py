@@ -11,9 +11,9 @@ from mmer_ray.audio.vad import VoiceDetector
 from mmer_ray.diarizers.assignment import HeardPieces
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.diarizers.local_speakers import LocalReader
+from mmer_ray.diarizers.one_party import one_party
 from mmer_ray.diarizers.pieces import cut_pieces
 from mmer_ray.diarizers.speaker_count import BETWEEN_WINDOWS_THRESHOLD, SAME_VOICE_THRESHOLD
-from mmer_ray.diarizers.speaker_turns import to_turns
 from mmer_ray.diarizers.voice_embedder import VoiceEmbedder
 from mmer_ray.models.campplus import checkpoint as campplus_checkpoint
 from mmer_ray.models.resolver import ResolvedModel
@@ -50,7 +50,7 @@ class SegmentationDiarizer:
             for index, reading, cut in zip(mixed, readings, pieces, strict=True)
         ]
         embeddings_NE = self._embedder.embed([one for of_window in features for one in of_window])
-        answers = [self._one_party(one) if one.one_speaker else Diarization(kept=KeptPieces()) for one in windows]
+        answers = [one_party(one, self._vad) if one.one_speaker else Diarization(kept=KeptPieces()) for one in windows]
         begin = 0
         for index, reading, cut in zip(mixed, readings, pieces, strict=True):
             if reading is not None and cut:
@@ -58,10 +58,6 @@ class SegmentationDiarizer:
                 answers[index] = self._assign(windows[index], heard)
             begin += len(cut)
         return answers
-
-    def _one_party(self, window: Window) -> Diarization:
-        spans = [(start_s, end_s, 0) for start_s, end_s in self._vad.regions(window.samples)]
-        return Diarization(to_turns(spans, window.start_s))
 
     def _assign(self, window: Window, heard: HeardPieces) -> Diarization:
         labels_N = heard.speakers(self._threshold, 1, self._max_speakers)

@@ -139,7 +139,7 @@ class _Hearing:
             raise UsageError(
                 f"the lake has nothing to count the speakers of {self._row['uri']} from: each of its channels is a "
                 "speaker, or it was scored with another diarizer than `segmentation`, with given turns, or by an "
-                "earlier version of mmer; `mmer score` with the default profile and a new --lake keeps it"
+                "earlier version of mmer; `mmer score` with the default profile keeps it from now on"
             )
         known = self._known(scorer="")
         return recount(known, pieces, self._counting(wanted))

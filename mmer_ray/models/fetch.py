@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.catalogue import HUB, NamedModel, remedies
-from mmer_ray.models.layout import COUNTED
+from mmer_ray.models.layout import COUNTED, counted_patterns
 from mmer_ray.models.model_places import hub_cache
 from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import MissingModelError, ResolvedModel, resolve
@@ -37,10 +37,11 @@ def fetch(ref: ModelRef, download: Download | None = None) -> Fetched:
         return _fetch_named(ref, ref.named, download)
     if ref.revision is None:
         return Fetched(resolve(ref), downloaded=False)
-    if _is_whole_in_cache(ref.address, ref.revision):
+    patterns = counted_patterns(ref.kind)
+    if _is_whole_in_cache(ref.address, ref.revision, patterns):
         with suppress(MissingModelError):
             return Fetched(resolve(ref), downloaded=False)
-    download(ref.address, ref.revision, COUNTED)
+    download(ref.address, ref.revision, patterns)
     return Fetched(resolve(ref), downloaded=True)
 
 
@@ -83,13 +84,13 @@ def download_from_hub(repository: str, commit: str, patterns: Sequence[str] = CO
         ) from exc
 
 
-def _is_whole_in_cache(repository: str, commit: str) -> bool:
+def _is_whole_in_cache(repository: str, commit: str, patterns: Sequence[str]) -> bool:
     """Whether the hub's cache holds every counted file: a download may have been interrupted."""
     silence_telemetry()
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        _snapshot(repository, commit, COUNTED, local_files_only=True)
+        _snapshot(repository, commit, patterns, local_files_only=True)
     except LocalEntryNotFoundError:
         return False
     return True
@@ -103,7 +104,7 @@ def _snapshot(repository: str, commit: str, patterns: Sequence[str], *, local_fi
         revision=commit,
         cache_dir=hub_cache(),
         allow_patterns=list(patterns),
-        # Patterns of the library match inside folders too; a model is one folder here.
-        ignore_patterns=["*/*"],
+        # Patterns of the library match inside folders too; a model is one folder, unless its patterns name others.
+        ignore_patterns=None if any("/" in pattern for pattern in patterns) else ["*/*"],
         local_files_only=local_files_only,
     )

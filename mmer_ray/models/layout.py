@@ -36,6 +36,8 @@ class Needs:
     """The profile's key that names a model of this kind."""
     prefix: str = ""
     """What stands before the name there, where the default member reads another kind."""
+    counted: tuple[str, ...] = ()
+    """Patterns of the files that change answers, with a folder in front of a file inside one; empty: `COUNTED`."""
 
 
 _SAFETENSORS = ((CONFIG_NAME,), ("*.safetensors",))
@@ -54,21 +56,35 @@ KINDS: Mapping[str, Needs] = {
     "speaker": Needs(_SAFETENSORS, asset="speaker", setting="diarize.model"),
     "segmentation": Needs(_SAFETENSORS, setting="diarize.model", prefix="segmentation:"),
     "speaker_embedding": Needs(_SAFETENSORS, setting="diarize.embedding_model"),
+    # Its pickles are read as tensors alone: `pyannote_pipeline.py`.
+    "pyannote_pipeline": Needs(
+        (("config.yaml",), ("*/pytorch_model.bin",)),
+        setting="diarize.model",
+        prefix="pyannote:",
+        counted=("config.yaml", "*/pytorch_model.bin", "*/*.npz"),
+    ),
     "emotion": Needs(_SAFETENSORS, asset="mmer", setting="emotion.model"),
     "text_encoder": Needs((*_SAFETENSORS, ("tokenizer*.json", "vocab*", "*.model"))),
     "vad": Needs((("*.onnx",),)),
 }
 """Kind of model -> what it needs. `whisper` is a folder of CTranslate2, `aligner` one of transformers, `onnx_asr`
-one of the library of that name."""
+one of the library of that name, `pyannote_pipeline` one of pyannote.audio 4."""
 
 
-def counted_files(path: Path) -> list[Path]:
+def counted_patterns(kind: str) -> tuple[str, ...]:
+    """Patterns of the files of a kind that change answers."""
+    return KINDS[kind].counted or COUNTED
+
+
+def counted_files(path: Path, kind: str | None = None) -> list[Path]:
     """The files that change answers, sorted by name: those of a folder, or the one file itself; none where none is."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         return []
-    return sorted(file for file in path.iterdir() if file.is_file() and matches(file, COUNTED))
+    patterns = COUNTED if kind is None else counted_patterns(kind)
+    found = {file for pattern in patterns for file in path.glob(pattern)}
+    return sorted(file for file in found if file.is_file() and not file.name.startswith("."))
 
 
 def matches(file: Path, patterns: tuple[str, ...]) -> bool:
@@ -78,9 +94,11 @@ def matches(file: Path, patterns: tuple[str, ...]) -> bool:
 
 def missing_files(kind: str, path: Path) -> list[str]:
     """What a model of this kind lacks, in words; empty where it is whole."""
-    files = counted_files(path)
+    files = counted_files(path, kind)
     lacking = [
-        " or ".join(patterns) for patterns in KINDS[kind].files if not any(matches(file, patterns) for file in files)
+        " or ".join(patterns)
+        for patterns in KINDS[kind].files
+        if not any(matches(file, tuple(pattern.rpartition("/")[2] for pattern in patterns)) for file in files)
     ]
     return lacking + [name for index in files if index.name.endswith(INDEX_SUFFIX) for name in _missing_shards(index)]
 

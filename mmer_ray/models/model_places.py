@@ -50,7 +50,7 @@ def folder_of(model: NamedModel) -> Path | None:
     parts = next((parts for place in model.places if (parts := _parts_in(place, model))), None)
     if parts is None:
         return None
-    folders = {file.parent for part in parts for file in part.files}
+    folders = {file.parents[part.name.count("/")] for part in parts for file in part.files}
     if model.conversion is None and len(folders) == 1 and all(len(part.files) == 1 for part in parts):
         return folders.pop()
     return make(model, parts)

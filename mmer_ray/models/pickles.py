@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ class _Inert:
         pass
 
 
-def read_pickle(file: Path) -> Mapping[str, Any]:
+def read_pickle(file: Path, plain: Collection[type] = ()) -> Mapping[str, Any]:
     """Read the tensors and plain values of a pickle; what else it names (a training's settings) is left empty.
 
-    Nothing of what it names is imported or run. Raises `PreflightError` for a file that cannot be read so.
+    `plain`: classes of plain values that are made as they are. Nothing else that it names is imported or run. Raises
+    `PreflightError` for a file that cannot be read so.
     """
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-        stands = [(type("Inert", (_Inert,), {}), name) for name in named]
+        kept = {f"{one.__module__}.{one.__qualname__}": one for one in plain}
+        stands = [(kept.get(name) or type("Inert", (_Inert,), {}), name) for name in named]
         with torch.serialization.safe_globals(stands):  # type: ignore[arg-type]
             table = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as exc:

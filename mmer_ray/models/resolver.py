@@ -54,9 +54,10 @@ def resolve(ref: ModelRef) -> ResolvedModel:
     if named is None and (lacking := layout.missing_files(ref.kind, path)):
         raise _missing(ref, path, _what_lacks(ref.kind, path, lacking))
     try:
-        files = layout.counted_files(path) if named is None else _checked_files(named, path)
+        files = layout.counted_files(path, ref.kind) if named is None else _checked_files(named, path)
         _check_weights(ref, files)
-        return ResolvedModel(ref, path, content_sha256(files), sum(file.stat().st_size for file in files))
+        sha256 = content_sha256(files, path if path.is_dir() else None)
+        return ResolvedModel(ref, path, sha256, sum(file.stat().st_size for file in files))
     except OSError as exc:
         raise PreflightError(f"the {ref.kind} model in {path} cannot be read: {exc}") from exc
 
@@ -101,12 +102,12 @@ def _checked_files(model: NamedModel, folder: Path) -> list[Path]:
     What was converted here is held to the digests of that day.
     """
     expected: Mapping[str, str] = model.files if model.conversion is None else sums_of(folder)
-    files = [folder / name for name in sorted(expected)]
-    for file in files:
+    files = {name: folder / name for name in sorted(expected)}
+    for name, file in files.items():
         found = file_sha256s([file])[0] if file.is_file() else "no file"
-        if found != expected[file.name]:
-            raise PreflightError(wrong_digest(model, str(file), found, expected[file.name]))
-    return files
+        if found != expected[name]:
+            raise PreflightError(wrong_digest(model, str(file), found, expected[name]))
+    return list(files.values())
 
 
 def _what_lacks(kind: str, path: Path, lacking: list[str]) -> str:

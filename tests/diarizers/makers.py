@@ -27,10 +27,10 @@ def heard(*locals_by_second: str, seed: int = 0) -> HeardPieces:
     """The same with embeddings: equal letters are one voice, `b` and `c` are nearer to each other than to `a`."""
     read = reading(*locals_by_second)
     pieces = cut_pieces(read)
-    voices = {"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0], "c": [0, 0.8, 0.6, 0]}
+    voices = {"a": [1.0, 0, 0, 0], "b": [0, 1.0, 0, 0], "c": [0, 0.53, 0.848, 0]}
     rng = np.random.default_rng(seed)
     vectors = [
-        np.array(voices[locals_by_second[piece.local][int(piece.centre / 10)]]) + rng.normal(0, 0.05, 4)
+        np.array(voices[locals_by_second[piece.local][int(piece.frames[0]) // 10]]) + rng.normal(0, 0.05, 4)
         for piece in pieces
     ]
     return HeardPieces.of(read, pieces, normalised(np.array(vectors)))

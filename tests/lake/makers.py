@@ -43,7 +43,7 @@ from mmer_ray.tables import LISTED
 
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
 KEYS = Keys(*(f"{stage}-1" for stage in STAGES), scorer="mmer-1", limits="limits-1")
-EVERY_TABLE = ("recordings", "results", "utterances", "words", "turns", "pieces", "emotions", "calls")
+EVERY_TABLE = ("recordings", "results", "utterances", "words", "turns", "emotions", "calls")
 NAMES_OF_A_RUN = ("run_id", "commit_id")
 """Columns that differ from run to run."""
 

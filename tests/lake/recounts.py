@@ -20,7 +20,7 @@ from tests.lake.makers import KEYS, audio_file, content_digest, plan_of, recordi
 from tests.lake.makers import a_run as run_of
 
 WINDOW_S = 16.0
-TALKS = (("aaaaaa..........", "......bbbb......", "..........cccccc"), ("bbbb............", "......aaaa......"))
+TALKS = (("aaaaa...........", ".....bbbb.......", ".........cccccc."), ("bbbb............", "......aaaa......"))
 """Who talks in each second of the two windows. `b` and `c` are near enough to be one at the usual threshold."""
 
 

@@ -52,7 +52,6 @@ emotions = st.builds(
 )
 utterances = st.builds(
     Utterance,
-    WindowPieces,
     start_s=times_s,
     end_s=times_s,
     channel=st.integers(0, 1),
@@ -134,7 +133,7 @@ def test_a_language_that_nobody_knows_has_no_probability() -> None:
 
 
 def test_what_was_heard_before_the_restart_is_not_written_again() -> None:
-    whole = scored(CALL, "1" * 32)
+    whole = replace(scored(CALL, "1" * 32), pieces=(WindowPieces(0, 0, 0, 9, False, KeptPieces()),))
     filled = {
         restart: {name for name, table in taken(replace(whole, restart=restart)).tables.items() if table.num_rows}
         for restart in ("decode", "emotion", "link")
