@@ -46,7 +46,7 @@ class EmotionBatch:
     time. None: each utterance is a conversation of its own. Only families with `reads_dialogue` look."""
     speaker: Tensor | None = None
     """Int64, shape (B,): utterances of one dialogue with the same number have one speaker; -1: nobody knows whose it
-    is. None: nobody knows of any. Only families with `reads_dialogue` look."""
+    is. None: nobody knows of any. Only models that adapt to speakers look (`AdaptingModel`)."""
 
     def __post_init__(self) -> None:
         if (self.token_ids is None) == (self.text_features is None):
