@@ -10,6 +10,7 @@ from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion, Turn, Window
+from mmer_ray.stages.emotion import Description
 
 LOUD = 0.1
 """Root mean square of a clip, of full scale 1, from which on it is angry."""
@@ -69,6 +70,25 @@ class LoudnessScorer:
         probabilities = {"angry": angry, "neutral": 1 - angry}
         label = max(probabilities, key=lambda name: probabilities[name])
         return Emotion(self.scorer, label, probabilities, max(probabilities.values()), valence=-loudness)
+
+
+class RelativeLoudnessScorer(LoudnessScorer):
+    """Measures a clip against the other clips of its speaker; its valence says by how much it is the louder one."""
+
+    scorer = "relative_loudness-00000000"
+
+    def describe(self, clips: Sequence[Clip]) -> list[Description]:
+        return [np.array([-(emotion.valence or 0.0)], np.float32) for emotion in super().predict(clips)]
+
+    def conclude(self, described: Sequence[Description], speakers: Sequence[str | None]) -> list[Emotion]:
+        loudness = [0.0 if one is None else float(one[0]) for one in described]
+        of_speaker = {
+            name: [level for level, who in zip(loudness, speakers, strict=True) if who == name] for name in speakers
+        }
+        return [
+            Emotion(self.scorer, "neutral", {"neutral": 1.0}, 1.0, valence=round(level - np.mean(of_speaker[who]), 6))
+            for level, who in zip(loudness, speakers, strict=True)
+        ]
 
 
 def plain_engine(*, reads_dialogue: bool = False) -> Engine:

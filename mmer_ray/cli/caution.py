@@ -18,7 +18,7 @@ SYNTHETIC = (
     "reliable."
 )
 ACTED_GERMAN = (
-    "The emotion model was trained on acted German speech alone: of its labels for acted English hardly more than half "
+    "The emotion model was trained on acted German speech alone: of the labels that it gave acted English two thirds "
     "were right."
 )
 RUN_OPTIONS = "SELECT options FROM runs WHERE run_id = $run_id"

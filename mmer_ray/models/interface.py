@@ -46,7 +46,7 @@ class EmotionBatch:
     time. None: each utterance is a conversation of its own. Only families with `reads_dialogue` look."""
     speaker: Tensor | None = None
     """Int64, shape (B,): utterances of one dialogue with the same number have one speaker; -1: nobody knows whose it
-    is. None: nobody knows of any. Only families with `reads_dialogue` look."""
+    is. None: nobody knows of any. Only models that adapt to speakers look (`AdaptingModel`)."""
 
     def __post_init__(self) -> None:
         if (self.token_ids is None) == (self.text_features is None):
@@ -155,6 +155,29 @@ class EmotionModel(nn.Module, ABC):
         has a head of its own for them."""
         output: EmotionOutput = self(batch)
         return output
+
+
+class AdaptingModel(EmotionModel, ABC):
+    """A family whose answers may depend on the speaker's other utterances, in two steps.
+
+    `describe` sums up each utterance by itself; `conclude` answers for all utterances of a recording at once. What lies
+    between is small: it can wait for a recording's end.
+    """
+
+    adapts_to_speaker: bool = False
+    """Whether answers do depend on them; else `conclude` judges each utterance by itself."""
+
+    @abstractmethod
+    def describe(self, batch: EmotionBatch) -> Tensor:
+        """Sum up utterances, each by itself: float, shape (B, D)."""
+
+    @abstractmethod
+    def conclude(self, described_BD: Tensor, speaker_B: Tensor | None) -> EmotionOutput:
+        """Judge utterances by what `describe` gave; `speaker_B` as `EmotionBatch.speaker`."""
+
+    def forward(self, batch: EmotionBatch) -> EmotionOutput:
+        """Score a batch; the other utterances of a speaker are those of the same batch and dialogue."""
+        return self.conclude(self.describe(batch), batch.speaker)
 
 
 class LoadedModel(NamedTuple):

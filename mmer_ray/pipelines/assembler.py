@@ -61,9 +61,9 @@ def key_of(utterance: Utterance) -> ClipKey:
     return utterance.channel, start_ms, end_ms, utterance.text
 
 
-def with_emotions(utterances: Iterable[Utterance], answers: dict[ClipKey, Emotion]) -> tuple[Utterance, ...]:
-    """The same utterances, each with the answer to its clip."""
-    return tuple(replace(one, emotions=(answers[key_of(one)],)) for one in utterances)
+def with_emotions(utterances: Iterable[Utterance], emotions: Iterable[Emotion]) -> tuple[Utterance, ...]:
+    """The same utterances, each with its emotion."""
+    return tuple(replace(one, emotions=(emotion,)) for one, emotion in zip(utterances, emotions, strict=True))
 
 
 class RecordingAssembler:

@@ -10,7 +10,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Recognizer
 from mmer_ray.records import Clip, Emotion, Window
 from mmer_ray.stages.diarize import diarize
-from mmer_ray.stages.emotion import EmotionScorer
+from mmer_ray.stages.emotion import AdaptingScorer, Answer, EmotionScorer
 from mmer_ray.stages.transcribe import transcribe
 
 
@@ -62,8 +62,22 @@ class Engine:
         with clock.stage("transcribe"):
             return transcribe(diarized, self._recognizer)
 
-    def feel(self, clips: Sequence[Clip], clock: Clock | None = None) -> list[Emotion]:
-        """Score clips: one emotion each, in order. Clips of one dialogue stand together, in order of time."""
+    def feel(self, clips: Sequence[Clip], clock: Clock | None = None) -> list[Answer]:
+        """Score clips: one answer each, in order. Clips of one dialogue stand together, in order of time.
+
+        Answers are emotions, or what `conclude` makes emotions of, for a model that adapts to speakers.
+        """
         clock = clock or Clock()
         with clock.stage("emotion"):
-            return self._emotion.predict(clips)
+            if isinstance(self._emotion, AdaptingScorer):
+                return list(self._emotion.describe(clips))
+            return list(self._emotion.predict(clips))
+
+    def conclude(self, answers: Sequence[Answer], speakers: Sequence[str], clock: Clock | None = None) -> list[Emotion]:
+        """Make emotions of the answers to all clips of a recording, in order, given who speaks in each."""
+        if not isinstance(self._emotion, AdaptingScorer):
+            return [answer for answer in answers if isinstance(answer, Emotion)]
+        clock = clock or Clock()
+        with clock.stage("emotion"):
+            described = [None if isinstance(answer, Emotion) else answer for answer in answers]
+            return self._emotion.conclude(described, speakers)

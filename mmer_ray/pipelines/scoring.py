@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
-from typing import TypeVar
 
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.pipelines.ahead import DecodeAhead, Decoded, Decodes, InputEnded, Room
-from mmer_ray.pipelines.assembler import ClipKey, KnownUtterances, Question, RecordingAssembler, with_emotions
+from mmer_ray.pipelines.assembler import ClipKey, KnownUtterances, Question, RecordingAssembler, key_of, with_emotions
 from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Emotion, Failure, Given, Recording, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Failure, Given, Recording, ScoredRecording, Task, Window
+from mmer_ray.stages.emotion import Answer
 from mmer_ray.stages.given import cut_given
 from mmer_ray.stages.link import link
 from mmer_ray.transcripts.mark import input_digest
@@ -24,11 +24,11 @@ NO_CHANNELS = (
     "a given transcript says nothing of channels and this recording keeps its two parties apart by them: "
     "score it without its transcript, or mix it to one channel"
 )
-Answer = TypeVar("Answer")
 OnHeard = Callable[[Recording, float], None]
 Heard = tuple[Window, Clock]
 """A window with its share of the stages' seconds."""
-Felt = tuple[list[Emotion], Clock]
+Felt = tuple[list[Answer], Clock]
+"""The answers to a question with their share of the stage's seconds."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class InWork:
     facts: AudioFacts | None = None
     joined: ScoredRecording | None = None
     """Everything but emotions and measures: known once all windows are heard."""
-    answers: dict[ClipKey, Emotion] = field(default_factory=dict)
+    answers: dict[ClipKey, Answer] = field(default_factory=dict)
+    """Of a model that adapts to speakers a few kilobytes for each utterance, until the recording ends."""
     windows: set[Future[Heard]] = field(default_factory=set)
     questions: set[Future[Felt]] = field(default_factory=set)
     clock: Clock = field(default_factory=Clock)
@@ -182,10 +183,10 @@ class Scoring:
     def _on_felt(self, event: ClipsFelt) -> Iterator[ScoredRecording]:
         one = self._in_work.get(event.position)
         if one is not None:
-            emotions, clock = event.future.result()
+            answers, clock = event.future.result()
             one.questions.discard(event.future)
             one.clock.add(clock)
-            one.answers.update(zip(event.question.keys, emotions, strict=True))
+            one.answers.update(zip(event.question.keys, answers, strict=True))
         self._room.exchange(event.question.audio_s, 0.0)
         yield from self._finished(event.position)
 
@@ -214,10 +215,12 @@ class Scoring:
         self._ask(position, one, questions)
 
     def _scored(self, one: InWork, joined: ScoredRecording) -> ScoredRecording:
+        utterances = joined.utterances
+        if one.task.restart != "link":
+            answers = [one.answers[key_of(utterance)] for utterance in utterances]
+            speakers = [utterance.speaker for utterance in utterances]
+            utterances = with_emotions(utterances, self._shared.engine.conclude(answers, speakers, one.clock))
         with one.clock.stage("link"):
-            utterances = joined.utterances
-            if one.task.restart != "link":
-                utterances = with_emotions(utterances, one.answers)
             scored = link(replace(joined, utterances=utterances), self._shared.profile.link)
         return replace(
             scored,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mmer_ray.models.emotion_checkpoints import family_in, named_encoders
 from mmer_ray.models.members import Chosen, KeyPart, Member, choose
@@ -11,7 +14,7 @@ from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import EmotionOptions, Profile
 from mmer_ray.records import SAMPLES_PER_MS, Clip, Emotion, Utterance
 
-VERSION = "2"
+VERSION = "3"
 """Goes up whenever the same clips and model give other emotions."""
 
 MARGIN_MS = 100
@@ -19,9 +22,15 @@ MARGIN_MS = 100
 SCORER_DIGITS = 8
 
 MEMBERS: Mapping[str, Member] = {
-    "model": Member("mmer_ray.stages.scorers:ModelScorer", kind="emotion"),
+    "model": Member("mmer_ray.stages.scorers:load_model_scorer", kind="emotion"),
 }
 """The emotion scorers by name: one loads any family of `models/families.py`."""
+
+
+Description = NDArray[np.float32] | None
+"""What a model keeps of a clip until all of its recording are known: shape (D,); None: it is too short to be judged."""
+Answer = Emotion | Description
+"""What is known of a clip once it was felt: an emotion, or what one is made of at the recording's end."""
 
 
 class EmotionScorer(Protocol):
@@ -39,6 +48,19 @@ class EmotionScorer(Protocol):
 
     def predict(self, clips: Sequence[Clip]) -> list[Emotion]:
         """Score clips: one answer each, in order. Clips of one dialogue stand together, in order of time."""
+        ...
+
+
+@runtime_checkable
+class AdaptingScorer(EmotionScorer, Protocol):
+    """Measures a speaker's utterances against each other, so that none can be answered before all are known."""
+
+    def describe(self, clips: Sequence[Clip]) -> list[Description]:
+        """Sum up clips, each by itself: one answer each, in order."""
+        ...
+
+    def conclude(self, described: Sequence[Description], speakers: Sequence[str | None]) -> list[Emotion]:
+        """Answer for all clips of a recording, in order, given who speaks in each; None: nobody knows."""
         ...
 
 

@@ -31,11 +31,14 @@ RAVDESS_EMOTIONS: Mapping[str, str] = {"01": "neutral", "02": "neutral", "03": "
 RAVDESS_SENTENCES: Mapping[str, str] = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 _RAVDESS_NAME = re.compile(r"\d\d-\d\d-(?P<emotion>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<actor>\d\d)")
 CREMA_D_EMOTIONS: Mapping[str, str] = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "ANG": "angry"}
-_CREMA_D_NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{2}")
+_CREMA_D_NAME = re.compile(r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_[A-Z]{2}")
 EMODB_EMOTIONS: Mapping[str, str] = {"N": "neutral", "L": "neutral", "F": "happy", "T": "sad", "W": "angry"}
 """Of the German names: neutral, Langeweile, Freude, Trauer, Wut. Boredom counts as neutral, as calm of RAVDESS does:
 little arousal without grief."""
-_EMODB_NAME = re.compile(r"(?P<actor>\d\d)[ab]\d\d(?P<emotion>[A-Z])[a-z]")
+EMODB_MEN = frozenset({"03", "10", "11", "12", "15"})
+"""By the corpus's own list of its speakers; the median pitch of their neutral speech agrees (108 to 148 Hz, the women's
+165 to 212 Hz)."""
+_EMODB_NAME = re.compile(r"(?P<actor>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])[a-z]")
 _AUDIO_SUFFIXES = frozenset({".flac", ".wav"})
 
 
@@ -47,6 +50,8 @@ class LabelledClip:
     label: str
     speaker: str
     sex: Sex | None = None
+    sentence: str | None = None
+    """Which of the corpus's sentences is said; None where that is not known."""
 
 
 def read_ravdess(folder: Path) -> list[LabelledClip]:
@@ -70,10 +75,19 @@ def read_corpus(folder: Path) -> list[LabelledClip]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix in _AUDIO_SUFFIXES)
     if any(_RAVDESS_NAME.fullmatch(path.stem) for path in paths):
         return read_ravdess(folder)
-    for pattern, emotions in ((_CREMA_D_NAME, CREMA_D_EMOTIONS), (_EMODB_NAME, EMODB_EMOTIONS)):
+    for pattern, emotions, sex_of in (
+        (_CREMA_D_NAME, CREMA_D_EMOTIONS, _unknown_sex),
+        (_EMODB_NAME, EMODB_EMOTIONS, _sex_in_emodb),
+    ):
         named = [(path, name) for path in paths if (name := pattern.fullmatch(path.stem)) is not None]
         clips = [
-            LabelledClip(Clip(trim(read_speech(path)), ""), emotions[name["emotion"]], name["actor"])
+            LabelledClip(
+                Clip(trim(read_speech(path)), ""),
+                emotions[name["emotion"]],
+                name["actor"],
+                sex_of(name["actor"]),
+                name["sentence"],
+            )
             for path, name in named
             if name["emotion"] in emotions
         ]
@@ -126,4 +140,13 @@ def _read_ravdess_clip(path: Path) -> LabelledClip | None:
         label=RAVDESS_EMOTIONS[name["emotion"]],
         speaker=name["actor"],
         sex="male" if int(name["actor"]) % 2 else "female",
+        sentence=name["sentence"],
     )
+
+
+def _unknown_sex(actor: str) -> Sex | None:
+    return None
+
+
+def _sex_in_emodb(actor: str) -> Sex | None:
+    return "male" if actor in EMODB_MEN else "female"

@@ -16,13 +16,23 @@ from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.training.calibration import answered, temperature_of
 from mmer_ray.training.datasets import LabelledClip, sexes
 from mmer_ray.training.folds import deal_speakers
-from mmer_ray.training.frozen_encoder import EncodedClip, HeadRecipe, encode, encode_all, logits_of, train_head
+from mmer_ray.training.frozen_encoder import (
+    Calibration,
+    EncodedClip,
+    HeadRecipe,
+    encode,
+    encode_all,
+    logits_of,
+    train_head,
+)
 from mmer_ray.training.metrics import unweighted_accuracy
 
 NUM_FOLDS = 5
 MIN_CONFIDENCE = 0.5
 """Below it, by the model's own calibrated estimate, the label is wrong more often than right."""
 Log = Callable[[str], None]
+Judged = tuple[tuple[Tensor, Tensor], Tensor]
+"""Logits, adapted and alone, float, shape (N, K) each, and true classes, int64, shape (N,)."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class TrainedHead:
     model: FrozenEncoderModel
     held_out: HeardBy
     seconds: float
+    recipe: HeadRecipe
 
 
 def train_emotion_head(
@@ -64,23 +75,25 @@ def train_emotion_head(
 ) -> TrainedHead:
     """Train a head on labelled speech.
 
-    Folds over its speakers tell how it does on strangers; their logits give the temperature. The head that comes out is
-    trained on everybody. Raises `PreflightError` where an encoder is not here.
+    Folds over its speakers tell how it does on strangers; their logits, or those of `recipe.calibration`, give the
+    temperature. The head that comes out is trained on everybody. Raises `PreflightError` where an encoder is not here.
     """
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
     model = checkpoint.on_encoder(config, encoder_name, text_name)
     encoded = encode_all(model, clips, recipe.num_variations)
     log(f"{len(encoded)} clips encoded after {time.monotonic() - started:.0f} s")
-    logits, truth = _logits_of_strangers(model, encoded, clips, recipe)
-    temperature = temperature_of(torch.cat(logits), truth.repeat(2))
+    logits, truth = _logits_of_speakers(model, encoded, clips, recipe)
+    strangers = _logits_of_strangers(model, encoded, clips, recipe) if recipe.calibration == "strangers" else None
+    adapted_and_alone, calibrated_on = strangers or (logits, truth)
+    temperature = temperature_of(torch.cat(adapted_and_alone), calibrated_on.repeat(2))
     held_out = measure(logits[0] / temperature, logits[1] / temperature, truth)
     log(f"speakers not heard in training: {held_out}")
     trained = train_head(_fresh(model, recipe.seed), encoded, recipe)
     config = replace(trained.config, temperature=temperature, min_confidence=MIN_CONFIDENCE)
     calibrated = FrozenEncoderModel(config)
     calibrated.load_state_dict(trained.state_dict())
-    return TrainedHead(calibrated.eval(), held_out, time.monotonic() - started)
+    return TrainedHead(calibrated.eval(), held_out, time.monotonic() - started, recipe)
 
 
 def measure_on(model: FrozenEncoderModel, clips: Sequence[LabelledClip]) -> HeardBy:
@@ -97,10 +110,10 @@ def measure(adapted_NK: Tensor, alone_NK: Tensor, truth_N: Tensor) -> HeardBy:
     return HeardBy(uas[0], uas[1], share, right)
 
 
-def _logits_of_strangers(
+def _logits_of_speakers(
     model: FrozenEncoderModel, encoded: Sequence[EncodedClip], clips: Sequence[LabelledClip], recipe: HeadRecipe
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """Logits of every clip by a head that has not heard its speaker, adapted and alone, and the truth."""
+) -> Judged:
+    """Judge every clip by a head that has not heard its speaker."""
     speakers = sexes(list(clips))
     adapted, alone, truth = [], [], []
     for tested in deal_speakers(speakers, min(NUM_FOLDS, len(speakers)), recipe.seed):
@@ -112,12 +125,45 @@ def _logits_of_strangers(
     return (torch.cat(adapted), torch.cat(alone)), torch.tensor(truth)
 
 
+def _logits_of_strangers(
+    model: FrozenEncoderModel, encoded: Sequence[EncodedClip], clips: Sequence[LabelledClip], recipe: HeadRecipe
+) -> Judged:
+    """Judge every clip and every variation by a head that has heard nobody of its sex and nobody say its sentence.
+
+    Raises `ValueError` where a clip's sex or sentence is not known, or one sex or one sentence is all there is.
+    """
+    known = [(clip.sex, clip.sentence) for clip in clips]
+    if any(None in pair for pair in known) or any(len(set(column)) < 2 for column in zip(*known, strict=True)):
+        raise ValueError("calibration on strangers needs clips of both sexes and several sentences, each known")
+    whose = known * (len(encoded) // len(clips))
+    adapted, alone, truth = [], [], []
+    for sex, sentence in sorted(set(known), key=str):
+        heard = [
+            one for one, (their_sex, said) in zip(encoded, whose, strict=True) if their_sex != sex and said != sentence
+        ]
+        head = train_head(_fresh(model, recipe.seed), heard, recipe)
+        # Their other sentences are the company that a speaker's are measured against.
+        company = [(one, said) for one, (their_sex, said) in zip(encoded, whose, strict=True) if their_sex == sex]
+        asked = torch.tensor([said == sentence for _, said in company])
+        judged = [one for one, _ in company]
+        adapted.append(logits_of(head, judged)[asked])
+        alone.append(logits_of(head, judged, alone=True)[asked])
+        truth += [one.label for one, said in company if said == sentence]
+    return (torch.cat(adapted), torch.cat(alone)), torch.tensor(truth)
+
+
 def _fresh(model: FrozenEncoderModel, seed: int) -> FrozenEncoderModel:
     """A model with a fresh head on the same encoder."""
     torch.manual_seed(seed)
     fresh = FrozenEncoderModel(model.config)
     fresh.encoder, fresh.text = model.encoder, model.text
     return fresh
+
+
+CALIBRATED_ON: Mapping[Calibration, str] = {
+    "speakers": "speakers not heard by a fold's training",
+    "strangers": "the other sex saying other sentences than a fold's training heard",
+}
 
 
 def card_of(trained: TrainedHead, clips: Sequence[LabelledClip], corpus: str, others: Mapping[str, HeardBy]) -> str:
@@ -130,8 +176,8 @@ def card_of(trained: TrainedHead, clips: Sequence[LabelledClip], corpus: str, ot
         f"- A head of family `{trained.model.family}` on a frozen encoder, whose weights are not here:",
         f"  `{config.encoder_name}`.",
         f"- Trained on nothing but {len(clips)} clips of {len(sexes(list(clips)))} speakers of `{corpus}` ({labels}).",
-        f"- Temperature {config.temperature:.3f}, fitted on speakers not heard by a fold's training. A label whose",
-        f"  probability lies below {config.min_confidence} is withheld (`low_confidence`).",
+        f"- Temperature {config.temperature:.3f}, fitted on {CALIBRATED_ON[trained.recipe.calibration]}.",
+        f"  A label whose probability lies below {config.min_confidence} is withheld (`low_confidence`).",
         "",
         "## Measured",
         "",

@@ -29,8 +29,12 @@ ALONE = EmotionRecipe(FrozenEncoderConfig(layers=(2,), attention_size=0, hidden_
 larger: attentive pooling and a hidden layer, trained by steps, did worse on RAVDESS's folds (docs/models.md)."""
 ADAPTED = EmotionRecipe(replace(ALONE.config, adapts_to_speaker=True), HeadRecipe(ridge=3.0))
 """The same with speaker adaptation."""
-SHIPPED = EmotionRecipe(ADAPTED.config, HeadRecipe(ridge=10.0, num_variations=1))
-"""For speech of other corpora: other voices and recording chains beside the clips, and a larger penalty."""
+SHIPPED = EmotionRecipe(
+    replace(ADAPTED.config, layers=(1,), pools_deviation=False),
+    HeadRecipe(ridge=0.3, num_variations=3, calibration="strangers"),
+)
+"""For speech of other corpora: means alone, of a lower layer, other voices and recording chains beside the clips, and a
+temperature that expects strangers. `assets/frozen_encoder/MODEL_CARD.md` says how each was chosen."""
 ATTENTIVE = EmotionRecipe(FrozenEncoderConfig(adapts_to_speaker=True), HeadRecipe())
 """Three layers, attentive statistics and a hidden layer, trained by steps: for corpora of thousands of clips."""
 WITH_TEXT = replace(ALONE, text_name="minilm")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ FRAME_STEP = 2
 ENCODED_S = 30.0
 """Padded seconds that go through the encoder at once."""
 CHAIN = Conditions(reverberation=0.2, noise=0.4, telephone=0.25, opus=0.0, low_pass=0.2, hiss=0.5)
+Calibration = Literal["speakers", "strangers"]
 Vary = Callable[[Samples, np.random.Generator], Samples]
 
 
@@ -56,6 +57,10 @@ class HeadRecipe:
     """Parameter of the Dirichlet distribution of a speaker's feelings in a step: the smaller, the more one-sided."""
     num_variations: int = 0
     """Variations of each clip beside the clip itself."""
+    calibration: Calibration = "speakers"
+    """On whom the temperature is fitted, none of whom a fold's training has heard: `speakers`, others of the same
+    corpus under the same conditions; `strangers`, those of the other sex saying other sentences, and their
+    variations."""
     peak_rate: float = 3e-3
     warm_up_share: float = 0.05
     final_share: float = 0.01

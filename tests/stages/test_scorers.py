@@ -20,7 +20,7 @@ from mmer_ray.models.mmer.config import LABELS, TINY
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Utterance
-from mmer_ray.stages.emotion import EmotionScorer, clip_range, load_scorer
+from mmer_ray.stages.emotion import AdaptingScorer, EmotionScorer, clip_range, load_scorer
 from mmer_ray.training.embedded_text import train_tokenizer
 
 
@@ -172,7 +172,8 @@ def test_a_model_that_adapts_hears_who_speaks_in_each_dialogue(tmp_path: Path) -
     torch.manual_seed(0)
     families.save_emotion_model(tmp_path, FrozenEncoderModel(replace(frozen_config.TINY, adapts_to_speaker=True)), None)
     adapting = load_scorer(EmotionOptions(model=str(tmp_path)))
-    assert adapting.reads_dialogue
+    assert isinstance(adapting, AdaptingScorer)
+    assert not adapting.reads_dialogue, "its clips are asked about one by one"
     clips = [clip(seed, 0.5 + seed / 2, dialogue=0)._replace(speaker="W0:0") for seed in range(4)]
     other = [one._replace(dialogue=1, speaker="W0:1") for one in clips[:2]]
     alone = [adapting.predict([one])[0].probabilities for one in clips]
@@ -181,3 +182,41 @@ def test_a_model_that_adapts_hears_who_speaks_in_each_dialogue(tmp_path: Path) -
     again = [emotion.probabilities for emotion in adapting.predict([*other, *clips])]
     for before, after in zip(together[:4], again[2:], strict=True):
         assert after == pytest.approx(before, abs=1e-5)
+
+
+def test_what_is_described_clip_by_clip_is_concluded_as_if_it_had_been_asked_together(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    families.save_emotion_model(tmp_path, FrozenEncoderModel(replace(frozen_config.TINY, adapts_to_speaker=True)), None)
+    adapting = load_scorer(EmotionOptions(model=str(tmp_path)))
+    assert isinstance(adapting, AdaptingScorer)
+    lengths = (0.5, 0.1, 2.0, 1.2, 3.1)
+    speakers = ["S1", "S1", "S2", "S1", None]
+    clips = [
+        clip(seed, seconds, dialogue=0)._replace(speaker=speaker)
+        for seed, (seconds, speaker) in enumerate(zip(lengths, speakers, strict=True))
+    ]
+    described = [adapting.describe([one])[0] for one in clips]
+    assert described[1] is None
+    concluded, asked = adapting.conclude(described, speakers), adapting.predict(clips)
+    assert [one.skip_reason for one in concluded] == [None, "too_short", None, None, None]
+    for one, other in zip(concluded, asked, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    assert adapting.conclude([None], ["S1"])[0].skip_reason == "too_short"
+    assert adapting.conclude([], []) == []
+    # Every description owns its few numbers alone.
+    assert all(one.base is None for one in adapting.describe(clips) if one is not None)
+
+
+def test_thousands_of_utterances_are_concluded_in_little_memory(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = FrozenEncoderModel(replace(frozen_config.TINY, adapts_to_speaker=True))
+    families.save_emotion_model(tmp_path, model, None)
+    adapting = load_scorer(EmotionOptions(model=str(tmp_path)))
+    assert isinstance(adapting, AdaptingScorer)
+    rng = np.random.default_rng(0)
+    # A matrix of every pair of them would take 20 GB.
+    described = list(rng.normal(size=(50_000, model.config.vector_size)).astype(np.float32))
+    emotions = adapting.conclude(described, [f"S{number % 3}" for number in range(len(described))])
+    some = adapting.conclude(described[:3], ["S0", "S1", "S2"])
+    assert len(emotions) == len(described)
+    assert emotions[0].probabilities != some[0].probabilities

@@ -88,6 +88,14 @@ def test_a_corpus_is_known_by_the_names_of_its_files(
     assert [(clip.label, clip.speaker) for clip in read_corpus(tmp_path)] == labels
 
 
+def test_who_speaks_and_what_is_said_are_read_off_the_names_where_they_tell(tmp_path: Path) -> None:
+    folder = tmp_path / "wav"
+    folder.mkdir()
+    for name in ("03a01Wa", "09b02Fb"):
+        soundfile.write(folder / f"{name}.wav", tone(440, 16_000, 0.2), 16_000)
+    assert [(clip.sex, clip.sentence) for clip in read_corpus(tmp_path)] == [("male", "a01"), ("female", "b02")]
+
+
 def test_a_folder_of_no_known_corpus_is_refused_with_the_names_that_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"RAVDESS .*CREMA-D .*EmoDB"):
         read_corpus(tmp_path)

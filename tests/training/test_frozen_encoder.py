@@ -94,11 +94,41 @@ def test_labelled_clips_become_a_calibrated_checkpoint_with_a_card(tmp_path: Pat
     save_emotion_model(tmp_path / "head", trained.model, None)
     loaded = load_emotion_model(tmp_path / "head").model
     assert loaded.config.temperature == trained.model.config.temperature > 0
-    assert (loaded.min_confidence, loaded.reads_dialogue) == (0.5, True)
+    assert (loaded.min_confidence, loaded.config.adapts_to_speaker) == (0.5, True)
     card = card_of(trained, clips, "tones", {})
     assert "`tones`, speakers not heard in training" in card
     assert trained.model.config.encoder_name in card
     assert any("24 clips encoded" in line for line in lines)
+
+
+def known_strangers() -> list[LabelledClip]:
+    """Two men and two women, each saying two sentences in every feeling."""
+    clips = acted(4, 2)
+    sexes = {"speaker 0": "female", "speaker 1": "male", "speaker 2": "female", "speaker 3": "male"}
+    return [replace(one, sex=sexes[one.speaker], sentence="ab"[row % 2]) for row, one in enumerate(clips)]
+
+
+def test_a_temperature_fitted_on_strangers_expects_more_errors_than_one_of_the_same_voices(tmp_path: Path) -> None:
+    encoder = str(whisper_folder(tmp_path / "whisper"))
+    config = replace(TINY, attention_size=0, hidden_size=0, adapts_to_speaker=True)
+    recipe = HeadRecipe(ridge=0.01, num_variations=1)
+    trained = [
+        train_emotion_head(known_strangers(), config, encoder, replace(recipe, calibration=on), lambda _: None)
+        for on in ("speakers", "strangers")
+    ]
+    of_speakers, of_strangers = (one.model.config.temperature for one in trained)
+    assert of_strangers > of_speakers
+    assert "other sentences" in card_of(trained[1], known_strangers(), "tones", {})
+    # The heads themselves are one and the same.
+    assert torch.equal(trained[0].model.head[2].weight, trained[1].model.head[2].weight)
+
+
+def test_calibration_on_strangers_needs_to_know_who_says_what(tmp_path: Path) -> None:
+    encoder = str(whisper_folder(tmp_path / "whisper"))
+    config = replace(TINY, attention_size=0, hidden_size=0)
+    recipe = HeadRecipe(ridge=0.01, calibration="strangers")
+    with pytest.raises(ValueError, match="both sexes and several sentences"):
+        train_emotion_head(acted(2, 1), config, encoder, recipe, lambda _: None)
 
 
 def test_a_temperature_undoes_the_scale_of_overconfident_logits() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from mmer_ray.errors import UsageError
+from mmer_ray.models.pretrained_sizes import MINILM, WHISPER_TINY
 
 FAMILY = "bridge_tokens"
 LABELS = ("neutral", "happy", "sad", "angry")
@@ -133,4 +134,7 @@ TINY = BridgeTokensConfig(
 norm, since one over each frame takes away how loud it is; `interp`, since `pad` hears no more frames than the text has
 tokens."""
 
-SIZES: Mapping[str, BridgeTokensConfig] = {"tiny": TINY, "large": LARGE}
+WHISPER_TINY_SIZE = BridgeTokensConfig(audio=WHISPER_TINY, text=MINILM, num_heads=6, kv_align="interp")
+"""On the encoders that the package brings: `named_parts.on_pretrained` with `tiny.en` and `minilm`."""
+
+SIZES: Mapping[str, BridgeTokensConfig] = {"tiny": TINY, "large": LARGE, "whisper-tiny": WHISPER_TINY_SIZE}

@@ -4,12 +4,11 @@ The mean over a speaker is drawn towards the mean over everybody by a relevance 
 Reynolds, Quatieri and Dunn, "Speaker Verification Using Adapted Gaussian Mixture Models", 2000, equations 12 to 14: a
 speaker with one utterance is measured against everybody, one with many against themselves.
 
-Shape letters: B utterances, D size of an utterance's vector.
+Shape letters: B utterances, D size of an utterance's vector, G speakers.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from mmer_ray.models.interface import UNKNOWN_SPEAKER
@@ -19,11 +18,16 @@ def centre_on_speakers(vectors_BD: Tensor, speaker_B: Tensor, everybody_D: Tenso
     """Take from each vector the mean of its speaker's other utterances: float, shape (B, D), in and out.
 
     `speaker_B`: as `EmotionBatch.speaker`; who is not known has nobody beside. Neither the order of the
-    utterances nor who else is there matters. Sums run in float64, so that order does not show in the last digits.
+    utterances nor who else is there matters. Sums run in float64, so that order does not show in the last digits; a
+    recording of thousands of utterances takes memory in proportion to them.
     """
-    same_BB = (speaker_B[:, None] == speaker_B[None, :]) & (speaker_B != UNKNOWN_SPEAKER)[:, None]
-    others_BB = same_BB & ~torch.eye(len(speaker_B), dtype=torch.bool, device=speaker_B.device)
+    # Numbers from 0 up: of those that nobody knows, then of speakers.
+    group_B = speaker_B - UNKNOWN_SPEAKER
     wide_BD, prior_D = vectors_BD.double(), everybody_D.double()
-    total_BD = others_BB.double() @ wide_BD + relevance * prior_D
-    mean_BD = total_BD / (others_BB.sum(dim=1, keepdim=True) + relevance)
+    num_groups = int(group_B.max()) + 1
+    total_GD = wide_BD.new_zeros(num_groups, wide_BD.shape[1]).index_add(0, group_B, wide_BD)
+    known_B1 = (speaker_B != UNKNOWN_SPEAKER)[:, None]
+    others_BD = (total_GD[group_B] - wide_BD) * known_B1
+    num_others_B1 = (group_B.bincount()[group_B][:, None] - 1) * known_B1
+    mean_BD: Tensor = (others_BD + relevance * prior_D) / (num_others_B1 + relevance)
     return (wide_BD - mean_BD).to(vectors_BD.dtype)

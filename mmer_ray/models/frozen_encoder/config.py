@@ -38,7 +38,7 @@ class FrozenEncoderConfig:
     """Width of the head's hidden layer; 0: there is none."""
     dropout: float = 0.4
     adapts_to_speaker: bool = False
-    """Whether the mean over the dialogue's other utterances of a speaker is taken from each of theirs."""
+    """Whether the mean over a speaker's other utterances in the recording is taken from each of theirs."""
     relevance: float = 2.0
     """How many utterances the mean over everybody counts for in the mean over a speaker."""
     temperature: float = 1.0

@@ -14,7 +14,7 @@ from mmer_ray.models.encoders import build_text_encoder
 from mmer_ray.models.frozen_encoder.adaptation import centre_on_speakers
 from mmer_ray.models.frozen_encoder.config import FAMILY, FrozenEncoderConfig
 from mmer_ray.models.frozen_encoder.pooling import AttentiveStatistics, LayerMix
-from mmer_ray.models.interface import EmotionBatch, EmotionModel, EmotionOutput
+from mmer_ray.models.interface import AdaptingModel, EmotionBatch, EmotionOutput
 from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.models.wav2vec2 import frame_mask
 from mmer_ray.models.whisper_encoder.features import MIN_SAMPLES
@@ -27,8 +27,8 @@ PRIOR_MOMENTUM = 0.05
 """Of the running mean over everybody, per training step."""
 
 
-class FrozenEncoderModel(EmotionModel):
-    """The encoder is never trained; with `adapts_to_speaker`, an answer depends on the dialogue's other utterances."""
+class FrozenEncoderModel(AdaptingModel):
+    """The encoder is never trained; with `adapts_to_speaker`, answers depend on the speaker's other utterances."""
 
     family = FAMILY
     speech_encoder_part = "encoder"
@@ -40,7 +40,7 @@ class FrozenEncoderModel(EmotionModel):
         self.config = config
         self.labels = config.labels
         self.min_confidence = config.min_confidence
-        self.reads_dialogue = config.adapts_to_speaker
+        self.adapts_to_speaker = config.adapts_to_speaker
         self.reads_text = config.text is not None
         self.encoder = WhisperEncoder(config.whisper).requires_grad_(False)
         self.mix = LayerMix(len(config.layers), config.whisper.hidden_size)
@@ -57,10 +57,15 @@ class FrozenEncoderModel(EmotionModel):
     def min_samples(self) -> int:
         return MIN_SAMPLES
 
-    def forward(self, batch: EmotionBatch) -> EmotionOutput:
-        """Score a batch."""
-        text_BW = None if self.text is None else self.read(batch)
-        return self.judge(self.listen(batch.samples, batch.num_samples), batch.speaker, text_BW)
+    def describe(self, batch: EmotionBatch) -> Tensor:
+        """Sum up the sound, and the words where the model reads them: float, shape (B, D + W)."""
+        vectors_BD = self.listen(batch.samples, batch.num_samples)
+        return vectors_BD if self.text is None else torch.cat([vectors_BD, self.read(batch)], dim=1)
+
+    def conclude(self, described_BD: Tensor, speaker_B: Tensor | None) -> EmotionOutput:
+        """Classify utterances by what `describe` gave."""
+        size = self.config.vector_size
+        return self.judge(described_BD[:, :size], speaker_B, None if self.text is None else described_BD[:, size:])
 
     def listen(self, samples_BS: Tensor, num_samples_B: Tensor) -> Tensor:
         """Sum up the sound of utterances, those of like length together: float, shape (B, D)."""

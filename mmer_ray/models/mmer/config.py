@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mmer_ray.models import pretrained_sizes
 from mmer_ray.models.ctc.vocabulary import SYMBOLS
+from mmer_ray.models.pretrained_sizes import MINILM
 
 FAMILY = "mmer"
 LABELS = ("happy", "angry", "neutral", "sad")
@@ -84,4 +86,12 @@ TINY = MmerConfig(
 """For tests and for training from fresh weights on little data: 25 frames a second straight from samples. The embedded
 model takes its widths from the `ctc` checkpoint that it starts from."""
 
-SIZES: Mapping[str, MmerConfig] = {"tiny": TINY, "base": BASE, "base-features": replace(BASE, text=None)}
+WHISPER_TINY = MmerConfig(audio=pretrained_sizes.WHISPER_TINY, text=MINILM, num_heads=6, intermediate_size=1_536)
+"""On the encoders that the package brings: `named_parts.on_pretrained` with `tiny.en` and `minilm`."""
+
+SIZES: Mapping[str, MmerConfig] = {
+    "tiny": TINY,
+    "base": BASE,
+    "base-features": replace(BASE, text=None),
+    "whisper-tiny": WHISPER_TINY,
+}

@@ -61,5 +61,6 @@ SIZES: Mapping[str, MmerV1Config] = {
     "tiny": _same_encoders(mmer.TINY),
     "base": BASE,
     "base-features": replace(BASE, text=None),
+    "whisper-tiny": _same_encoders(mmer.WHISPER_TINY),
 }
-"""`base` as published; `base-features` takes the text as features computed beforehand."""
+"""`base` as published; `base-features` takes the text as features computed beforehand; `whisper-tiny` as of `mmer`."""
