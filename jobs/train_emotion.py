@@ -6,8 +6,8 @@
 RAVDESS, CREMA-D and EmoDB are known by their files' names (four feelings: neutral with calm, happy, sad, angry).
 A small head is trained on the middle layers of a frozen Whisper encoder, which the new folder names with its digest and
 does not hold; `--recipe with_text` reads the words too, where the corpus has them, with MiniLM. It prints what folds
-over the speakers say of strangers. A model knows the voices, the language and the
-acting it was trained on; the licence of the data binds what is made of it.
+over the speakers say of strangers. A model knows the voices, the language and the acting it was trained on; the licence
+of the data binds what is made of it.
 
 The model that comes with mmer_ray, on EmoDB (CC0) alone:
 

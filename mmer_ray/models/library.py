@@ -25,6 +25,10 @@ from transformers import (  # noqa: E402
     Wav2Vec2Model,
 )
 from transformers.audio_utils import mel_filter_bank  # noqa: E402
+from transformers.utils.logging import disable_progress_bar  # noqa: E402
+
+# Its bars would stand among what a command says.
+disable_progress_bar()  # type: ignore[no-untyped-call]
 
 __all__ = [
     "AutoConfig",
