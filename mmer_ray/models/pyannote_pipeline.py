@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class PyannotePipeline:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         config = _config(folder / CONFIG_NAME)
         arguments: dict[str, Any] = {**_parts(folder, config), **BATCH}
-        self._pipeline: Any = SpeakerDiarization(**arguments)
+        self._pipeline = cast(Any, SpeakerDiarization(**arguments))
         options = config.get("params") or self._pipeline.default_parameters()
         if distance_threshold is not None:
             options = {**options, "clustering": {**options.get("clustering", {}), "threshold": distance_threshold}}
