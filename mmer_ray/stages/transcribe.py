@@ -17,7 +17,7 @@ from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.given import given_words
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
-VERSION = "2"
+VERSION = "3"
 """Goes up whenever the same windows, options and model give other utterances."""
 
 
