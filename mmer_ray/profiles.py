@@ -1,7 +1,8 @@
 """A profile: one complete, frozen value that says which models run, with what options, where.
 
 A profile is a TOML file with one table per stage; those shipped lie in `mmer_ray/profiles/`. Keys that are left
-out take the defaults below; an unknown key is refused by name. `--set stage.key=value` changes one key.
+out take the defaults below; an unknown key is refused by name. `--set stage.key=value` changes one key, and
+`--set stage.table.key=value` one of a table inside.
 """
 
 from __future__ import annotations
