@@ -276,7 +276,7 @@ def compare_texts(runs: Mapping[str, Sequence[Run]], num_clips: int, shown: int)
 def report(runs: Mapping[str, Sequence[Run]], num_clips: int, floor_s: Mapping[str, float]) -> None:
     """Print speeds, memory and bytes of each rival: medians, with the spread of ratios."""
     print("floor, CPU s a clip: " + ", ".join(f"{step} {seconds:.3f}" for step, seconds in floor_s.items()))
-    print(f"{'':15} clips/s warm  in all  CPU s/clip  over floor  peak MB  store MB  seconds a clip by step")
+    print(f"{'':15} clips/s warm  in all  CPU s/clip  over floor  peak MB  store kB/clip  seconds a clip by step")
     for rival, some in runs.items():
         cpu_s = statistics.median(one.cpu_s for one in some) / num_clips
         steps = ", ".join(
@@ -286,7 +286,7 @@ def report(runs: Mapping[str, Sequence[Run]], num_clips: int, floor_s: Mapping[s
             f"{rival:15} {num_clips / statistics.median(one.warm_s for one in some):12.2f}"
             f" {num_clips / statistics.median(one.wall_s for one in some):7.2f} {cpu_s:11.3f}"
             f" {cpu_s / floor_s['model'] - 1:10.0%} {max(one.peak_bytes for one in some) / 1e6:8.0f}"
-            f" {some[0].store_bytes / 1e6:9.1f}  {steps}"
+            f" {some[0].store_bytes / 1e3 / num_clips:13.1f}  {steps}"
         )
     for mine in (name for name in ("ours", "ours_inprocess") if name in runs):
         for rival in (name for name in runs if not name.startswith("ours")):

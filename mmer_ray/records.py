@@ -38,6 +38,7 @@ class Recording:
     root: str = ""
     """The folder or prefix that the file must lie in once links are resolved."""
     size_bytes: int = 0
+    """Of a row of a Parquet file: the mean of its row group."""
     modified: str = ""
     """Modification mark: mtime in nanoseconds, or an etag; with given files, their digest too (`transcripts/mark.py`).
     A new mark means new input."""

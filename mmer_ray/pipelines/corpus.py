@@ -13,7 +13,7 @@ from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.engine import Engine
-from mmer_ray.pipelines.memory import keep_freed_memory
+from mmer_ray.pipelines.memory import keep_freed_memory, return_excess
 from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Clip, ScoredRecording, Task, Window
@@ -110,6 +110,7 @@ class Pipeline:
         """Hear a batch; the stages' seconds are shared out by seconds of audio."""
         clock = Clock()
         heard = self._engine.hear(windows, clock)
+        return_excess()
         return list(zip(heard, _shares(clock, [window.end_s - window.start_s for window in windows]), strict=True))
 
     def _feel(self, questions: list[Question]) -> list[Felt]:

@@ -36,3 +36,26 @@ def keep_freed_memory() -> bool:
         M_TRIM_THRESHOLD: MOST_KEPT_BYTES,
     }
     return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+
+
+class _MallocInfo(ctypes.Structure):
+    """`struct mallinfo2` of glibc 2.33 and later, mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "free", "keep")
+    )
+
+
+def return_excess() -> bool:
+    """Give all unused memory back to the kernel where it is more than `MOST_KEPT_BYTES`; returns whether it was.
+
+    The C library does so by itself for the end of its heap alone, which one small block that stays can hold up.
+    """
+    libc = ctypes.CDLL(None)
+    if not (hasattr(libc, "mallinfo2") and hasattr(libc, "malloc_trim")):
+        return False
+    libc.mallinfo2.restype = _MallocInfo
+    if libc.mallinfo2().free <= MOST_KEPT_BYTES:
+        return False
+    return bool(libc.malloc_trim(0))
