@@ -27,6 +27,7 @@ import soundfile
 import torch
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
+from speech_data import SPEECH
 
 from mmer_ray.audio.vad import load_vad
 from mmer_ray.diarizers.interface import Diarizer
@@ -56,7 +57,7 @@ class Clip(NamedTuple):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=SPEECH)
     parser.add_argument("--segmentation")
     parser.add_argument("--embedding")
     parser.add_argument("--tiled-s", type=float, default=3_600.0)

@@ -101,7 +101,7 @@ def sound(name: str, seconds: float) -> Samples:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("models", nargs="*", default=["whisper:tiny.en"], metavar="MODEL")
     arguments = parser.parse_args()
     for model in arguments.models:
         report(model, load_recognizer(TranscribeOptions(model=model)), load_vad(VadOptions()))

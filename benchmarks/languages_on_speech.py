@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+from speech_data import EMODB, RAVDESS
 
 from mmer_ray.models.refs import parse_ref
 from mmer_ray.models.resolver import resolve
@@ -43,8 +44,8 @@ class Spoken(NamedTuple):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--english", type=Path, required=True)
-    parser.add_argument("--german", type=Path, required=True)
+    parser.add_argument("--english", type=Path, default=RAVDESS)
+    parser.add_argument("--german", type=Path, default=EMODB)
     parser.add_argument("--recordings", type=int, default=6, help="Of each of the three kinds.")
     parser.add_argument("--model", default="base")
     arguments = parser.parse_args()

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import soundfile
+from speech_data import SPEECH
 
 from mmer_ray.lake.queries import open_lake
 
@@ -29,7 +30,7 @@ SAMPLE_EVERY_S = 1.0
 def main() -> None:
     """Score and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clip", type=Path, nargs="?", default=SPEECH / "two_speakers.wav")
     parser.add_argument("--hours", type=float, default=10.0)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--folder", type=Path, help="keep file and lake in this folder")

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jiwer
+from speech_data import SPEECH
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from mmer_ray.pipelines.corpus import Pipeline
@@ -54,8 +55,8 @@ STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by t
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL")
-    parser.add_argument("--speech", type=Path)
+    parser.add_argument("models", nargs="*", default=["whisper:tiny.en"], metavar="MODEL")
+    parser.add_argument("--speech", type=Path, default=SPEECH)
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--every", type=int, default=4, help="Read one file of RAVDESS in so many.")
     parser.add_argument("--words", action="store_true", help="Print every text.")
@@ -66,10 +67,9 @@ def main() -> None:
         report(model, said, words=arguments.words)
 
 
-def references(speech: Path | None, ravdess: Path | None, every: int) -> Iterator[tuple[Path, tuple[str, str]]]:
+def references(speech: Path, ravdess: Path | None, every: int) -> Iterator[tuple[Path, tuple[str, str]]]:
     """Each file with its set and what is said in it."""
-    if speech is not None:
-        yield from ((speech / name, said) for name, said in REFERENCES.items())
+    yield from ((speech / name, said) for name, said in REFERENCES.items())
     if ravdess is not None:
         for file in sorted(ravdess.glob("Actor_*/*.flac"))[::every]:
             yield file, ("ravdess", STATEMENTS[file.stem.split("-")[4]])

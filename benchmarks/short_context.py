@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from speech_data import RAVDESS
 
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.members import choose_recognizer
@@ -61,7 +62,7 @@ def report(reader: Reader, clips: Sequence[Samples], context: str, expected: Seq
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ravdess", type=Path, required=True)
+    parser.add_argument("--ravdess", type=Path, default=RAVDESS)
     parser.add_argument("--every", type=int, default=31)
     parser.add_argument("--context-s", nargs="+", default=["25", "20", "15", "10", "+3"])
     parser.add_argument("--model", default="whisper:tiny.en")

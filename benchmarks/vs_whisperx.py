@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from speech_data import RAVDESS, SPEECH
 from turns import in_turn, report
 from whisperx_alignment import compare_alignments, heard
 
@@ -184,8 +185,8 @@ def long_files(folder: Path, number: int, long_s: float) -> list[Samples]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ravdess", type=Path, required=True)
-    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--ravdess", type=Path, default=RAVDESS)
+    parser.add_argument("--speech", type=Path, default=SPEECH)
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--long", type=int, default=5)
     parser.add_argument("--long-s", type=float, default=300.0)

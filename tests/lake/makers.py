@@ -31,11 +31,13 @@ from mmer_ray.records import (
     DroppedWords,
     Emotion,
     Failure,
+    KeptPieces,
     Recording,
     ScoredRecording,
     SpeakerTurn,
     Task,
     Utterance,
+    WindowPieces,
     Word,
 )
 from mmer_ray.stages.keys import Keys
@@ -43,7 +45,7 @@ from mmer_ray.tables import LISTED
 
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
 KEYS = Keys(*(f"{stage}-1" for stage in STAGES), scorer="mmer-1", limits="limits-1")
-EVERY_TABLE = ("recordings", "results", "utterances", "words", "turns", "emotions", "calls")
+EVERY_TABLE = ("recordings", "results", "utterances", "words", "turns", "pieces", "emotions", "calls")
 NAMES_OF_A_RUN = ("run_id", "commit_id")
 """Columns that differ from run to run."""
 
@@ -151,6 +153,9 @@ def scored(recording: Recording, digest: str | None = None, keys: Keys = KEYS) -
         language="en",
         language_p=0.99,
         turns=tuple(SpeakerTurn(one.start_s - 0.1, one.end_s + 0.1, one.channel, one.speaker) for one in utterances),
+        pieces=(
+            WindowPieces(0, 0, 0, round(duration_s * 16_000), False, KeptPieces(1, chance.randbytes(384), b"\x07")),
+        ),
         dropped=(DroppedWords("repeated", 3, 0.1, 0.9), DroppedWords("no_speech", 2, 1.0, 1.5)),
         scorer=scorer,
         stage_seconds={"decode": 0.5, "emotion": 0.25},

@@ -11,8 +11,22 @@ from mmer_ray.errors import LakeError, SourceError, UsageError
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.writer import Writer
 from mmer_ray.records import Recording
-from tests.lake.makers import KEYS, audio_file, contents, job, listing, newer, plan_of, recording_at, work
+from tests.lake.makers import (
+    KEYS,
+    a_run,
+    answer,
+    audio_file,
+    contents,
+    job,
+    listing,
+    newer,
+    plan_of,
+    recording_at,
+    taken,
+    work,
+)
 from tests.lake.recounts import recounted_lake
 
 ONE, THREE = Recluster(speakers=1), Recluster(speakers=3)
@@ -161,7 +175,10 @@ def test_what_cannot_be_counted_again_says_why(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     with pytest.raises(LakeError, match="is not a lake"):
         recluster(lake, "a", ONE)
-    job(lake, listing(folder))
+    plan = plan_of(listing(folder), lake)
+    with Writer(lake, a_run(), plan) as writer:
+        for task in plan.tasks(lake, plan.todo):
+            writer.add(taken(replace(answer(task), pieces=())))
     with pytest.raises(UsageError, match=r"nothing to count the speakers of .*a\.wav from: each of its channels"):
         recluster(lake, "a", ONE)
     with pytest.raises(SourceError, match=r"no recording in .* is called 'b'"):
