@@ -9,7 +9,7 @@ Shape letters: N pieces, E embedding size, F frames, K speakers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mmer_ray.diarizers.activity import exclusive_stretches, speaker_activity
 from mmer_ray.diarizers.agglomerative import normalised
 from mmer_ray.diarizers.confidence import Spans, piece_confidence, with_confidence
-from mmer_ray.diarizers.interface import Diarization
+from mmer_ray.diarizers.interface import Diarization, in_order_of_appearance
 from mmer_ray.diarizers.local_reading import LocalReading
 from mmer_ray.diarizers.pieces import Piece, cut_pieces, opinions
 from mmer_ray.diarizers.speaker_count import find_speakers
@@ -85,7 +85,7 @@ class HeardPieces:
         edges = [(self.reading.edge_s(one.frames[0]), self.reading.edge_s(one.frames[-1] + 1)) for one in self.pieces]
         places = Spans(*(np.array(edges) + start_s).T)
         sure, sure_exclusive = (with_confidence(some, places, labels_N, confidence_N) for some in (turns, exclusive))
-        return _in_order_of_appearance(sure, self.speaker_embeddings(labels_N), sure_exclusive)
+        return in_order_of_appearance(sure, self.speaker_embeddings(labels_N), sure_exclusive)
 
 
 def _stretches(reading: LocalReading, talks_F: NDArray[np.bool_], speaker: int) -> list[Span]:
@@ -108,17 +108,3 @@ def _mean(
     weighted_NE = embeddings_NE[is_theirs_N] * seconds_N[is_theirs_N, None]
     embedding_E: Embedding = normalised(weighted_NE.sum(axis=0, keepdims=True))[0]
     return embedding_E
-
-
-def _in_order_of_appearance(
-    turns: Sequence[Turn], embeddings: Sequence[Embedding], exclusive_turns: Sequence[Turn]
-) -> Diarization:
-    """Number speakers 0, 1, .. by their first turn; one without turns is gone."""
-    numbers: dict[int, int] = {}
-    for turn in turns:
-        numbers.setdefault(turn.speaker, len(numbers))
-    renamed, exclusive = (
-        tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in some if turn.speaker in numbers)
-        for some in (turns, exclusive_turns)
-    )
-    return Diarization(renamed, tuple(embeddings[speaker] for speaker in numbers), exclusive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mmer_ray.records import Embedding, KeptPieces, Turn, Window
@@ -22,6 +22,20 @@ class Diarization:
     """The same with one speaker at a time, who is heard best; empty where `turns` do not overlap."""
     kept: KeptPieces | None = None
     """What speakers can be counted from again; None where the diarizer keeps nothing, or the channel is the speaker."""
+
+
+def in_order_of_appearance(
+    turns: Sequence[Turn], embeddings: Sequence[Embedding], exclusive_turns: Sequence[Turn]
+) -> Diarization:
+    """Number speakers 0, 1, .. by their first turn, whatever numbers they had; one without turns is gone."""
+    numbers: dict[int, int] = {}
+    for turn in turns:
+        numbers.setdefault(turn.speaker, len(numbers))
+    renamed, exclusive = (
+        tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in some if turn.speaker in numbers)
+        for some in (turns, exclusive_turns)
+    )
+    return Diarization(renamed, tuple(embeddings[speaker] for speaker in numbers), exclusive)
 
 
 class Diarizer(Protocol):

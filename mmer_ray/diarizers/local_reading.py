@@ -58,10 +58,6 @@ class LocalReading:
     def packed(self) -> bytes:
         """All of it but probabilities that nobody asks for: those of silent speakers, and outside the middles."""
         grades_CTL = np.rint(self.probabilities * GRADES).astype(np.uint8) * self.active
-        is_asked_CT = np.zeros(grades_CTL.shape[:2], dtype=bool)
-        for chunk, begin, end in self.middles():
-            offset = int(self.chunk_begins[chunk])
-            is_asked_CT[chunk, begin - offset : end - offset] = True
         file = io.BytesIO()
         np.savez_compressed(
             file,
@@ -70,8 +66,7 @@ class LocalReading:
             middle_ends=self.middle_ends.astype(np.int32),
             shape=np.array(self.active.shape),
             active=np.packbits(self.active),
-            grades=grades_CTL[is_asked_CT],
-            is_asked=np.packbits(is_asked_CT),
+            grades=grades_CTL[self._in_middle()],
         )
         return file.getvalue()
 
@@ -82,17 +77,24 @@ class LocalReading:
             frame_samples, first_centre = arrays["scale"].tolist()
             num_chunks, num_frames, num_locals = arrays["shape"].tolist()
             active = np.unpackbits(arrays["active"], count=num_chunks * num_frames * num_locals)
-            is_asked = np.unpackbits(arrays["is_asked"], count=num_chunks * num_frames)
-            probabilities = np.zeros((num_chunks, num_frames, num_locals), np.float32)
-            probabilities[is_asked.reshape(num_chunks, num_frames) > 0] = arrays["grades"].astype(np.float32) / GRADES
-            return cls(
+            reading = cls(
                 frame_samples=frame_samples,
                 first_centre=first_centre,
                 chunk_begins=arrays["chunk_begins"].astype(np.int64),
                 middle_ends=arrays["middle_ends"].astype(np.int64),
-                probabilities=probabilities,
+                probabilities=np.zeros((num_chunks, num_frames, num_locals), np.float32),
                 active=active.reshape(num_chunks, num_frames, num_locals) > 0,
             )
+            reading.probabilities[reading._in_middle()] = arrays["grades"].astype(np.float32) / GRADES
+            return reading
+
+    def _in_middle(self) -> NDArray[np.bool_]:
+        """Which frames are of the middle of their chunk, shape (C, T)."""
+        in_middle_CT = np.zeros(self.active.shape[:2], dtype=bool)
+        for chunk, begin, end in self.middles():
+            offset = int(self.chunk_begins[chunk])
+            in_middle_CT[chunk, begin - offset : end - offset] = True
+        return in_middle_CT
 
 
 def graded(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

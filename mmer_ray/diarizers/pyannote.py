@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from mmer_ray.audio.pcm import to_float
 from mmer_ray.audio.vad import VoiceDetector
 from mmer_ray.diarizers.agglomerative import cosine_distances, normalised
 from mmer_ray.diarizers.confidence import Spans, piece_confidence, with_confidence
-from mmer_ray.diarizers.interface import Diarization
+from mmer_ray.diarizers.interface import Diarization, in_order_of_appearance
 from mmer_ray.diarizers.one_party import one_party
 from mmer_ray.diarizers.speaker_turns import Span, to_turns
 from mmer_ray.models.gpu_clock import forward_pass
@@ -64,14 +63,7 @@ class PyannoteDiarizer:
         if not turns:
             return Diarization()
         turns, exclusive = (_sure(some, answer, embeddings_KE, window.start_s) for some in (turns, exclusive))
-        numbers: dict[int, int] = {}
-        for turn in turns:
-            numbers.setdefault(turn.speaker, len(numbers))
-        renamed, renamed_exclusive = (
-            tuple(replace(turn, speaker=numbers[turn.speaker]) for turn in some if turn.speaker in numbers)
-            for some in (turns, exclusive)
-        )
-        return Diarization(renamed, tuple(embeddings_KE[speaker] for speaker in numbers), renamed_exclusive)
+        return in_order_of_appearance(turns, list(embeddings_KE), exclusive)
 
 
 def load_pyannote(folder: ResolvedModel, options: DiarizeOptions, vad: VoiceDetector) -> PyannoteDiarizer:

@@ -54,7 +54,6 @@ CALLS = f"""
 EMOTIONS = f"FROM internal.emotions WHERE {_OF_HEARING} AND commit_id = $commit ORDER BY utterance_idx"
 FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {_OF_HEARING}"
 OPTIONS = "SELECT options FROM internal.runs WHERE run_id = $run AND status = 'started'"
-KNOWN = f"SELECT count(*) FROM internal.heard WHERE {_OF_HEARING}"
 
 
 @dataclass(frozen=True)
@@ -123,10 +122,11 @@ class _Hearing:
         target, num_speakers = self._source, int(self._results["num_speakers"])
         if wanted != Recluster():
             target = _derived_key(self._source, wanted)
-            scored = self._recounted(wanted)
-            num_speakers = scored.num_speakers
-            if not self._connection.execute(KNOWN, self._place(target)).fetchall()[0][0]:
-                tables = self._tables(scored, wanted)
+            if counted := self._select(RESULTS, target).to_pylist():
+                num_speakers = int(counted[0]["num_speakers"])
+            else:
+                scored = self._recounted(wanted)
+                num_speakers, tables = scored.num_speakers, self._tables(scored, wanted)
         files = self._select(FILES, self._shown)
         if target != self._shown:
             self._commit(tables | {"recordings": files}, target)

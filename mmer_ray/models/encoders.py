@@ -88,6 +88,11 @@ def text_sizes(encoder: PreTrainedModel) -> dict[str, Any]:
     return {name: value for name, value in encoder.config.to_diff_dict().items() if name not in CONFIG_NOTES}
 
 
+def without_pooler(encoder: PreTrainedModel) -> dict[str, Tensor]:
+    """The weights of a text encoder, less those that serve its pre-training alone."""
+    return {name: value for name, value in encoder.state_dict().items() if not name.startswith("pooler.")}
+
+
 def build_text_encoder(arguments: Mapping[str, Any]) -> PreTrainedModel:
     """Make a text encoder with fresh weights: `model_type` (default roberta), else its configuration's keys."""
     table = {"model_type": "roberta", **arguments}

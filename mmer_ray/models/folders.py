@@ -22,7 +22,7 @@ from mmer_ray.models.emotion_checkpoints import read_json_config
 from mmer_ray.models.encoders import load_tokenizer
 from mmer_ray.models.interface import EmotionModel, LoadedModel
 from mmer_ray.models.layout import CONFIG_NAME, WEIGHTS_NAME
-from mmer_ray.models.tensors import fill as fill
+from mmer_ray.models.tensors import fill
 
 if TYPE_CHECKING:
     from mmer_ray.models.library import PreTrainedTokenizerBase

@@ -14,15 +14,12 @@ from torch import Tensor
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.encoder_names import ENCODER_NAME, TEXT_NAME, resolve_encoder
-from mmer_ray.models.encoders import load_text_encoder, load_tokenizer, text_sizes
+from mmer_ray.models.encoders import load_text_encoder, load_tokenizer, text_sizes, without_pooler
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.models.whisper_encoder import checkpoint as whisper_checkpoint
 
-POOLER = "pooler."
-"""Begins the names of tensors that serve an encoder's pre-training alone."""
 DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-OTHER_SIZES = "{folder} holds an encoder of other sizes than the one that the model was trained on"
 AnyModel = TypeVar("AnyModel", bound=EmotionModel)
 
 
@@ -31,8 +28,11 @@ def weights_of(model: EmotionModel) -> dict[str, Tensor]:
 
     Raises `PreflightError` where one is not on this machine, is another than its digest says, or has other sizes.
     """
-    named = model.named_parts()
-    return _weights(model, {part: (key, resolve_encoder(name, key).path) for part, (key, name) in named.items()})
+    weights: dict[str, Tensor] = {}
+    for part, (key, name) in model.named_parts().items():
+        read = _text_weights if key == TEXT_NAME else _speech_weights
+        weights |= _prefixed(part, read(resolve_encoder(name, key).path, model.get_submodule(part)))
+    return weights
 
 
 def named_tokenizer(model: EmotionModel) -> PreTrainedTokenizerBase | None:
@@ -57,36 +57,33 @@ def on_pretrained(
     """
     names: dict[str, str] = {}
     sizes: dict[str, Any] = {}
-    places: dict[str, tuple[str, Path]] = {}
+    weights: dict[str, Tensor] = {}
     if encoder_name is not None:
         found, part = resolve_encoder(encoder_name, ENCODER_NAME), model_class.speech_encoder_part
-        sizes[part] = {**getattr(config, part), **asdict(whisper_checkpoint.load(found.path).config)}
-        names[ENCODER_NAME], places[part] = found.name, (ENCODER_NAME, found.path)
+        speech = whisper_checkpoint.load(found.path)
+        names[ENCODER_NAME], sizes[part] = found.name, {**getattr(config, part), **asdict(speech.config)}
+        weights |= _prefixed(part, speech.state_dict())
     if text_name is not None:
         found, part = resolve_encoder(text_name, TEXT_NAME), model_class.text_encoder_part
+        text = load_text_encoder(found.path)
         # Dropout would let a frozen encoder's answers vary in training and teach it nothing.
         quiet = dict.fromkeys(DROPOUT, 0.0) if frozen else {}
-        sizes[part] = {**text_sizes(load_text_encoder(found.path)), **quiet}
-        names[TEXT_NAME], places[part] = found.name, (TEXT_NAME, found.path)
+        names[TEXT_NAME], sizes[part] = found.name, {**text_sizes(text), **quiet}
+        weights |= _prefixed(part, without_pooler(text))
     # At once: some families want both of one width.
     model = model_class(replace(config, **sizes, **(names if frozen else {})))
-    model.load_state_dict(_weights(model, places), strict=False)
+    model.load_state_dict(weights, strict=False)
     return model
 
 
-def _weights(model: EmotionModel, places: Mapping[str, tuple[str, Path]]) -> dict[str, Tensor]:
-    """Read submodules: each -> the configuration's key that names such an encoder, and the encoder's folder."""
-    weights: dict[str, Tensor] = {}
-    for part, (key, folder) in places.items():
-        read = _text_weights if key == TEXT_NAME else _speech_weights
-        weights |= {f"{part}.{name}": value for name, value in read(folder, model.get_submodule(part)).items()}
-    return weights
+def _prefixed(part: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{part}.{name}": value for name, value in weights.items()}
 
 
 def _speech_weights(folder: Path, part: Any) -> dict[str, Tensor]:
     encoder = whisper_checkpoint.load(folder)
     if encoder.config != part.config:
-        raise PreflightError(OTHER_SIZES.format(folder=folder))
+        raise PreflightError(f"{folder} holds an encoder of other sizes than the one that the model was trained on")
     return encoder.state_dict()
 
 
@@ -96,4 +93,4 @@ def _text_weights(folder: Path, part: Any) -> dict[str, Tensor]:
         raise PreflightError(
             f"the text encoder in {folder} has other sizes than the one that this model was trained on"
         )
-    return {name: value for name, value in encoder.state_dict().items() if not name.startswith(POOLER)}
+    return without_pooler(encoder)

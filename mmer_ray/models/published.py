@@ -22,7 +22,7 @@ from torch import Tensor
 from mmer_ray.errors import UsageError
 from mmer_ray.models import folders
 from mmer_ray.models.ctc.vocabulary import SYMBOLS
-from mmer_ray.models.encoders import load_text_encoder, load_tokenizer, text_sizes
+from mmer_ray.models.encoders import load_text_encoder, load_tokenizer, text_sizes, without_pooler
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.models.library import PreTrainedModel, PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint as mmer
@@ -32,6 +32,7 @@ from mmer_ray.models.mmer_v1 import checkpoint as mmer_v1
 from mmer_ray.models.mmer_v1.config import MmerV1Config
 from mmer_ray.models.mmer_v1.model import MmerV1Model
 from mmer_ray.models.resolver import ResolvedModel
+from mmer_ray.models.tensors import fill
 
 SAFETENSORS_SUFFIX = ".safetensors"
 FINAL_PREFIX = "model_mmi."
@@ -74,8 +75,8 @@ def import_published(file: Path, text: ResolvedModel | None = None, num_heads: i
     else:
         model, weights = MmerV1Model(MmerV1Config(**sizes)), mmer_v1.our_weights(table)
     if encoder is not None:
-        weights |= {f"text.{name}": value for name, value in _without_pooler(encoder).items()}
-    folders.fill(model, weights, file)
+        weights |= {f"text.{name}": value for name, value in without_pooler(encoder).items()}
+    fill(model, weights, file)
     return Imported(model.eval(), tokenizer, len(table), hashlib.sha256(file.read_bytes()).hexdigest())
 
 
@@ -152,10 +153,6 @@ def _text_sizes(encoder: PreTrainedModel, hidden_size: int) -> dict[str, Any]:
         wanted = f"this checkpoint was trained with features of width {hidden_size}"
         raise UsageError(f"the text encoder has width {encoder.config.hidden_size}; {wanted} (roberta-base)")
     return text_sizes(encoder)
-
-
-def _without_pooler(encoder: PreTrainedModel) -> dict[str, Tensor]:
-    return {name: value for name, value in encoder.state_dict().items() if not name.startswith("pooler.")}
 
 
 def _card(imported: Imported, file: Path, text: ResolvedModel | None) -> str:

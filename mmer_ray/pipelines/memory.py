@@ -43,19 +43,31 @@ class _MallocInfo(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
-        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "free", "keep")
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
     )
 
 
-def return_excess() -> bool:
-    """Give all unused memory back to the kernel where it is more than `MOST_KEPT_BYTES`; returns whether it was.
-
-    The C library does so by itself for the end of its heap alone, which one small block that stays can hold up.
-    """
+def malloc_bytes() -> tuple[int, int] | None:
+    """What of the C library's memory is in use, and what is free in its heaps, pages that went back to the kernel among
+    them; None where it does not say."""
     libc = ctypes.CDLL(None)
-    if not (hasattr(libc, "mallinfo2") and hasattr(libc, "malloc_trim")):
-        return False
+    if not hasattr(libc, "mallinfo2"):
+        return None
     libc.mallinfo2.restype = _MallocInfo
-    if libc.mallinfo2().free <= MOST_KEPT_BYTES:
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd, info.fordblks
+
+
+def return_excess() -> bool:
+    """Give all unused memory back to the kernel where more than `MOST_KEPT_BYTES` is free; returns whether any went.
+
+    The C library does so by itself for the end of its heap alone, which one small block that stays can hold up. It
+    counts as free what went back before, so a heap that was once so large is gone through after every batch.
+    """
+    known = malloc_bytes()
+    if known is None or known[1] <= MOST_KEPT_BYTES:
         return False
-    return bool(libc.malloc_trim(0))
+    return bool(ctypes.CDLL(None).malloc_trim(0))

@@ -82,6 +82,17 @@ def align(speech: Sequence[Speech], blank: int, trellis: Trellis = Trellis.CTC) 
     return spans
 
 
+def path_logprobs(speech: Speech, firsts_N: NDArray[np.int64], ends_N: NDArray[np.int64], blank: int) -> Floats:
+    """The log probability of a path in each frame, shape (T,): of a symbol from its first frame to the one before its
+    end, of a blank elsewhere."""
+    path_T = speech.logprobs[:, blank].copy()
+    num_frames_N = ends_N - firsts_N
+    nth_N = np.repeat(np.arange(len(firsts_N)), num_frames_N)
+    on_symbols = firsts_N[nth_N] + np.arange(len(nth_N)) - (np.cumsum(num_frames_N) - num_frames_N)[nth_N]
+    path_T[on_symbols] = speech.logprobs[on_symbols, np.asarray(speech.symbols, np.int64)[nth_N]]
+    return path_T
+
+
 def _groups(speech: Sequence[Speech], indices: Sequence[int]) -> Iterator[list[int]]:
     """Part texts, the longest sound first, into groups of at most `MAX_CELLS`."""
     group: list[int] = []
@@ -216,12 +227,7 @@ def _spans(
     speech: Speech, blank: int, entered_N: NDArray[np.int64], left_N: NDArray[np.int64], trellis: Trellis
 ) -> list[Span]:
     """Give each symbol its frames; with `ONE_FRAME` also the blanks up to the next symbol."""
-    logprobs_TV = speech.logprobs
-    path_T = logprobs_TV[:, blank].copy()
-    num_frames_N = left_N - entered_N
-    nth_N = np.repeat(np.arange(len(entered_N)), num_frames_N)
-    on_symbols = entered_N[nth_N] + np.arange(len(nth_N)) - (np.cumsum(num_frames_N) - num_frames_N)[nth_N]
-    path_T[on_symbols] = logprobs_TV[on_symbols, np.asarray(speech.symbols)[nth_N]]
+    path_T = path_logprobs(speech, entered_N, left_N, blank)
     ends_N = left_N if trellis is Trellis.CTC else np.append(entered_N[1:], left_N[-1])
     sums_T1 = np.concatenate([[0.0], np.cumsum(path_T, dtype=np.float64)])
     means_N = (sums_T1[ends_N] - sums_T1[entered_N]) / (ends_N - entered_N)

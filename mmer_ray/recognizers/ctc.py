@@ -19,7 +19,7 @@ from mmer_ray.models.ctc.vocabulary import BLANK, SYMBOLS, WORD_BREAK, to_text
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
-from mmer_ray.recognizers.alignment import IMPOSSIBLE, Span, Speech, align, greedy
+from mmer_ray.recognizers.alignment import IMPOSSIBLE, Span, Speech, align, greedy, path_logprobs
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.records import SAMPLE_RATE_HZ
 
@@ -100,13 +100,11 @@ def locate_words(speech: Speech, spans: Sequence[Span], first_s: float, frame_s:
 
     Frame t lasts from `first_s + t * frame_s` for `frame_s`.
     """
-    logprobs_TV, symbols = speech
     # The words chosen need not be the likeliest symbols of each frame: what counts is the path they take.
-    path_T = logprobs_TV[:, BLANK].copy()
-    for symbol, span in zip(symbols, spans, strict=True):
-        path_T[span.first : span.end] = logprobs_TV[span.first : span.end, symbol]
+    frames_N2 = np.array([(span.first, span.end) for span in spans], np.int64).reshape(-1, 2)
+    path_T = path_logprobs(speech, frames_N2[:, 0], frames_N2[:, 1], BLANK)
     words: list[TimedWord] = []
-    spelled = zip(symbols, spans, strict=True)
+    spelled = zip(speech.symbols, spans, strict=True)
     for is_break, letters_and_spans in groupby(spelled, key=lambda pair: pair[0] == WORD_BREAK):
         if is_break:
             continue

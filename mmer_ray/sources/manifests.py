@@ -2,8 +2,8 @@
 
 The column `uri` is required, but in a .parquet file that holds the audio itself (`parquet_audio.py`). `recorded_at`
 gives the day (`days.py` says in which forms), `corpus` the corpus of the row; all other columns are kept as metadata,
-as text. `size_bytes` and `etag` together describe an object in a bucket,
-which is then not asked for them (they are kept as metadata too).
+as text. `size_bytes` and `etag` together describe an object in a bucket, which is then not asked for them (they are
+kept as metadata too).
 """
 
 from __future__ import annotations

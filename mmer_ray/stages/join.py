@@ -144,14 +144,14 @@ def _with_persons(window: Window, persons: Mapping[Local, int]) -> Window:
 
 def _turns(windows: Sequence[Window], persons: Mapping[Local, int]) -> list[SpeakerTurn]:
     """The turns of all windows in whole milliseconds, sorted by start; those of one speaker that touch are one."""
-    stretches: dict[tuple[int, str], list[Sure]] = {}
+    spans_of: dict[tuple[int, str], list[Sure]] = {}
     for window in windows:
         for turn in window.turns:
             whose = window.channel, str(persons[local_of(window, turn.speaker)])
             span = round(turn.start_s * 1000) / 1000, round(turn.end_s * 1000) / 1000
-            stretches.setdefault(whose, []).append((*span, turn.confidence))
+            spans_of.setdefault(whose, []).append((*span, turn.confidence))
     turns: list[SpeakerTurn] = []
-    for (channel, speaker), some in stretches.items():
+    for (channel, speaker), some in spans_of.items():
         some.sort(key=lambda one: one[:2])
         for start_s, end_s in union((start_s, end_s) for start_s, end_s, _ in some):
             turns.append(SpeakerTurn(start_s, end_s, channel, speaker, mean_confidence(start_s, end_s, some)))

@@ -59,17 +59,21 @@ def _counted(
     most = counting.max_speakers if wanted is None else wanted
     longest = max(heard, key=lambda index: len(heard[index].pieces), default=-1)
 
-    def at(threshold: float, least: int = 1) -> tuple[list[Window], int]:
-        windows = [
+    def windows_at(threshold: float, least: int = 1) -> list[Window]:
+        return [
             _window(known, one, heard.get(one.window_idx), threshold, (least if one.window_idx == longest else 1, most))
             for one in pieces
         ]
+
+    def at(threshold: float, least: int = 1) -> tuple[list[Window], int]:
+        windows = windows_at(threshold, least)
         persons = persons_of([one for one in windows if not one.one_speaker], counting.between_windows)
         return windows, len(set(persons.values()))
 
-    windows, num_found = at(counting.threshold)
     if wanted is None:
+        windows = windows_at(counting.threshold)
         return windows, persons_of(windows, counting.between_windows, most)
+    windows, num_found = at(counting.threshold)
     if num_found < wanted:
         windows, num_found = _search(at, wanted, counting.threshold) or at(counting.threshold, wanted)
     if num_found < wanted:
@@ -81,8 +85,8 @@ def _search(
     at: Callable[[float], tuple[list[Window], int]], wanted: int, threshold: float
 ) -> tuple[list[Window], int] | None:
     """The answer at the largest threshold that gives enough speakers; None where none does."""
-    best: tuple[list[Window], int] | None = at(LEAST_THRESHOLD)
-    if best is None or best[1] < wanted:
+    best = at(LEAST_THRESHOLD)
+    if best[1] < wanted:
         return None
     low, high = LEAST_THRESHOLD, threshold
     for _ in range(SEARCH_STEPS):

@@ -4,8 +4,7 @@ The encoder never changes, so every clip goes through it once for each of its va
 with a random number of utterances each and a random mixture of feelings, as calls have them, so that a head that adapts
 to speakers learns with one utterance of somebody and with many.
 
-Shape letters: B utterances, L layers, T frames, H hidden size, W of the text encoder, K
-classes.
+Shape letters: B utterances, L layers, T frames, H hidden size, W of the text encoder, K classes.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from tests.diarizers.pyannote_maker import make_folder, make_pipeline
 from tests.diarizers.test_segmentation import sound
 from tests.stages.makers import window
 
+COMMIT = "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -170,23 +172,25 @@ def test_community_1_is_asked_for_with_the_page_where_its_licence_is_accepted(
     assert "https://huggingface.co/pyannote/speaker-diarization-community-1" in str(caught.value)
 
 
+def in_hub_cache(folder: Path, repository: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder, as the hub's library keeps it: where its cache has it."""
+    snapshot = cache / f"models--{repository}" / "snapshots" / COMMIT
+    shutil.copytree(folder, snapshot)
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    return snapshot
+
+
 def test_a_folder_of_the_hubs_cache_is_found_by_owner_name_and_commit(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    commit = "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee"
-    snapshot = tmp_path / "models--somebody--pipeline" / "snapshots" / commit
-    shutil.copytree(folder, snapshot)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    chosen = choose_diarizer(DiarizeOptions(model=f"pyannote:somebody/pipeline@{commit}"))
+    snapshot = in_hub_cache(folder, "somebody--pipeline", tmp_path, monkeypatch)
+    chosen = choose_diarizer(DiarizeOptions(model=f"pyannote:somebody/pipeline@{COMMIT}"))
     assert chosen.resolved().path == snapshot
 
 
 def test_a_file_of_community_1_with_another_digest_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    commit = "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee"
-    snapshot = tmp_path / "models--pyannote--speaker-diarization-community-1" / "snapshots" / commit
-    shutil.copytree(folder, snapshot)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    in_hub_cache(folder, "pyannote--speaker-diarization-community-1", tmp_path, monkeypatch)
     with pytest.raises(PreflightError, match=r"config\.yaml is not the pyannote_pipeline model community-1: expected"):
         choose_diarizer(DiarizeOptions(model="pyannote:community-1")).resolved()

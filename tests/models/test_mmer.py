@@ -15,12 +15,13 @@ from transformers import PreTrainedTokenizerBase
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.ctc.losses import ctc_loss
 from mmer_ray.models.families import load_emotion_model
-from mmer_ray.models.folders import config_json, fill, read_config
+from mmer_ray.models.folders import config_json, read_config
 from mmer_ray.models.interface import Clip, EmotionBatch, collate
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import BASE, TINY, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.models.published import read_foreign
+from mmer_ray.models.tensors import fill
 from mmer_ray.training.embedded_text import train_tokenizer
 
 SENTENCES = ["i want to cancel my order", "that is wonderful news thank you", "no", ""]

@@ -19,13 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmer_ray.models.ctc.losses import ctc_loss
-from mmer_ray.models.folders import fill
 from mmer_ray.models.interface import EmotionBatch, EmotionOutput
 from mmer_ray.models.mmer import losses
 from mmer_ray.models.mmer import model as mmer_model
 from mmer_ray.models.mmer.checkpoint import our_name, our_weights
 from mmer_ray.models.mmer.config import MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
+from mmer_ray.models.tensors import fill
 
 DEFAULT_FOLDER = Path(__file__).parents[3] / "shared" / "parity" / "mmer_official"
 FOLDER = Path(os.environ.get("MMER_PARITY_DIR", DEFAULT_FOLDER))

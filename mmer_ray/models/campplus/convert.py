@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models import folders
 from mmer_ray.models.campplus import checkpoint
 from mmer_ray.models.campplus.config import CampplusConfig
 from mmer_ray.models.campplus.model import CampplusModel
 from mmer_ray.models.pickles import read_pickle
+from mmer_ray.models.tensors import fill
 
 NAMES = {
     r"head\.conv1": "head.stem",
@@ -56,7 +56,7 @@ def convert(source: Path, folder: Path) -> None:
     Raises `PreflightError` where the file is not plain or its tensors are not those of CAM++.
     """
     model = CampplusModel(CampplusConfig())
-    folders.fill(model, renamed(read_pickle(source), source), source)
+    fill(model, renamed(read_pickle(source), source), source)
     checkpoint.save(model, folder)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models import folders
 from mmer_ray.models.pickles import read_pickle
 from mmer_ray.models.segmentation import checkpoint
 from mmer_ray.models.segmentation.config import SegmentationConfig
 from mmer_ray.models.segmentation.model import SegmentationModel
+from mmer_ray.models.tensors import fill
 
 RENAMED = {
     "sincnet.wav_norm1d.": "waveform_norm.",
@@ -38,7 +38,7 @@ def convert(source: Path, folder: Path) -> None:
     """
     table = read_pickle(source)
     model = SegmentationModel(SegmentationConfig())
-    folders.fill(model, renamed(table.get("state_dict", table), source), source)
+    fill(model, renamed(table.get("state_dict", table), source), source)
     checkpoint.save(model, folder)
 
 
