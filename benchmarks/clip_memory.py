@@ -10,16 +10,17 @@ line compares the end with what stood there after the first 50.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 from short_clips import make_clips
+from speech_data import DATA
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.pipelines.corpus import Pipeline
+from mmer_ray.pipelines.memory import malloc_bytes
 from mmer_ray.profiles import load_profile
 from mmer_ray.records import Task
 from mmer_ray.sources.listing import recordings_of
@@ -27,22 +28,6 @@ from mmer_ray.sources.sources import list_sources
 
 FIRST = 50
 MOST_GROWTH = 0.1
-MALLINFO2 = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
-"""Fields of `struct mallinfo2`, mallinfo(3)."""
-
-
-class MallocInfo(ctypes.Structure):
-    """What glibc says of its memory."""
-
-    _fields_ = tuple((name, ctypes.c_size_t) for name in MALLINFO2)
-
-
-def malloc_mb() -> tuple[float, float]:
-    """Megabytes of the C library that are in use, and that it keeps for later."""
-    libc = ctypes.CDLL(None)
-    libc.mallinfo2.restype = MallocInfo
-    info = libc.mallinfo2()
-    return (info.uordblks + info.hblkhd) / 1e6, info.fordblks / 1e6
 
 
 def resident_mb(pid: int | str = "self") -> float:
@@ -56,7 +41,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--profile", default="embedded")
     parser.add_argument("--set", action="append", default=[], dest="settings")
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmer_short_clips")
     options = parser.parse_args()
     path = make_clips(options.data, options.cache, options.clips)
@@ -71,10 +56,12 @@ def main() -> None:
             if number == FIRST:
                 after_first = resident_mb()
             if number % options.every == 0 or number == len(tasks):
-                in_use, kept = malloc_mb()
+                known = malloc_bytes()
+                assert known is not None, "this needs glibc 2.33"
+                in_use, kept = (num_bytes / 1e6 for num_bytes in known)
                 decoder_mb = decoder.peak_rss_kb() * 1024 / 1e6 if number == len(tasks) else 0.0
                 last = resident_mb()
-                line = f"{number} clips: {last:.0f} MB; C library {in_use:.0f} MB in use, {kept:.0f} MB kept"
+                line = f"{number} clips: {last:.0f} MB; C library {in_use:.0f} MB in use, {kept:.0f} MB free"
                 print(line + (f"; decoder's peak {decoder_mb:.0f} MB" if decoder_mb else ""), flush=True)
     growth = last / after_first - 1
     print(f"from {FIRST} to {len(tasks)} clips: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores")

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import soundfile
+from process_memory import Watched
 from speech_data import SPEECH
 
 from mmer_ray.lake.queries import open_lake
@@ -58,32 +59,13 @@ def tiled(clip: Path, hours: float, target: Path) -> Path:
 
 def watched(command: list[str]) -> list[float]:
     """Run a command to its end: megabytes of its tree, a number a second. Raises `SystemExit` where it fails."""
-    readings: list[float] = []
     process = subprocess.Popen(command)
-    while process.poll() is None:
-        readings.append(tree_mb(process.pid))
-        time.sleep(SAMPLE_EVERY_S)
+    tree = Watched(process.pid, SAMPLE_EVERY_S)
+    process.wait()
+    tree.end()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return readings
-
-
-def tree_mb(pid: int) -> float:
-    """Proportional set size of a process and all below it, in megabytes; what has just ended counts nothing."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
-    except OSError:
-        return 0.0
-    own_kib = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
-    return own_kib * 1024 / 1e6 + sum(map(tree_mb, children))
-
-
-def _children(task: Path) -> list[int]:
-    try:
-        return [int(pid) for pid in (task / "children").read_text().split()]
-    except OSError:
-        return []
+    return [num_bytes / 1e6 for num_bytes in tree.readings]
 
 
 def report(lake: Path, readings: list[float], wall_s: float) -> None:

@@ -23,10 +23,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from process_memory import Watched
 from scipy.signal import resample_poly
+from speech_data import DATA
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from mmer_ray.models.refs import parse_ref
@@ -124,69 +125,6 @@ def _sounds(data: Path) -> dict[str, list[Any]]:
     return sounds
 
 
-class Watched:
-    """Memory and CPU seconds of a process and all below it, looked at until it ends (Linux)."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self.peak_bytes = 0
-        self._cpu_s: dict[int, float] = {}
-        """Process -> its CPU seconds by the last look."""
-        self._totals: list[tuple[float, float]] = []
-        """Moments, and the CPU seconds of all processes so far."""
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop looking."""
-        self._ended.set()
-        self._thread.join()
-
-    def cpu_since(self, moment: float) -> float:
-        """CPU seconds from the last look before a moment on."""
-        before = [total for at, total in self._totals if at <= moment]
-        return self._totals[-1][1] - (before[-1] if before else 0.0)
-
-    def _watch(self) -> None:
-        while not self._ended.wait(SAMPLE_EVERY_S):
-            total = 0
-            for pid in _tree(self._pid):
-                try:
-                    total += _pss_bytes(pid)
-                    self._cpu_s[pid] = _cpu_s(pid)
-                except (OSError, StopIteration):
-                    # It has just ended.
-                    continue
-            self.peak_bytes = max(self.peak_bytes, total)
-            self._totals.append((time.time(), sum(self._cpu_s.values())))
-
-
-def _tree(root: int) -> Iterator[int]:
-    children: dict[int, list[int]] = defaultdict(list)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            children[int(stat.rpartition(")")[2].split()[1])].append(int(entry.name))
-    pending = [root]
-    while pending:
-        yield (pid := pending.pop())
-        pending += children[pid]
-
-
-def _pss_bytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
-
-
-def _cpu_s(pid: int) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 def run(rival: str, clips: Path, model: Path, beam: int, cores: int) -> Run:
     """Run a rival once, in an own process."""
     script, *own = RIVALS[rival]
@@ -207,7 +145,7 @@ def run(rival: str, clips: Path, model: Path, beam: int, cores: int) -> Run:
         begun = time.time()
         with (Path(scratch) / "err").open("w+") as err:
             process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=err, text=True)
-            watched = Watched(process.pid)
+            watched = Watched(process.pid, SAMPLE_EVERY_S)
             out, _ = process.communicate()
             ended = time.time()
             watched.end()
@@ -314,7 +252,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(RIVALS), default=list(RIVALS))
     parser.add_argument("--beam", type=int, default=Search().beam_width, help="the recognizer's own, unless given")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmer_short_clips")
     parser.add_argument("--differences", type=int, default=0, help="print so many texts that differ from ours")
     options = parser.parse_args()
