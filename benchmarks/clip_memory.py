@@ -53,7 +53,7 @@ def main() -> None:
         print(f"loaded: {resident_mb():.0f} MB")
         for number, scored in enumerate(pipeline.score(tasks), start=1):
             assert scored.status == "scored", scored.failure
-            if number == FIRST:
+            if number == min(FIRST, len(tasks)):
                 after_first = resident_mb()
             if number % options.every == 0 or number == len(tasks):
                 known = malloc_bytes()
@@ -64,7 +64,9 @@ def main() -> None:
                 line = f"{number} clips: {last:.0f} MB; C library {in_use:.0f} MB in use, {kept:.0f} MB free"
                 print(line + (f"; decoder's peak {decoder_mb:.0f} MB" if decoder_mb else ""), flush=True)
     growth = last / after_first - 1
-    print(f"from {FIRST} to {len(tasks)} clips: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores")
+    print(
+        f"from {min(FIRST, len(tasks))} to {len(tasks)} clips: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores"
+    )
     sys.exit(growth > MOST_GROWTH)
 
 
