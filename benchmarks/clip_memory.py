@@ -64,9 +64,8 @@ def main() -> None:
                 line = f"{number} clips: {last:.0f} MB; C library {in_use:.0f} MB in use, {kept:.0f} MB free"
                 print(line + (f"; decoder's peak {decoder_mb:.0f} MB" if decoder_mb else ""), flush=True)
     growth = last / after_first - 1
-    print(
-        f"from {min(FIRST, len(tasks))} to {len(tasks)} clips: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores"
-    )
+    counted = f"from {min(FIRST, len(tasks))} to {len(tasks)} clips"
+    print(f"{counted}: {growth:+.1%} (at most {MOST_GROWTH:+.0%}), {os.cpu_count()} cores")
     sys.exit(growth > MOST_GROWTH)
 
 
