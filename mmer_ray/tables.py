@@ -16,8 +16,11 @@ import pyarrow as pa
 
 from mmer_ray.measure_columns import MEASURES
 
-SCHEMA_VERSION = 2
-"""Raised when a table changes in a way that older readers misread. Lakes of every earlier version still open."""
+SCHEMA_VERSION = 3
+"""Raised when a table changes in a way that older readers misread. Lakes of every earlier version still open.
+
+1: results stood in `recordings`. 2: results hang on the audio. 3: `speaker_edits` change what readers see, and
+`erasures` what may be scored; version 2 knows neither."""
 
 Row = dict[str, Any]
 
@@ -115,6 +118,20 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _STAMP
     ),
     "active_scorers": pa.schema(_columns(_TEXT, "corpus scorer") + [("activated_at", _INSTANT)] + _STAMP),
+    "speaker_edits": pa.schema(
+        _PLACE
+        + _columns(_TEXT, "heard_key edit_id action speaker target")
+        + [("utterances", pa.list_(_INT))]
+        + [("author", _TEXT), ("edited_at", _INSTANT)]
+        + _STAMP
+    ),
+    "erasures": pa.schema(
+        _columns(_TEXT, "recording_hash uri_hash")
+        + [("size_bytes", _LONG)]
+        + _columns(_TEXT, "reason")
+        + [("erased_at", _INSTANT)]
+        + _STAMP
+    ),
     "runs": pa.schema(
         _columns(_TEXT, "run_id status")
         + _columns(_INSTANT, "started_at written_at")
@@ -129,7 +146,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_TEXT, "commit_id run_id")
         + [("committed_at", _INSTANT), ("scorer", _TEXT)]
         + _columns(_LONG, "num_recordings num_results num_utterances num_words num_turns num_emotions num_calls")
-        + _columns(_LONG, "num_active_scorers num_pieces")
+        + _columns(_LONG, "num_active_scorers num_pieces num_speaker_edits num_erasures")
     ),
 }
 """Table -> columns.
@@ -146,6 +163,10 @@ SCHEMAS: dict[str, pa.Schema] = {
 - `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.
+- `speaker_edits`: what people changed about the speakers of one hearing, replayed in the order of commits. `action` is
+  `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` are
+  `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts).
+- `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id.
 - `runs`: a row for the start and one for the end of each job."""
 
 V1_COLUMNS: dict[str, pa.Schema] = {
@@ -161,7 +182,19 @@ V1_COLUMNS: dict[str, pa.Schema] = {
 """Columns of version 1 that are read where a lake still has them, and written no more. There the results stood in
 `recordings`, and `result_commit_id` named the commit that holds a recording's utterances."""
 
-DATA_TABLES = ("results", "utterances", "words", "turns", "pieces", "emotions", "calls", "active_scorers", "recordings")
+DATA_TABLES = (
+    "results",
+    "utterances",
+    "words",
+    "turns",
+    "pieces",
+    "emotions",
+    "calls",
+    "active_scorers",
+    "speaker_edits",
+    "erasures",
+    "recordings",
+)
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
 
@@ -174,6 +207,7 @@ SORT_KEYS = {
     "pieces": ("day", "recording_id", "window_idx"),
     "emotions": ("day", "recording_id", "utterance_idx"),
     "calls": ("day", "recording_id"),
+    "speaker_edits": ("day", "recording_id"),
 }
 """How the rows of one commit lie in their files; utterances and turns are numbered by their start."""
 
@@ -194,6 +228,8 @@ LOG_STATISTICS = {
     "emotions": ("recording_id", "day", "scorer", "commit_id"),
     "calls": ("recording_id", "day", "scorer", "commit_id"),
     "active_scorers": ("commit_id",),
+    "speaker_edits": ("recording_id", "day", "commit_id"),
+    "erasures": ("commit_id",),
     "runs": ("run_id", "status"),
     "commits": ("sequence", "commit_id"),
 }

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError, UsageError
-from mmer_ray.lake.batch import Batch
-from mmer_ray.lake.run import commit_row, new_run_id
+from mmer_ray.lake.commit import SingleCommit
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect
-from mmer_ray.tables import DATA_TABLES, SCHEMAS
+from mmer_ray.tables import SCHEMAS
 
 ANSWERED = """
     SELECT DISTINCT shown.corpus, felt.scorer FROM internal.shown AS shown
@@ -33,15 +32,9 @@ def activate(lake: Lake, scorer: str, corpus: str | None = None) -> list[str]:
         corpora = _corpora(lake, answered, scorer, corpus)
         lake.create()
         now = datetime.now(UTC)
-        run_id, sequence = new_run_id(now), lake.next_sequence()
-        commit_id = f"{run_id}.00001"
-        stamp = {"activated_at": now, "run_id": run_id, "commit_id": commit_id}
-        rows = [{"corpus": name, "scorer": scorer, **stamp} for name in corpora]
+        rows = [{"corpus": name, "scorer": scorer, "activated_at": now} for name in corpora]
         active = pa.Table.from_pylist(rows, schema=SCHEMAS["active_scorers"])
-        tables = {name: SCHEMAS[name].empty_table() for name in DATA_TABLES} | {"active_scorers": active}
-        row = commit_row(Batch(sequence, commit_id, tables), run_id, None)
-        lake.append("active_scorers", active, sequence, run_id)
-        lake.append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), sequence, run_id)
+        SingleCommit.begin(lake).write(lake, {"active_scorers": active})
     return corpora
 
 

@@ -59,7 +59,9 @@ def _schema(table: str) -> pa.Schema:
     return pa.schema([pa.field("answer", pa.int32()), *own])
 
 
-ANSWER_SCHEMAS = {name: _schema(name) for name in DATA_TABLES if name != "active_scorers"}
+NOT_ANSWERED = ("active_scorers", "speaker_edits", "erasures")
+"""Tables whose rows no recording's answer makes."""
+ANSWER_SCHEMAS = {name: _schema(name) for name in DATA_TABLES if name not in NOT_ANSWERED}
 
 
 def source_columns(recordings: Sequence[Recording]) -> dict[str, pa.Array[Any]]:

@@ -64,7 +64,12 @@ def sealed(
     rows = pa.concat_tables([stamped("recordings", own, stamp), stamped("recordings", more_recordings, stamp)])
     tables["recordings"] = rows.sort_by([(name, "ascending") for name in SORT_KEYS["recordings"]])
     tables["active_scorers"] = stamped("active_scorers", active, stamp)
-    return Batch(sequence, commit_id, {name: tables[name] for name in DATA_TABLES})
+    return Batch(sequence, commit_id, whole(tables))
+
+
+def whole(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Every table of `DATA_TABLES`, in its order; those not given are empty."""
+    return {name: tables[name] if name in tables else SCHEMAS[name].empty_table() for name in DATA_TABLES}
 
 
 def _rank(days: pa.ChunkedArray[Any], recording_ids: pa.Array[Any]) -> npt.NDArray[np.int32]:

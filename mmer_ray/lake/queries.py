@@ -3,9 +3,9 @@
     with open_lake("calls.lake") as lake:
         lake.sql("SELECT label, count(*) FROM active_emotions GROUP BY label")
 
-Views: recordings, results, utterances, words, turns, pieces, emotions, active_emotions, calls, active_scorers, runs,
-commits. A row of results stands there once for every corpus that has the audio. What a reader sees is one moment of the
-lake; open it again to see later commits.
+Views: recordings, results, utterances, words, turns, pieces, emotions, active_emotions, calls, active_scorers,
+speaker_edits, erasures, runs, commits. A row of results stands there once for every corpus that has the audio. What a
+reader sees is one moment of the lake; open it again to see later commits.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +25,17 @@ import pyarrow as pa
 from mmer_ray.diarizers.speaker_count import BETWEEN_WINDOWS_THRESHOLD, SAME_VOICE_THRESHOLD
 from mmer_ray.errors import LakeError, UsageError
 from mmer_ray.lake.answer_tables import measure_columns, turns_table, utterances_table, words_table
-from mmer_ray.lake.batch import Batch, stamped
+from mmer_ray.lake.batch import stamped
 from mmer_ray.lake.columns import milliseconds, split_ms
+from mmer_ray.lake.commit import SingleCommit
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.queries import LakeReader
-from mmer_ray.lake.run import commit_row, new_run_id
 from mmer_ray.lake.views import connect
 from mmer_ray.profiles import DiarizeOptions, JoinOptions, LinkOptions
 from mmer_ray.records import KeptPieces, Recording, ScoredRecording, WindowPieces
 from mmer_ray.stages.link import link
 from mmer_ray.stages.recount import VERSION, Counting, recount
-from mmer_ray.tables import DATA_TABLES, SCHEMAS, Row
+from mmer_ray.tables import SCHEMAS, Row
 
 if TYPE_CHECKING:
     import duckdb
@@ -129,7 +128,7 @@ class _Hearing:
                 num_speakers, tables = scored.num_speakers, self._tables(scored, wanted)
         files = self._select(FILES, self._shown)
         if target != self._shown:
-            self._commit(tables | {"recordings": files}, target)
+            SingleCommit.begin(self._lake).write(self._lake, tables | {"recordings": files}, {"heard_key": target})
         changed = files.num_rows if target != self._shown else 0
         return Reclustered(self._recording, self._row["uri"], target, num_speakers, self._num_before, changed)
 
@@ -203,17 +202,6 @@ class _Hearing:
                 of_scorer = self._select(EMOTIONS, self._source, commit=row["emotions_commit"])
                 emotions.append(of_scorer.select(SCHEMAS["emotions"].names).cast(SCHEMAS["emotions"]))
         return {"emotions": pa.concat_tables(emotions), "calls": pa.concat_tables(calls)}
-
-    def _commit(self, tables: Mapping[str, pa.Table], heard_key: str) -> None:
-        run_id, sequence = new_run_id(datetime.now(UTC)), self._lake.next_sequence()
-        stamp = {"heard_key": heard_key, "run_id": run_id, "commit_id": f"{run_id}.00001"}
-        rows = {name: SCHEMAS[name].empty_table() for name in DATA_TABLES}
-        rows |= {name: stamped(name, table, stamp) for name, table in tables.items()}
-        for name in DATA_TABLES:
-            if rows[name].num_rows:
-                self._lake.append(name, rows[name], sequence, run_id)
-        row = commit_row(Batch(sequence, stamp["commit_id"], rows), run_id, None)
-        self._lake.append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), sequence, run_id)
 
     def _select(self, query: str, heard_key: str, **more: str) -> pa.Table:
         found: pa.Table = self._connection.cursor().sql(query, params=self._place(heard_key) | more).to_arrow_table()

@@ -153,7 +153,7 @@ class Lake:
         """
         from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
-        table = self._at_newest(name)
+        table = self.newest(name)
         with writing(self.address):
             if (table.transaction_version(APPLICATION) or 0) >= sequence:
                 self._require_own(table, name, sequence, run_id)
@@ -212,8 +212,8 @@ class Lake:
             raise damaged(self.address, f"its table {name} is gone")
         return self._tables.get(name)
 
-    def _at_newest(self, name: str) -> DeltaTable:
-        """The table, refreshed once."""
+    def newest(self, name: str) -> DeltaTable:
+        """The table at its newest version, to be changed. Raises `StoreError`."""
         known = self._tables.get(name)
         if known is None:
             known = self._opened(name)

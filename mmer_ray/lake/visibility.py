@@ -172,6 +172,8 @@ VIEWS = {
         SELECT * FROM internal.active_scorers SEMI JOIN commits USING (commit_id)
         QUALIFY row_number() OVER (PARTITION BY corpus ORDER BY activated_at DESC) = 1
     """,
+    "speaker_edits": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.speaker_edits AS part {_OF_SHOWN}",
+    "erasures": "SELECT * FROM internal.erasures",
     "runs": """
         SELECT * EXCLUDE (num_copied, fingerprints) REPLACE (coalesce(num_copies, num_copied) AS num_copies,
             coalesce(keys, fingerprints) AS keys)
@@ -249,7 +251,7 @@ def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequ
                 "coalesce(part.scorer, commits.scorer, '') AS scorer) "
                 f"FROM ({rows}) AS part JOIN commits USING (commit_id)"
             )
-        case "active_scorers":
+        case "active_scorers" | "erasures":
             query = f"SELECT * FROM {source}"
         case _:
             query = f"SELECT * REPLACE (coalesce(heard_key, commit_id) AS heard_key) FROM {source}"

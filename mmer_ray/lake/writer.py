@@ -25,18 +25,19 @@ from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Batch, sealed
 from mmer_ray.lake.card import recording_id, uri_id
 from mmer_ray.lake.columns import values
+from mmer_ray.lake.commit import append_commit
 from mmer_ray.lake.copies import COPY_COLUMNS, copy_rows, follow, with_containers
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.heard import HeardAudio
 from mmer_ray.lake.ledger import Ledger, Received, run_ledger
 from mmer_ray.lake.plan import Plan
-from mmer_ray.lake.run import Run, commit_row, run_row
+from mmer_ray.lake.run import Run, run_row
 from mmer_ray.lake.sources import Sources
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect_internal
 from mmer_ray.lake.visibility import find_wanted
 from mmer_ray.profiles import RunOptions
-from mmer_ray.tables import DATA_TABLES, SCHEMAS, Row
+from mmer_ray.tables import SCHEMAS, Row
 
 RunStatus = Literal["started", "finished", "interrupted", "unbalanced"]
 
@@ -147,15 +148,7 @@ class Writer:
         if self._pending is None:
             return None
         batch = self._pending
-        for name in DATA_TABLES:
-            failpoint(f"before_append_{name}")
-            if batch.tables[name].num_rows:
-                self._append(name, batch.tables[name], batch.sequence)
-            failpoint(f"after_append_{name}")
-        failpoint("before_append_commits")
-        row = commit_row(batch, self._run.run_id, self._plan.keys.scorer)
-        self._append("commits", pa.Table.from_pylist([row], schema=SCHEMAS["commits"]), batch.sequence)
-        failpoint("after_append_commits")
+        append_commit(self._lake, batch, self._run.run_id, self._plan.keys.scorer)
         self._num_utterances += batch.tables["utterances"].num_rows
         self._pending = None
         self._committed_s = self._clock()
