@@ -1,5 +1,7 @@
 """Cutting a job into shards."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,3 +26,11 @@ def test_only_a_single_long_recording_exceeds_the_shard_limit(planned_s: list[fl
 
 def test_a_small_job_still_gives_every_actor_work() -> None:
     assert len(list(cut_shards([3.0] * 200, num_actors=2, max_shard_s=1_800))) >= 8
+
+
+def test_shards_get_smaller_towards_the_end_so_that_no_actor_waits_long_for_the_last() -> None:
+    sizes_s = [3.0 * (shard.stop - shard.start) for shard in cut_shards([3.0] * 9_000, num_actors=2, max_shard_s=1_800)]
+    assert sizes_s[0] == 1_800
+    assert all(later <= earlier for earlier, later in pairwise(sizes_s))
+    assert max(sizes_s[-3:]) <= 21
+    assert len(sizes_s) < 9_000 * 3 / 1_800 + 25, "small shards only at the end"
