@@ -44,6 +44,7 @@ def replace_rows(lake: Lake, name: str, rows: pa.RecordBatchReader, run_id: str,
             commit_properties=CommitProperties(custom_metadata={RUN_IN_LOG: run_id}),
         )
     failpoint(f"after_rewrite_{name}")
+    lake.record_checksums(name)
 
 
 def forget_earlier(lake: Lake, name: str) -> int:
@@ -61,7 +62,13 @@ def forget_earlier(lake: Lake, name: str) -> int:
         table.create_checkpoint()
         failpoint(f"after_checkpoint_{name}")
         _remove_log(lake, name, table)
+        lake.checksums.renew(name, int(table.version()), [path for path, _ in lake.logged(name)])
     return len(gone)
+
+
+def has_forgotten(lake: Lake, name: str) -> bool:
+    """Say whether earlier versions of a table were ever removed, and rows with them, maybe. Raises `LakeError`."""
+    return lake.property_of(name, FORGOTTEN_PROPERTY) is not None
 
 
 def _remove_log(lake: Lake, name: str, table: DeltaTable) -> None:

@@ -3,6 +3,7 @@
     lake.json      schema version, fingerprint of the key, tables
     writer.lock    held by the one writer (local lakes)
     recordings/ results/ utterances/ ... runs/ commits/
+    checksums/     a digest of every file of the tables (`checksums.py`)
 
 This is the only file that imports deltalake, and it does so when a table is first touched.
 """
@@ -31,6 +32,7 @@ from mmer_ray.lake.card import (
     refuse_newer,
     write_card,
 )
+from mmer_ray.lake.checksums import Checksums
 from mmer_ray.lake.lock import LOCK_NAME, only_writer
 from mmer_ray.lake.store_errors import damaged, reading, writing
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
@@ -98,6 +100,7 @@ class Lake:
             raise LakeError(
                 f"{self.address}: a lake cannot lie in a folder called corpus=... or month=..., its own are"
             )
+        self.checksums = Checksums(self.address, is_local=self.is_local)
         self._tables: dict[str, DeltaTable] = {}
         self._lock_depth = 0
         self._card = self._check(to_read)
@@ -105,6 +108,16 @@ class Lake:
     @property
     def exists(self) -> bool:
         return self._card is not None
+
+    def require_existing(self) -> None:
+        """Raise `LakeError` where there is no lake."""
+        if not self.exists:
+            raise LakeError(f"{self.address} is not a lake; `mmer score SOURCE --lake {self.address}` makes one")
+
+    @property
+    def schema_version(self) -> int:
+        """That of the lake as it was when it was opened or created."""
+        return SCHEMA_VERSION if self._card is None else self._card.schema_version
 
     def create(self) -> None:
         """Make the lake and its tables where they are not there; bring one of an earlier version to this one.
@@ -157,6 +170,7 @@ class Lake:
         with writing(self.address):
             if (table.transaction_version(APPLICATION) or 0) >= sequence:
                 self._require_own(table, name, sequence, run_id)
+                self.record_checksums(name)
                 return False
             write_deltalake(
                 table,
@@ -170,7 +184,17 @@ class Lake:
                     custom_metadata={RUN_IN_LOG: run_id, SEQUENCE_IN_LOG: str(sequence)},
                 ),
             )
+            self.record_checksums(name)
         return True
+
+    def record_checksums(self, name: str) -> int:
+        """Record the digests of what was written to a table and has none; returns of how many files.
+
+        To be called by its one writer after every version that it writes. Raises `StoreError`.
+        """
+        version = self._tables[name].version()
+        with writing(self.address):
+            return self.checksums.record(name, version)
 
     def next_sequence(self) -> int:
         """The number of the next commit: above all that any table has seen, finished or torn."""
@@ -182,17 +206,46 @@ class Lake:
 
         Raises `LakeError` where the table, its log or one of its files is damaged or gone.
         """
-        table = self._opened(name)
-        if table is None:
+        actions = self._actions(name)
+        if actions is None:
             return []
-        with reading(f"{self.address}/{name}"):
-            actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-        # file_uris() percent-encodes the folder's own name, which is then no path.
-        paths = [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
+        paths = [f"{self.address}/{name}/{path}" for path in _paths(actions)]
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
         return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
+
+    def logged(self, name: str) -> list[tuple[str, int]]:
+        """The data files of a table's newest version as its log has them, whether they are there or not: path below
+        the table's folder, and bytes. Raises `LakeError` where table or log is damaged or gone."""
+        actions = self._actions(name)
+        if actions is None:
+            return []
+        return list(zip(_paths(actions), actions.column("size_bytes").to_pylist(), strict=True))
+
+    def version(self, name: str) -> int | None:
+        """The number of a table's newest version; None while it has never been made. Raises as `files`."""
+        table = self._opened(name)
+        return None if table is None else table.version()
+
+    def missing_columns(self, name: str) -> list[str]:
+        """Columns of today that a table has not yet. Raises `LakeError` where it is damaged or gone."""
+        table = self._opened(name)
+        there = SCHEMAS[name].names if table is None else {field.name for field in table.schema().fields}
+        return [column for column in SCHEMAS[name].names if column not in there]
+
+    def property_of(self, name: str, key: str) -> str | None:
+        """A property of a table, None where it has none. Raises `LakeError` where the table is damaged or gone."""
+        table = self._opened(name)
+        return None if table is None else table.metadata().configuration.get(key)
+
+    def _actions(self, name: str) -> pa.Table | None:
+        """The log's additions that count, a row per data file; None while the table has never been made."""
+        table = self._opened(name)
+        if table is None:
+            return None
+        with reading(f"{self.address}/{name}"):
+            return pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
 
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"
@@ -224,8 +277,8 @@ class Lake:
         return known
 
     def _make(self, name: str) -> None:
-        """Create a table, or mark one of an earlier version as of this one."""
-        from deltalake import DeltaTable
+        """Create a table, or bring one of an earlier version to this one: its columns, then its mark."""
+        from deltalake import DeltaTable, Field
 
         table = self._opened(name)
         if table is None:
@@ -237,7 +290,10 @@ class Lake:
                 storage_options=self.storage_options,
                 raise_if_key_not_exists=False,
             )
+            self.record_checksums(name)
         elif _version_of(table) < SCHEMA_VERSION:
+            if missing := self.missing_columns(name):
+                table.alter.add_columns([Field.from_arrow(SCHEMAS[name].field(column)) for column in missing])
             properties = {
                 VERSION_PROPERTY: str(SCHEMA_VERSION),
                 "delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name]),
@@ -273,6 +329,11 @@ class Lake:
 
 def _version_of(table: DeltaTable) -> int:
     return int(table.metadata().configuration.get(VERSION_PROPERTY) or 1)
+
+
+def _paths(actions: pa.Table) -> list[str]:
+    # file_uris() percent-encodes the folder's own name, which is then no path.
+    return [unquote(str(path)) for path in actions.column("path").to_pylist()]
 
 
 def _extremes(actions: pa.Table, end: str) -> list[str | None]:
