@@ -19,6 +19,7 @@ from mmer_ray.lake.card import CARD_NAME, DRAFT_NAME
 from mmer_ray.lake.checksums import CHECKSUMS_FOLDER, LOG_FOLDER, FileSum, Recorded, store_of
 from mmer_ray.lake.finding import Finding
 from mmer_ray.lake.lock import LOCK_NAME
+from mmer_ray.lake.table_log import logged_files
 from mmer_ray.tables import SCHEMAS, V1_COLUMNS, partition_columns
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TableFiles:
     def findings(self) -> Iterator[Finding]:
         """Raises nothing for damage: it is what is looked for."""
         try:
-            logged = dict(self._lake.logged(self._name))
+            logged = logged_files(self._lake, self._name)
         except LakeError as exc:
             yield self._damage(LOG_FOLDER, str(exc), FROM_A_COPY)
             return

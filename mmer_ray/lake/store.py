@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -35,6 +34,7 @@ from mmer_ray.lake.card import (
 from mmer_ray.lake.checksums import Checksums
 from mmer_ray.lake.lock import LOCK_NAME, only_writer
 from mmer_ray.lake.store_errors import damaged, reading, writing
+from mmer_ray.lake.table_log import additions, missing_columns, paths_of
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Lake:
 
     def next_sequence(self) -> int:
         """The number of the next commit: above all that any table has seen, finished or torn."""
-        tables = [self._opened(name) for name in SCHEMAS]
+        tables = [self.opened(name) for name in SCHEMAS]
         return 1 + max((table.transaction_version(APPLICATION) or 0 for table in tables if table), default=0)
 
     def files(self, name: str) -> list[DataFile]:
@@ -206,51 +206,20 @@ class Lake:
 
         Raises `LakeError` where the table, its log or one of its files is damaged or gone.
         """
-        actions = self._actions(name)
-        if actions is None:
+        table = self.opened(name)
+        if table is None:
             return []
-        paths = [f"{self.address}/{name}/{path}" for path in _paths(actions)]
+        actions = additions(table, f"{self.address}/{name}")
+        paths = [f"{self.address}/{name}/{path}" for path in paths_of(actions)]
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
         return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
 
-    def logged(self, name: str) -> list[tuple[str, int]]:
-        """The data files of a table's newest version as its log has them, whether they are there or not: path below
-        the table's folder, and bytes. Raises `LakeError` where table or log is damaged or gone."""
-        actions = self._actions(name)
-        if actions is None:
-            return []
-        return list(zip(_paths(actions), actions.column("size_bytes").to_pylist(), strict=True))
-
-    def version(self, name: str) -> int | None:
-        """The number of a table's newest version; None while it has never been made. Raises as `files`."""
-        table = self._opened(name)
-        return None if table is None else table.version()
-
-    def missing_columns(self, name: str) -> list[str]:
-        """Columns of today that a table has not yet. Raises `LakeError` where it is damaged or gone."""
-        table = self._opened(name)
-        there = SCHEMAS[name].names if table is None else {field.name for field in table.schema().fields}
-        return [column for column in SCHEMAS[name].names if column not in there]
-
-    def property_of(self, name: str, key: str) -> str | None:
-        """A property of a table, None where it has none. Raises `LakeError` where the table is damaged or gone."""
-        table = self._opened(name)
-        return None if table is None else table.metadata().configuration.get(key)
-
-    def _actions(self, name: str) -> pa.Table | None:
-        """The log's additions that count, a row per data file; None while the table has never been made."""
-        table = self._opened(name)
-        if table is None:
-            return None
-        with reading(f"{self.address}/{name}"):
-            return pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"
 
-    def _opened(self, name: str) -> DeltaTable | None:
+    def opened(self, name: str) -> DeltaTable | None:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
 
@@ -269,7 +238,7 @@ class Lake:
         """The table at its newest version, to be changed. Raises `StoreError`."""
         known = self._tables.get(name)
         if known is None:
-            known = self._opened(name)
+            known = self.opened(name)
             assert known is not None, f"{self.address}: append to {name} before create"
             return known
         with writing(self.address):
@@ -280,7 +249,7 @@ class Lake:
         """Create a table, or bring one of an earlier version to this one: its columns, then its mark."""
         from deltalake import DeltaTable, Field
 
-        table = self._opened(name)
+        table = self.opened(name)
         if table is None:
             self._tables[name] = DeltaTable.create(
                 self._uri(name),
@@ -292,8 +261,8 @@ class Lake:
             )
             self.record_checksums(name)
         elif _version_of(table) < SCHEMA_VERSION:
-            if missing := self.missing_columns(name):
-                table.alter.add_columns([Field.from_arrow(SCHEMAS[name].field(column)) for column in missing])
+            if missing := missing_columns(name, table):
+                table.alter.add_columns([Field.from_arrow(field) for field in missing])
             properties = {
                 VERSION_PROPERTY: str(SCHEMA_VERSION),
                 "delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name]),
@@ -329,11 +298,6 @@ class Lake:
 
 def _version_of(table: DeltaTable) -> int:
     return int(table.metadata().configuration.get(VERSION_PROPERTY) or 1)
-
-
-def _paths(actions: pa.Table) -> list[str]:
-    # file_uris() percent-encodes the folder's own name, which is then no path.
-    return [unquote(str(path)) for path in actions.column("path").to_pylist()]
 
 
 def _extremes(actions: pa.Table, end: str) -> list[str | None]:

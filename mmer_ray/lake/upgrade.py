@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.store_errors import writing
+from mmer_ray.lake.table_log import logged_files, missing_columns
 from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS
 
 if TYPE_CHECKING:
@@ -43,15 +44,15 @@ class Upgrade:
 def plan_upgrade(lake: Lake) -> Upgrade:
     """Say what `upgrade` would do. Raises `LakeError` where there is no lake, or a damaged one."""
     lake.require_existing()
-    there = [name for name in SCHEMAS if lake.version(name) is not None]
+    there = {name: table for name in SCHEMAS if (table := lake.opened(name)) is not None}
     is_older = lake.schema_version < SCHEMA_VERSION
-    columns = {name: tuple(lake.missing_columns(name)) for name in there} if is_older else {}
+    missing = {name: missing_columns(name, table) for name, table in there.items() if is_older}
     return Upgrade(
         from_version=lake.schema_version,
         to_version=SCHEMA_VERSION,
         tables=tuple(name for name in SCHEMAS if name not in there),
-        columns={name: some for name, some in columns.items() if some},
-        num_files=sum(len(lake.checksums.missing(name, _live(lake, name))) for name in there),
+        columns={name: tuple(field.name for field in fields) for name, fields in missing.items() if fields},
+        num_files=sum(len(lake.checksums.missing(name, logged_files(lake, name))) for name in there),
         num_damaged_records=sum(len(lake.checksums.read(name).damaged) for name in there),
     )
 
@@ -72,11 +73,6 @@ def upgrade(lake: Lake) -> Upgrade:
 
 
 def _record(lake: Lake, name: str) -> None:
-    live, version = _live(lake, name), lake.version(name)
-    assert version is not None, f"{name} was made"
-    if lake.checksums.read(name).damaged or lake.checksums.missing(name, live):
-        lake.checksums.renew(name, version, live)
-
-
-def _live(lake: Lake, name: str) -> list[str]:
-    return [path for path, _ in lake.logged(name)]
+    live, checksums = logged_files(lake, name), lake.checksums
+    if checksums.read(name).damaged or checksums.missing(name, live):
+        checksums.renew(name, lake.newest(name).version(), live)
