@@ -4,4 +4,12 @@ from __future__ import annotations
 
 import typer
 
-lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+from mmer_ray.cli.lake_upgrade import upgrade
+from mmer_ray.cli.lake_verify import verify
+
+lake = typer.Typer(
+    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+)
+
+lake.command()(verify)
+lake.command()(upgrade)

@@ -2,8 +2,9 @@
 
 planned = scored + quarantined (+ unreached, in an interrupted run)      scored = speech + non-speech
 
-Of a job the sides are counted apart: `planned` from its plan and from the answers as they arrive at the driver, the
-others by SQL from the rows that the lake holds in the end.
+Of a job the sides are counted apart: what is planned from the listing (`Plan.check`), what is scored, failed, a copy
+or unreached from the answers as they arrive at the driver (`Received`), and all of it again by SQL from the rows that
+the lake holds in the end (`run_ledger`). An interrupted run must sum as well; it may leave recordings unreached.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mmer_ray.errors import LedgerError
 from mmer_ray.lake.plan import Plan
 
 TOLERANCE_S = 0.1
+REMEDY = "run the same command again and report this"
 
 SUMS = """
     SELECT
@@ -87,17 +89,22 @@ class Ledger:
         unheard_ms = abs(self.scored_ms - self.speech_ms - self.non_speech_ms)
         return max(unplaced_ms, unheard_ms) / 1000
 
-    def check(self) -> None:
-        """Raise `LedgerError` unless plan, driver and lake count the same recordings and both equations hold."""
+    def check(self, *, is_finished: bool = True) -> None:
+        """Raise `LedgerError` unless plan, driver and lake count the same recordings and both equations hold.
+
+        A run that is not finished may leave recordings unreached, and their audio with them.
+        """
         num_rows = self.num_scored + self.num_failed
-        if self.num_planned == self.num_received == num_rows and self.difference_s <= TOLERANCE_S:
+        unreached = (0, 0) if is_finished else (self.num_unreached, self.unreached_ms)
+        reached = replace(self, num_planned=self.num_planned - unreached[0], planned_ms=self.planned_ms - unreached[1])
+        if reached.num_planned == self.num_received == num_rows and reached.difference_s <= TOLERANCE_S:
             return
         raise LedgerError(
             f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
             f"{num_rows} rows in the lake, {self.num_unreached} recordings without an answer; "
             f"planned {self.planned_ms / 1000:.3f} s = scored {self.scored_ms / 1000:.3f} s + "
             f"quarantined {self.quarantined_ms / 1000:.3f} s, scored = speech {self.speech_ms / 1000:.3f} s + "
-            f"non-speech {self.non_speech_ms / 1000:.3f} s; run the same command again and report this"
+            f"non-speech {self.non_speech_ms / 1000:.3f} s; {REMEDY}"
         )
 
 
@@ -107,7 +114,9 @@ class Received:
     def __init__(self, plan: Plan) -> None:
         self.num_planned = plan.num_planned
         self.num_answers = 0
-        self.num_utterances = 0
+        self.num_scored = 0
+        self.num_copies = 0
+        self.num_failed = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
     def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
@@ -115,18 +124,44 @@ class Received:
         self.num_answers += int(summary.num_rows)
         both = pa.table([summary.column(name) for name in ("status", "duration_ms")] + [expected_ms], list("sde"))
         scored = both.filter(pc.field("s") == "scored")
+        self.num_scored += int(scored.num_rows)
+        self.num_failed += int(summary.num_rows - scored.num_rows)
         self.planned_ms += _sum(scored.column("d")) - _sum(scored.column("e"))
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""
         self.num_answers += num_copies
+        self.num_scored += num_copies
+        self.num_copies += num_copies
+
+    def add_recognized(self, num_copies: int) -> None:
+        """Note how many of the answers counted before turned out to be of audio that was known."""
+        self.num_copies += num_copies
 
     def add_followers(self, followers: pa.Table, summary: pa.Table, planned: Sequence[str | None]) -> None:
         """Count the rows of copies that came with the answers of `summary`; `planned` has those files' ids."""
         self.num_answers += int(followers.num_rows)
         scored = followers.filter(pc.field("status") == "scored")
+        self.num_scored += int(scored.num_rows)
+        self.num_copies += int(scored.num_rows)
+        self.num_failed += int(followers.num_rows - scored.num_rows)
         at = pc.index_in(scored.column("recording_id"), value_set=pa.array(planned, pa.string()))
         self.planned_ms += _sum(summary.column("duration_ms").take(at)) - _sum(scored.column("expected_ms"))
+
+    def check(self, ledger: Ledger, *, is_finished: bool) -> None:
+        """Raise `LedgerError` unless the rows (`run_ledger`) are what came, kind by kind, and the ledger sums."""
+        ledger.check(is_finished=is_finished)
+        for kind, num_came, num_rows in (
+            ("scored", self.num_scored, ledger.num_scored),
+            ("copies", self.num_copies, ledger.num_copies),
+            ("failed", self.num_failed, ledger.num_failed),
+            ("without an answer", self.num_planned - self.num_answers, ledger.num_unreached),
+        ):
+            if num_came != num_rows:
+                raise LedgerError(
+                    f"the ledger does not sum: by the answers {num_came} recordings are {kind}, by the lake's rows "
+                    f"{num_rows}; {REMEDY}"
+                )
 
 
 def lake_ledger(connection: duckdb.DuckDBPyConnection) -> Ledger:

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmer_ray.errors import LedgerError
 from mmer_ray.lake.columns import values
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.views import connect_internal
@@ -52,6 +53,8 @@ class Plan:
     """Files that failed and would fail again, those that wait among them."""
     num_waiting: int = 0
     """Failures that may pass, but were tried too recently."""
+    num_left_out: int = 0
+    """Files that there is something to do about, and that `limited` has left to a later job."""
     num_recounted: int = 0
     """Files whose speakers `mmer recluster` counted again, and which these keys hear anew or have heard otherwise."""
     num_repeated: int = 0
@@ -87,7 +90,22 @@ class Plan:
         """The same plan with at most so many recordings to work on, and without the copies of those left out."""
         todo = self.todo.slice(0, num_recordings)
         stands = pc.is_in(self.copies.column("recording_id"), value_set=todo.column("recording_id").combine_chunks())
-        return replace(self, todo=todo, copies=self.copies.filter(pc.or_(self.copies.column("is_known"), stands)))
+        copies = self.copies.filter(pc.or_(self.copies.column("is_known"), stands))
+        num_left_out = self.num_planned - int(todo.num_rows) - int(copies.num_rows)
+        return replace(self, todo=todo, copies=copies, num_left_out=self.num_left_out + num_left_out)
+
+    def check(self) -> None:
+        """Raise `LedgerError` unless every file of the listing is planned, done, left alone or left out."""
+        parts = {
+            "planned": self.num_planned,
+            "done": self.num_done,
+            "known to fail": self.num_known_failures,
+            "left out": self.num_left_out,
+            "named again": self.num_repeated,
+        }
+        if self.num_listed != sum(parts.values()):
+            counted = ", ".join(f"{num} {kind}" for kind, num in parts.items())
+            raise LedgerError(f"the plan does not sum: {self.num_listed} files listed, but {counted}; report this")
 
     def tasks(self, lake: Lake, todo: pa.Table) -> list[Task]:
         """The tasks of some rows of `todo`, in their order, with what the lake knows for those that need it."""

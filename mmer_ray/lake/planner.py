@@ -144,7 +144,8 @@ def plan_job(
 
     Reads the bytes of files that may be copies, nothing else of any file. A lake that does not exist yet is empty.
     `now` decides which failures have waited long enough for another try (`options.max_retries`, `.retry_after_s`).
-    Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake.
+    Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake, `LedgerError` where
+    files of the listing are lost.
     """
     options = options or RunOptions()
     with (
@@ -161,7 +162,7 @@ def plan_job(
         ((num_done, done_ms),) = connection.execute(COUNTS).fetchall()
         ((num_recounted,),) = connection.execute(RECOUNTED).fetchall()
         verdicts = dict(connection.execute("SELECT verdict, count(*) FROM compared GROUP BY verdict").fetchall())
-        return Plan(
+        plan = Plan(
             keys=keys,
             todo=connection.sql(TODO_ROWS).to_arrow_table().cast(TODO),
             copies=connection.sql(COPY_ROWS).to_arrow_table().cast(COPIES),
@@ -175,6 +176,8 @@ def plan_job(
             repeated_example=example,
             inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),
         )
+    plan.check()
+    return plan
 
 
 def _take_listing(connection: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch]) -> int:

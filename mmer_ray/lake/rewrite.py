@@ -16,6 +16,7 @@ import pyarrow as pa
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.store import ROW_GROUP_ROWS, RUN_IN_LOG, Lake
 from mmer_ray.lake.store_errors import writing
+from mmer_ray.lake.table_log import logged_files, property_of
 from mmer_ray.lake.visibility import quoted
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def replace_rows(lake: Lake, name: str, rows: pa.RecordBatchReader, run_id: str,
             commit_properties=CommitProperties(custom_metadata={RUN_IN_LOG: run_id}),
         )
     failpoint(f"after_rewrite_{name}")
+    lake.record_checksums(name)
 
 
 def forget_earlier(lake: Lake, name: str) -> int:
@@ -61,7 +63,13 @@ def forget_earlier(lake: Lake, name: str) -> int:
         table.create_checkpoint()
         failpoint(f"after_checkpoint_{name}")
         _remove_log(lake, name, table)
+        lake.checksums.renew(name, table.version(), logged_files(lake, name))
     return len(gone)
+
+
+def has_forgotten(lake: Lake, name: str) -> bool:
+    """Say whether earlier versions of a table were ever removed, and rows with them, maybe. Raises `LakeError`."""
+    return property_of(lake, name, FORGOTTEN_PROPERTY) is not None
 
 
 def _remove_log(lake: Lake, name: str, table: DeltaTable) -> None:

@@ -3,6 +3,7 @@
     lake.json      schema version, fingerprint of the key, tables
     writer.lock    held by the one writer (local lakes)
     recordings/ results/ utterances/ ... runs/ commits/
+    checksums/     a digest of every file of the tables (`checksums.py`)
 
 This is the only file that imports deltalake, and it does so when a table is first touched.
 """
@@ -15,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -31,8 +31,10 @@ from mmer_ray.lake.card import (
     refuse_newer,
     write_card,
 )
+from mmer_ray.lake.checksums import Checksums
 from mmer_ray.lake.lock import LOCK_NAME, only_writer
 from mmer_ray.lake.store_errors import damaged, reading, writing
+from mmer_ray.lake.table_log import additions, missing_columns, paths_of
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
@@ -98,6 +100,7 @@ class Lake:
             raise LakeError(
                 f"{self.address}: a lake cannot lie in a folder called corpus=... or month=..., its own are"
             )
+        self.checksums = Checksums(self.address, is_local=self.is_local)
         self._tables: dict[str, DeltaTable] = {}
         self._lock_depth = 0
         self._card = self._check(to_read)
@@ -105,6 +108,16 @@ class Lake:
     @property
     def exists(self) -> bool:
         return self._card is not None
+
+    def require_existing(self) -> None:
+        """Raise `LakeError` where there is no lake."""
+        if not self.exists:
+            raise LakeError(f"{self.address} is not a lake; `mmer score SOURCE --lake {self.address}` makes one")
+
+    @property
+    def schema_version(self) -> int:
+        """That of the lake as it was when it was opened or created."""
+        return SCHEMA_VERSION if self._card is None else self._card.schema_version
 
     def create(self) -> None:
         """Make the lake and its tables where they are not there; bring one of an earlier version to this one.
@@ -157,6 +170,7 @@ class Lake:
         with writing(self.address):
             if (table.transaction_version(APPLICATION) or 0) >= sequence:
                 self._require_own(table, name, sequence, run_id)
+                self.record_checksums(name)
                 return False
             write_deltalake(
                 table,
@@ -170,11 +184,21 @@ class Lake:
                     custom_metadata={RUN_IN_LOG: run_id, SEQUENCE_IN_LOG: str(sequence)},
                 ),
             )
+            self.record_checksums(name)
         return True
+
+    def record_checksums(self, name: str) -> int:
+        """Record the digests of what was written to a table and has none; returns of how many files.
+
+        To be called by its one writer after every version that it writes. Raises `StoreError`.
+        """
+        version = self._tables[name].version()
+        with writing(self.address):
+            return self.checksums.record(name, version)
 
     def next_sequence(self) -> int:
         """The number of the next commit: above all that any table has seen, finished or torn."""
-        tables = [self._opened(name) for name in SCHEMAS]
+        tables = [self.opened(name) for name in SCHEMAS]
         return 1 + max((table.transaction_version(APPLICATION) or 0 for table in tables if table), default=0)
 
     def files(self, name: str) -> list[DataFile]:
@@ -182,13 +206,11 @@ class Lake:
 
         Raises `LakeError` where the table, its log or one of its files is damaged or gone.
         """
-        table = self._opened(name)
+        table = self.opened(name)
         if table is None:
             return []
-        with reading(f"{self.address}/{name}"):
-            actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-        # file_uris() percent-encodes the folder's own name, which is then no path.
-        paths = [f"{self.address}/{name}/{unquote(str(path))}" for path in actions.column("path").to_pylist()]
+        actions = additions(table, f"{self.address}/{name}")
+        paths = [f"{self.address}/{name}/{path}" for path in paths_of(actions)]
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
@@ -197,7 +219,7 @@ class Lake:
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"
 
-    def _opened(self, name: str) -> DeltaTable | None:
+    def opened(self, name: str) -> DeltaTable | None:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
 
@@ -216,7 +238,7 @@ class Lake:
         """The table at its newest version, to be changed. Raises `StoreError`."""
         known = self._tables.get(name)
         if known is None:
-            known = self._opened(name)
+            known = self.opened(name)
             assert known is not None, f"{self.address}: append to {name} before create"
             return known
         with writing(self.address):
@@ -224,10 +246,10 @@ class Lake:
         return known
 
     def _make(self, name: str) -> None:
-        """Create a table, or mark one of an earlier version as of this one."""
-        from deltalake import DeltaTable
+        """Create a table, or bring one of an earlier version to this one: its columns, then its mark."""
+        from deltalake import DeltaTable, Field
 
-        table = self._opened(name)
+        table = self.opened(name)
         if table is None:
             self._tables[name] = DeltaTable.create(
                 self._uri(name),
@@ -237,7 +259,10 @@ class Lake:
                 storage_options=self.storage_options,
                 raise_if_key_not_exists=False,
             )
+            self.record_checksums(name)
         elif _version_of(table) < SCHEMA_VERSION:
+            if missing := missing_columns(name, table):
+                table.alter.add_columns([Field.from_arrow(field) for field in missing])
             properties = {
                 VERSION_PROPERTY: str(SCHEMA_VERSION),
                 "delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name]),

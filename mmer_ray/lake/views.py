@@ -68,10 +68,12 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
+def connect_internal(
+    lake: Lake, spill: Spill | None = None, *, require_whole: bool = True
+) -> duckdb.DuckDBPyConnection:
     """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
-    bounded. Raises `LakeError` for a damaged lake."""
+    bounded. Raises `LakeError` for a damaged lake; unless it must be whole, rows may be gone."""
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
     names = ["commits", *(name for name in SCHEMAS if name != "commits")]
     listed = {name: lake.files(name) for name in names}
@@ -86,7 +88,8 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
         # Set here, since nothing can be allowed once outside access is off.
         paths = [path for some in files.values() for path in some]
         connection.execute("SET allowed_paths = $paths", {"paths": paths})
-        _require_whole(connection, lake.address, listed)
+        if require_whole:
+            _require_whole(connection, lake.address, listed)
         for statement in (CURRENT, HEARD, FELT, ACTIVE):
             connection.execute(statement)
     except BaseException as exc:

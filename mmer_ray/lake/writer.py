@@ -81,6 +81,7 @@ class Writer:
         self._gpu_s: Counter[str] = Counter()
         self._num_utterances = 0
         self._end: tuple[RunStatus, Ledger] | None = None
+        self._imbalance: LedgerError | None = None
         self._is_closed = plan.is_empty
 
     def __enter__(self) -> Writer:
@@ -101,8 +102,15 @@ class Writer:
     ) -> None:
         with self._stack:
             # A store that failed to the end would fail again.
-            if not self._is_closed and not isinstance(error, StoreError):
+            if self._is_closed or isinstance(error, StoreError):
+                return
+            try:
                 self._close("finished" if kind is None else "interrupted")
+            except LedgerError as imbalance:
+                if error is None:
+                    raise
+                # What ended the run is the news; the table `runs` has the sums.
+                error.add_note(str(imbalance))
 
     def add(self, answers: Answers) -> pa.Table:
         """Take the answers of some recordings of the plan.
@@ -159,7 +167,8 @@ class Writer:
         return self._close("finished")
 
     def interrupt(self) -> Ledger:
-        """Commit what is there and close the run as interrupted; the same command goes on from here."""
+        """Commit what is there and close the run as interrupted; the same command goes on from here. Raises as
+        `finish`: recordings that nobody reached are in order, others must sum."""
         return self._close("interrupted")
 
     def _look_up(self) -> None:
@@ -198,6 +207,7 @@ class Writer:
         planned = values(todo, "recording_id")
         ids = self._recording_ids(answers, planned)
         placed = self._heard.place(answers, ids, values(todo, "needs_row"))
+        self._received.add_recognized(int(placed.is_copy.sum()))
         followers = follow(self._copies, answers.with_containers(), ids, planned, self._plan.keys)
         self._received.add_followers(followers, answers.summary, planned)
         more = pa.concat_tables([self._known_copies, followers])
@@ -243,13 +253,14 @@ class Writer:
             with connect_internal(self._lake) as connection:
                 ledger = run_ledger(connection, self._run.run_id, self._plan, self._received)
             failpoint("before_run_end")
-            self._end = (_status(status, ledger), ledger)
+            self._imbalance = _imbalance(self._received, ledger, is_finished=status == "finished")
+            self._end = ("unbalanced" if self._imbalance else status, ledger)
         status, ledger = self._end
         if not self._is_closed:
             self._append_run(status, ledger)
             self._is_closed = True
-        if status == "unbalanced":
-            ledger.check()
+        if self._imbalance is not None:
+            raise self._imbalance
         return ledger
 
     def _append(self, name: str, rows: pa.Table, sequence: int) -> None:
@@ -274,10 +285,9 @@ class Writer:
         self._sequence += 1
 
 
-def _status(status: RunStatus, ledger: Ledger) -> RunStatus:
+def _imbalance(received: Received, ledger: Ledger, *, is_finished: bool) -> LedgerError | None:
     try:
-        if status == "finished":
-            ledger.check()
-    except LedgerError:
-        return "unbalanced"
-    return status
+        received.check(ledger, is_finished=is_finished)
+    except LedgerError as error:
+        return error
+    return None

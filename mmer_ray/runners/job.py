@@ -176,6 +176,7 @@ class Job:
             if any(restart != "link" for restart in _restarts(todo)) and (warning := isolation_warning(decoder)):
                 warnings.append(warning)
         plan = plan.with_todo(todo)
+        plan.check()
         guess = estimate(profile, plan.todo.num_rows, _work_s(plan.todo))
         if any(restart != "link" for restart in _restarts(todo)):
             require_memory(profile, self._models, guess.runner, plan.todo.num_rows)

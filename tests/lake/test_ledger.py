@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from mmer_ray.errors import ErrorCode, LedgerError
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
+from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.records import AudioFacts, Recording, ScoredRecording
+from mmer_ray.sources.listing import recordings_of
 from tests.lake.makers import a_run, audio_file, failed, listing, plan_of, scored, taken
 
 
@@ -119,3 +123,151 @@ def test_a_tenth_of_a_second_is_the_limit() -> None:
     Ledger(planned_ms=1000, scored_ms=1000, speech_ms=900).check()
     with pytest.raises(LedgerError):
         Ledger(planned_ms=1000, scored_ms=1000, speech_ms=899).check()
+
+
+@pytest.fixture
+def six(tmp_path: Path) -> Path:
+    """Files of which one is a copy and one fails."""
+    for name in "abcde":
+        audio_file(tmp_path / "audio", f"{name}.wav")
+    audio_file(tmp_path / "audio", "copy.wav", (tmp_path / "audio" / "a.wav").read_bytes())
+    return tmp_path / "audio"
+
+
+def answer_all(writer: Writer, plan: Plan, stop_after: int = 99) -> None:
+    for number, recording in enumerate(recordings_of(plan.todo)):
+        if number < stop_after:
+            is_bad = recording.uri.endswith("e.wav")
+            writer.add(taken(failed(recording, ErrorCode.IO_ERROR) if is_bad else scored(recording)))
+
+
+def rows_changed(change: Callable[[pa.Table], pa.Table]) -> Callable[[Lake, str, pa.Table, int, str], bool]:
+    """`Lake.append` with other rows in `recordings` than the answers had."""
+    append = Lake.append
+
+    def changed(self: Lake, name: str, rows: pa.Table, sequence: int, run_id: str) -> bool:
+        return append(self, name, change(rows) if name == "recordings" else rows, sequence, run_id)
+
+    return changed
+
+
+def replaced(rows: pa.Table, column: str, old: object, new: object) -> pa.Table:
+    at = rows.column_names.index(column)
+    values = rows.column(column).to_pylist()
+    if old in values:
+        values[values.index(old)] = new
+    return rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda rows: replaced(rows, "status", "scored", "failed"), "does not sum"),
+        (lambda rows: replaced(rows, "status", "failed", "scored"), "does not sum"),
+        (lambda rows: replaced(rows, "is_copy", True, False), "1 recordings are copies, by the lake's rows 0"),
+        (lambda rows: replaced(rows, "is_copy", False, True), "1 recordings are copies, by the lake's rows 2"),
+        (lambda rows: rows.slice(1), "6 answers received, 5 rows in the lake"),
+        (lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]), "6 answers received, 7 rows in the lake"),
+        (lambda rows: replaced(rows, "uri", rows.column("uri")[0].as_py(), "/elsewhere.wav"), "does not sum"),
+    ],
+)
+def test_rows_of_another_kind_or_number_than_the_answers_unbalance(
+    change: Callable[[pa.Table], pa.Table], why: str, six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    monkeypatch.setattr(Lake, "append", rows_changed(change))
+    with pytest.raises(LedgerError, match=why), Writer(lake, a_run(), plan) as writer:
+        answer_all(writer, plan)
+    with open_lake(lake.address) as reader:
+        assert [run["status"] for run in reader.status().runs] == ["unbalanced"]
+
+
+@pytest.mark.parametrize("side", ["num_answers", "num_scored", "num_copies", "num_failed", "num_planned", "planned_ms"])
+def test_each_count_of_the_driver_is_compared(side: str, six: Path, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:  # noqa: PT012
+        answer_all(writer, plan)
+        setattr(writer._received, side, getattr(writer._received, side) + 1_000)
+
+
+def test_an_interrupted_run_sums_with_what_it_did_not_reach(six: Path, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    with Writer(lake, a_run(), plan) as writer:
+        answer_all(writer, plan, stop_after=2)
+        ledger = writer.interrupt()
+    assert ledger.num_unreached > 0
+    assert ledger.num_planned == 6 == ledger.num_scored + ledger.num_failed + ledger.num_unreached
+    assert ledger.planned_ms == ledger.scored_ms + ledger.quarantined_ms + ledger.unreached_ms
+    with open_lake(lake.address) as reader:
+        assert reader.status().runs[0]["status"] == "interrupted"
+
+
+def test_an_interrupted_run_that_lost_a_row_does_not_sum(
+    six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    monkeypatch.setattr(Lake, "append", rows_changed(lambda rows: rows.slice(1)))
+    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:  # noqa: PT012
+        answer_all(writer, plan, stop_after=3)
+        writer.interrupt()
+
+
+def test_what_ended_a_run_is_told_before_a_ledger_that_does_not_sum(
+    six: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    monkeypatch.setattr(Lake, "append", rows_changed(lambda rows: rows.slice(1)))
+    with pytest.raises(ZeroDivisionError) as ended, Writer(lake, a_run(), plan) as writer:  # noqa: PT012
+        answer_all(writer, plan, stop_after=3)
+        raise ZeroDivisionError
+    assert any("the ledger does not sum" in note for note in ended.value.__notes__)
+    with open_lake(lake.address) as reader:
+        assert reader.status().runs[0]["status"] == "unbalanced"
+
+
+def test_copies_that_only_the_writer_notices_are_counted_on_both_sides(six: Path, tmp_path: Path) -> None:
+    """As of a remote store, whose bytes the planner does not read."""
+    lake = Lake(tmp_path / "lake")
+    plan = plan_of(listing(six), lake)
+    blind = plan.todo.set_column(
+        plan.todo.column_names.index("recording_id"), "recording_id", pa.nulls(plan.todo.num_rows, pa.string())
+    )
+    copy = plan.copies.select(blind.column_names[:-3]).append_column("restart", pa.array(["decode"]))
+    copy = copy.append_column("needs_row", pa.array([True])).append_column("heard_key", pa.array([plan.keys.heard]))
+    copy = copy.set_column(
+        copy.column_names.index("recording_id"), "recording_id", pa.nulls(copy.num_rows, pa.string())
+    ).cast(blind.schema)
+    every = replace(plan, todo=pa.concat_tables([blind, copy]), copies=plan.copies.slice(0, 0))
+    with Writer(lake, a_run(), every) as writer:
+        answer_all(writer, every)
+        ledger = writer.finish()
+    assert (ledger.num_scored, ledger.num_copies, ledger.num_failed) == (5, 1, 1)
+
+
+def test_every_file_of_a_listing_is_somewhere_in_the_plan(six: Path, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    recordings = listing(six)
+    plan = plan_of([*recordings, recordings[0]], lake)
+    assert (plan.num_listed, plan.num_repeated, plan.num_planned) == (7, 1, 6)
+    few = plan.limited(2)
+    assert few.num_planned + few.num_left_out == 6
+    few.check()
+    with Writer(lake, a_run(), plan) as writer:
+        answer_all(writer, plan)
+    again = plan_of(recordings, lake)
+    assert (again.num_done, again.num_known_failures, again.num_listed) == (5, 1, 6)
+
+
+@pytest.mark.parametrize("part", ["num_done", "num_known_failures", "num_left_out", "num_repeated", "num_listed"])
+def test_a_plan_that_lost_a_file_says_so(part: str, six: Path, tmp_path: Path) -> None:
+    plan = plan_of(listing(six), Lake(tmp_path / "lake"))
+    plan.check()
+    with pytest.raises(LedgerError, match="the plan does not sum: "):
+        replace(plan, **{part: getattr(plan, part) + 1}).check()
+    with pytest.raises(LedgerError, match="the plan does not sum: 6 files listed, but 5 planned"):
+        plan.with_todo(plan.todo.slice(1)).check()

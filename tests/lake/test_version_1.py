@@ -18,6 +18,7 @@ from mmer_ray.lake.queries import LakeReader, open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
 from mmer_ray.records import Recording
+from mmer_ray.tables import SCHEMA_VERSION
 from tests.lake.makers import (
     KEYS,
     a_run,
@@ -117,7 +118,7 @@ def test_reading_leaves_it_as_it_is(address: Path) -> None:
     assert {path: path.read_bytes() for path in address.rglob("*") if path.is_file()} == before
 
 
-def test_scoring_on_into_it_works_and_makes_it_a_lake_of_version_2(address: Path, tmp_path: Path) -> None:
+def test_scoring_on_into_it_works_and_makes_it_a_lake_of_this_version(address: Path, tmp_path: Path) -> None:
     """Its rows match no wanted key: what is listed again is scored again, the rest stays as it is."""
     old = Recording("/calls/a.wav", "calls", size_bytes=7, modified="17000000000000000" + "7", day="2026-11-20")
     new = recording_at(audio_file(tmp_path / "audio", "new.wav"), tmp_path / "audio")
@@ -126,7 +127,7 @@ def test_scoring_on_into_it_works_and_makes_it_a_lake_of_version_2(address: Path
     assert plan.todo.column("restart").to_pylist() == ["decode", "decode"]
     with Writer(lake, a_run(), plan) as writer:
         writer.add(taken(scored(old, content_digest(b"audio a")), scored(new)))
-    assert json.loads((address / "lake.json").read_text())["schema_version"] == 2
+    assert json.loads((address / "lake.json").read_text())["schema_version"] == SCHEMA_VERSION
     with open_lake(address) as reader:
         assert reader.sql("FROM recordings").num_rows == 8
         assert reader.conversation("/calls/a.wav").scorer == KEYS.scorer
