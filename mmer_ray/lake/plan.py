@@ -54,6 +54,12 @@ class Plan:
     """Failures that may pass, but were tried too recently."""
     num_recounted: int = 0
     """Files whose speakers `mmer recluster` counted again, and which these keys hear anew or have heard otherwise."""
+    num_erased: int = 0
+    """Files that were erased, or whose audio was: they are left alone."""
+    takes_erased: bool = False
+    """Whether what was erased is among the files to work on."""
+    as_of: int | None = None
+    """Number of the last commit that the planner saw."""
     num_repeated: int = 0
     """Rows of the listing with the corpus and uri of an earlier one: that one counts."""
     repeated_example: str | None = None
