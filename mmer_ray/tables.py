@@ -169,9 +169,9 @@ SCHEMAS: dict[str, pa.Schema] = {
   `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` are
   `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts).
 - `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
-  (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again), `rows`
-  (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`: the only
-  one that the row speaks of, null for all. `reason` is the user's, `retention` where an age was reached.
+  (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
+  `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:
+  the only one that the row speaks of, null for all. `reason` is the user's, `retention` where an age was reached.
 - `runs`: a row for the start and one for the end of each job."""
 
 V1_COLUMNS: dict[str, pa.Schema] = {

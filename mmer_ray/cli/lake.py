@@ -4,4 +4,11 @@ from __future__ import annotations
 
 import typer
 
-lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+from mmer_ray.cli.lake_erase import erase
+from mmer_ray.cli.lake_retain import retain
+
+lake = typer.Typer(
+    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+)
+lake.command()(erase)
+lake.command()(retain)

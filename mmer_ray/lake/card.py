@@ -104,4 +104,5 @@ def erased_hash(name: str, key: bytes) -> str:
 
     It recognises a name that somebody brings; without the key nobody can try names against it.
     """
-    return hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=16, key=key, person=b"mmer_ray erased").hexdigest()
+    encoded = name.encode("utf-8", "replace")
+    return hashlib.blake2b(encoded, digest_size=16, key=key, person=b"mmer_ray erased").hexdigest()

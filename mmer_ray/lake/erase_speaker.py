@@ -25,6 +25,7 @@ import pyarrow as pa
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.answer_tables import measure_columns
 from mmer_ray.lake.conversation import turns_of, utterances_of
+from mmer_ray.lake.gone import num_erased_speakers
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.views import connect
 from mmer_ray.profiles import LinkOptions
@@ -68,7 +69,9 @@ QUERIES = {
     """,
 }
 _OF_HEARING = "recording_id = $recording AND heard_key = $heard"
-RESULTS = f"FROM internal.results SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id) WHERE {_OF_HEARING}"
+RESULTS = f"""
+    FROM internal.results SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id) WHERE {_OF_HEARING}
+"""
 FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {_OF_HEARING}"
 CALLS = f"""
     SELECT calls.* FROM internal.calls AS calls JOIN internal.felt AS felt USING (recording_id, heard_key, scorer)
@@ -136,7 +139,7 @@ class _Hearing:
         results = self._results | {
             "num_utterances": left["utterances"].num_rows,
             "source_key": self._results["source_key"] or self._heard_key,
-            "recluster": json.dumps({"erased_speakers": 1 + _num_erased(self._results["recluster"])}),
+            "recluster": json.dumps({"erased_speakers": 1 + num_erased_speakers(self._results)}),
         }
         own = {name: self._results[name] for name in ("corpus", "month", "day")} | {"heard_key": new_key}
         tables = {name: _with(name, table, own) for name, table in left.items()}
@@ -168,10 +171,6 @@ class _Hearing:
     def _select(self, query: str, parameters: Mapping[str, str]) -> pa.Table:
         found: pa.Table = self._connection.cursor().sql(query, params=dict(parameters)).to_arrow_table()
         return found
-
-
-def _num_erased(recluster: str | None) -> int:
-    return int(json.loads(recluster).get("erased_speakers", 0)) if recluster else 0
 
 
 def _with(name: str, table: pa.Table, values: Mapping[str, object]) -> pa.Table:

@@ -106,7 +106,8 @@ class Ledger:
             f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
             f"{num_rows} rows in the lake, {self.num_unreached} recordings without an answer; "
             f"planned {self.planned_ms / 1000:.3f} s = scored {self.scored_ms / 1000:.3f} s + "
-            f"quarantined {self.quarantined_ms / 1000:.3f} s + erased {self.erased_ms / 1000:.3f} s, scored = speech {self.speech_ms / 1000:.3f} s + "
+            f"quarantined {self.quarantined_ms / 1000:.3f} s + erased {self.erased_ms / 1000:.3f} s, "
+            f"scored = speech {self.speech_ms / 1000:.3f} s + "
             f"non-speech {self.non_speech_ms / 1000:.3f} s; run the same command again and report this"
         )
 
@@ -187,8 +188,8 @@ def _is_erased(
 
 def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
     # fetchall, since DuckDB 2.0 keeps a connection busy until the last row is fetched.
-    ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums_ms, num_erased, erased_ms),) = answer.fetchall()
-    scored_ms, quarantined_ms, unreached_ms, speech_ms, non_speech_ms = sums_ms
+    ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums),) = answer.fetchall()
+    scored_ms, quarantined_ms, unreached_ms, speech_ms, non_speech_ms, num_erased, erased_ms = sums
     return Ledger(
         num_received=num_rows,
         num_scored=num_scored,

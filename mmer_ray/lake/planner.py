@@ -83,7 +83,8 @@ WORK = f"""
             CASE WHEN $again AND (erased.of_speaker OR erased.of_rows) THEN 'decode'
                 ELSE coalesce(reclustered.missing, wanted.missing, 'decode') END AS restart,
             CASE WHEN restart = 'decode' THEN $heard ELSE coalesce(reclustered.heard_key, $heard) END AS heard_key,
-            (reclustered.heard_key IS NULL OR restart = 'decode') AND audio.heard_key IS DISTINCT FROM $heard AS needs_row,
+            (reclustered.heard_key IS NULL OR restart = 'decode') AND audio.heard_key IS DISTINCT FROM $heard
+                AS needs_row,
             coalesce(wanted.duration_ms, old.duration_ms, listed.expected_ms) AS expected_ms,
             corpus, uri, size_bytes,
             NOT $again AND coalesce(erased.of_whole OR (erased.of_speaker AND restart = 'decode')
@@ -154,7 +155,8 @@ def plan_job(
     """Compare a listing (batches of schema `tables.LISTED`) with the lake.
 
     Reads the bytes of files that may be copies, nothing else of any file. A lake that does not exist yet is empty.
-    What was erased is left out, with `erased` it is taken as any other file. `now` decides which failures have waited long enough for another try (`options.max_retries`, `.retry_after_s`).
+    What was erased is left out, with `erased` it is taken as any other file. `now` decides which failures have waited
+    long enough for another try (`options.max_retries`, `.retry_after_s`).
     Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake.
     """
     options = options or RunOptions()

@@ -4,9 +4,6 @@ The removal counts once its commit is listed in `commits`: from then on no reade
 finishes it (`removing.py`). It names what goes, so it is the last file to go.
 """
 
-# The statements are put together from constants.
-# ruff: noqa: S608
-
 from __future__ import annotations
 
 import json

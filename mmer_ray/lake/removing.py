@@ -174,5 +174,5 @@ def _forget(lake: Lake, run_id: str) -> None:
 def _drop_empty_folders(table: Path) -> None:
     """A partition without files leaves a folder that is called after its corpus."""
     for folder, _, _ in os.walk(table, topdown=False):
-        if Path(folder) != table and not os.listdir(folder):
+        if Path(folder) != table and not any(Path(folder).iterdir()):
             Path(folder).rmdir()

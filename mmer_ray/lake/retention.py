@@ -15,9 +15,6 @@ What has gone is put down in `erasures` with the reason `retention`. A file of w
 as long as its size stays; audio that lost a table's rows is not worked on again, whatever the profile.
 """
 
-# The statements are put together from constants.
-# ruff: noqa: S608
-
 from __future__ import annotations
 
 import re
@@ -39,7 +36,6 @@ from mmer_ray.lake.views import connect_internal
 
 if TYPE_CHECKING:
     from mmer_ray.lake.store import Lake
-    from mmer_ray.tables import Row
 
 TABLES = ("recordings", "utterances", "words", "turns", "pieces", "emotions", "speaker_edits")
 """Those that may have an age. `results` and `calls` say what was done, and go with `recordings`."""
@@ -61,23 +57,23 @@ EXPIRED = """
     ON cutoffs.corpus = held.corpus OR (cutoffs.corpus IS NULL AND held.corpus NOT IN (FROM named))
     WHERE held.day < cutoffs.day
 """
-OVER = """
-    CREATE TEMP TABLE over AS
+REACHED = """
+    CREATE TEMP TABLE reached AS
     SELECT table_name, recording_id, max(size_bytes) AS size_bytes
     FROM (SELECT recording_id, count(*) AS num_files FROM held GROUP BY recording_id)
     JOIN expired USING (recording_id) GROUP BY table_name, recording_id, num_files HAVING count(*) = num_files
 """
 """The audio of which all files have reached a table's age."""
 FILES = """
-    SELECT recording_id, corpus, uri, size_bytes, recording_id IN (SELECT recording_id FROM over
+    SELECT recording_id, corpus, uri, size_bytes, recording_id IN (SELECT recording_id FROM reached
         WHERE table_name = 'recordings')
     FROM expired WHERE table_name = 'recordings' AND uri IS NOT NULL ORDER BY corpus, uri
 """
-WHOLE_AUDIO = "SELECT recording_id FROM over WHERE table_name = 'recordings' ORDER BY recording_id"
+WHOLE_AUDIO = "SELECT recording_id FROM reached WHERE table_name = 'recordings' ORDER BY recording_id"
 OF_TABLE = """
-    SELECT recording_id, size_bytes FROM over
+    SELECT recording_id, size_bytes FROM reached
     WHERE table_name = $table AND recording_id IN (SELECT recording_id FROM {source})
-        AND recording_id NOT IN (SELECT recording_id FROM over WHERE table_name = 'recordings')
+        AND recording_id NOT IN (SELECT recording_id FROM reached WHERE table_name = 'recordings')
     ORDER BY recording_id
 """
 
@@ -101,7 +97,7 @@ def read_policy(path: Path) -> Policy:
     default = document.pop("default", {})
     if document:
         raise UsageError(f"the policy {path} has {sorted(document)[0]!r}; it may have [default] and [corpus.NAME]")
-    if not isinstance(corpora, dict) or not corpora and not default:
+    if not isinstance(corpora, dict) or not (corpora or default):
         raise UsageError(f"the policy {path} has no rule; write [default] or [corpus.NAME]")
     rules = {name: _ages(rule, f"{path}: [corpus.{name}]") for name, rule in corpora.items()}
     return Policy(_ages(default, f"{path}: [default]"), rules)
@@ -144,16 +140,21 @@ def retain(lake: Lake, policy: Policy, *, today: date | None = None, dry_run: bo
     require_lake(lake)
     with writing_unless(dry_run, lake):
         with connect_internal(lake) as connection:
-            removal = _reached(connection, lake.key, policy, today or datetime.now(UTC).date())
+            removal = _reached(connection, lake.key, policy, today or this_day())
         num_recordings = len({*removal.recordings, *(one for ids in removal.rows.values() for one in ids)})
         return carried_out(lake, removal, num_recordings, len(removal.files), dry_run=dry_run)
+
+
+def this_day() -> date:
+    """The day that ages are counted from, in UTC."""
+    return datetime.now(UTC).date()
 
 
 def _reached(connection: duckdb.DuckDBPyConnection, key: bytes, policy: Policy, today: date) -> Removal:
     rules = _cutoffs(policy, today)
     _make_rows(connection, "cutoffs", {"corpus": pa.string(), "table_name": pa.string(), "day": pa.date32()}, rules)
     _make_rows(connection, "named", {"corpus": pa.string()}, [(name,) for name in policy.corpora])
-    for statement in (HELD, EXPIRED, OVER):
+    for statement in (HELD, EXPIRED, REACHED):
         connection.execute(statement)
     files = connection.execute(FILES).fetchall()
     whole = [str(one) for (one,) in connection.execute(WHOLE_AUDIO).fetchall()]
@@ -169,7 +170,8 @@ def _reached(connection: duckdb.DuckDBPyConnection, key: bytes, policy: Policy, 
         partly |= dict(found)
     decisions += [decision_row(key, one, None, size, ROWS, RETENTION, None) for one, size in sorted(partly.items())]
     named = tuple((corpus, uri) for _, corpus, uri, _, _ in files)
-    return Removal(tuple(whole), named, rows={name: ids for name, ids in rows.items() if ids}, decisions=tuple(decisions))
+    rows = {name: ids for name, ids in rows.items() if ids}
+    return Removal(tuple(whole), named, rows=rows, decisions=tuple(decisions))
 
 
 def _cutoffs(policy: Policy, today: date) -> list[tuple[str | None, str, date]]:
