@@ -62,27 +62,27 @@ def erase(
             return erase_recordings(store, ids, reason, dry_run=dry_run)
         return erase_speaker(store, ids, speaker, reason, dry_run=dry_run)
 
-    what = "what is erased" if speaker is None else f"what {speaker} said"
-    erased = done(dry_run=True) if dry_run or not yes else None
-    if erased is not None and not dry_run and erased.num_rows:
-        confirm(erased, what)
-    show_removed(erased if erased is not None and dry_run else done(dry_run=False), lake, "mmer.erase/1", json)
+    if not dry_run and not yes:
+        _confirm(done(dry_run=True))
+    show_removed(done(dry_run), lake, "mmer.erase/1", json, dry_run)
 
 
-def confirm(found: Erased, what: str) -> None:
+def _confirm(found: Erased) -> None:
     """Ask whether it shall go. Raises `UsageError` where nobody can be asked, `typer.Abort` for a no."""
+    if not found.num_rows:
+        return
     told = f"{count(found.num_recordings, 'recording')}, {count(sum(found.num_rows.values()), 'row')}"
     if not sys.stdin.isatty():
-        raise UsageError(f"this removes {what} for good ({told}): give --yes, or --dry-run to see it")
+        raise UsageError(f"this removes {told} for good: give --yes, or --dry-run to see what")
     typer.confirm(f"Remove {told} for good?", abort=True, err=True)
 
 
-def removed_document(found: Erased, lake: str, schema: str) -> dict[str, Any]:
+def removed_document(found: Erased, lake: str, schema: str, dry_run: bool) -> dict[str, Any]:
     """What went, or would go, as one document."""
     return {
         "schema": schema,
         "lake": lake,
-        "dry_run": found.commit_id is None,
+        "dry_run": dry_run,
         "num_recordings": found.num_recordings,
         "num_files": found.num_files,
         "num_rows": dict(found.num_rows),
@@ -90,15 +90,15 @@ def removed_document(found: Erased, lake: str, schema: str) -> dict[str, Any]:
     }
 
 
-def show_removed(found: Erased, lake: str, schema: str, json: bool) -> None:
+def show_removed(found: Erased, lake: str, schema: str, json: bool, dry_run: bool) -> None:
     """Print what went, or would go."""
     if json:
-        print_json(removed_document(found, lake, schema))
+        print_json(removed_document(found, lake, schema, dry_run))
         return
     if not found.num_rows:
         say("nothing to remove")
         return
-    verb = "would be removed" if found.commit_id is None else "removed"
+    verb = "would be removed" if dry_run else "removed"
     say(f"{verb}: {count(found.num_recordings, 'recording')}, {count(found.num_files, 'file')}", style="bold")
     for name, number in found.num_rows.items():
         say(f"  {number:>9,} {name}")

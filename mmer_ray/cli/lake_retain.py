@@ -52,7 +52,7 @@ def retain(
     from mmer_ray.lake.retention import retain as retain_rows
     from mmer_ray.lake.store import Lake as LakeStore
 
-    show_removed(retain_rows(LakeStore(lake), rules, dry_run=dry_run), lake, "mmer.retain/1", json)
+    show_removed(retain_rows(LakeStore(lake), rules, dry_run=dry_run), lake, "mmer.retain/1", json, dry_run)
 
 
 def _policy(file: Path | None, older_than: str | None, corpus: str | None, tables: list[str] | None) -> Policy:

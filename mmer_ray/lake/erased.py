@@ -23,6 +23,7 @@ from mmer_ray.tables import SCHEMAS, Row
 
 if TYPE_CHECKING:
     from mmer_ray.lake.answers import Answers
+    from mmer_ray.lake.plan import Plan
     from mmer_ray.lake.store import Lake
 
 RETENTION = "retention"
@@ -85,8 +86,8 @@ def find_decisions(connection: duckdb.DuckDBPyConnection) -> int:
 
 def mark_erased_files(connection: duckdb.DuckDBPyConnection, key: bytes) -> None:
     """Give the listed files that were erased the verdict `erased` in the table `compared`. Nothing of them is read."""
-    reader = connection.sql("SELECT position, uri FROM listed").to_arrow_reader(BATCH_ROWS)
     wanted = {one for (one,) in connection.execute("SELECT uri_hash FROM decisions WHERE of_file").fetchall()}
+    reader = connection.sql("SELECT position, uri FROM listed").to_arrow_reader(BATCH_ROWS)
     positions: list[int] = []
     hashes: list[str] = []
     for batch in reader:
@@ -124,34 +125,34 @@ class Decision:
 class ErasedAudio:
     """What the writer knows of erased audio and files. `connection` is one of `views.connect_internal`.
 
-    Raises `LakeError` where something was erased after commit `as_of`, the last one that the job's plan knows: such a
-    plan may name what is gone.
+    Raises `LakeError` where the plan names what was erased since it was made.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake, as_of: int | None) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake, plan: Plan) -> None:
         find_decisions(connection)
-        self._key = lake.key
+        self._key, self._takes_erased = lake.key, plan.takes_erased
         self._of_audio: defaultdict[str, list[Decision]] = defaultdict(list)
         self._files = {one for (one,) in connection.execute("SELECT uri_hash FROM decisions WHERE of_file").fetchall()}
         columns = "recording_hash, corpus, scope, reason"
         for name, *facts in connection.execute(f"SELECT {columns} FROM decisions WHERE of_audio").fetchall():  # noqa: S608
             self._of_audio[name].append(Decision(*facts))
-        ((newest,),) = connection.execute("SELECT max(sequence) FROM decisions").fetchall()
-        if None not in (newest, as_of) and newest > as_of:
-            raise LakeError(f"rows were removed from the lake {lake.address} since this job was planned; run it again")
+        newer = f"SELECT recording_hash, uri_hash FROM decisions WHERE sequence > {plan.as_of}"  # noqa: S608
+        found = connection.execute(newer).fetchall() if plan.as_of is not None else []
+        if found and not _named(plan, self._key).isdisjoint(one for row in found for one in row):
+            raise LakeError(f"recordings of this job were erased from {lake.address} since it was planned; run it again")
 
     def judge(
-        self, answers: Answers, recording_ids: Sequence[str], copies: pa.Table, *, takes_erased: bool
+        self, answers: Answers, recording_ids: Sequence[str], copies: pa.Table
     ) -> tuple[npt.NDArray[np.bool_], list[Row]]:
         """Which answers may be kept, shape (num_recordings,), and the rows of `erasures` that go with it.
 
         Audio that was erased comes where the planner could not read the file. Its row lets the next planner know the
-        file, a copy, without a look at it. A job that `takes_erased` keeps all, and its rows readmit them and `copies`.
+        file, a copy, without a look at it. A job that takes what was erased keeps all; its rows readmit it and `copies`.
         """
         keep = np.ones(answers.num_recordings, dtype=bool)
         recordings = answers.tables["recordings"]
         uris = values(recordings, "uri")
-        if takes_erased:
+        if self._takes_erased:
             copied = zip(values(copies, "recording_id"), values(copies, "uri"), strict=True)
             return keep, self._readmissions([*zip(recording_ids, uris, strict=True), *copied])
         rows: list[Row] = []
@@ -180,6 +181,13 @@ class ErasedAudio:
             self._of_audio.pop(audio, None)
             self._files.discard(file)
         return rows
+
+
+def _named(plan: Plan, key: bytes) -> set[str | None]:
+    """The hashes of all files and of all known audio of a plan."""
+    parts = (plan.todo, plan.copies)
+    names = [name for part in parts for column in ("uri", "recording_id") for name in values(part, column)]
+    return {erased_hash(name, key) for name in names if name is not None}
 
 
 def decision_row(

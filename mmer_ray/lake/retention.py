@@ -12,7 +12,8 @@ them (`removing.py`). Results hang on the audio: where several files share it, a
 of them let go. With `recordings` goes everything, once no file with that audio is left.
 
 What has gone is put down in `erasures` with the reason `retention`. A file of which everything went is not scored again
-as long as its size stays; audio that lost a table's rows is not worked on again, whatever the profile.
+as long as its size stays; audio that lost rows of `LASTING` is not worked on again, whatever the profile: its answers
+would be made of less than was heard, or be older than they may.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 TABLES = ("recordings", "utterances", "words", "turns", "pieces", "emotions", "speaker_edits")
 """Those that may have an age. `results` and `calls` say what was done, and go with `recordings`."""
+LASTING = ("utterances", "words", "turns", "emotions")
 IMPLIED = {"utterances": ("words",)}
 """Tables whose rows go with those of another: words are the utterance's text."""
 _AGE = re.compile(r"(\d{1,6})d")
@@ -167,7 +169,8 @@ def _reached(connection: duckdb.DuckDBPyConnection, key: bytes, policy: Policy, 
     for table in sorted({table for _, table, _ in rules} - {"recordings"}):
         found = connection.execute(OF_TABLE.format(source=f"internal.{table}"), {"table": table}).fetchall()
         rows[table] = tuple(recording for recording, _ in found)
-        partly |= dict(found)
+        if table in LASTING:
+            partly |= dict(found)
     decisions += [decision_row(key, one, None, size, ROWS, RETENTION, None) for one, size in sorted(partly.items())]
     named = tuple((corpus, uri) for _, corpus, uri, _, _ in files)
     rows = {name: ids for name, ids in rows.items() if ids}

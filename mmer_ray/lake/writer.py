@@ -166,7 +166,7 @@ class Writer:
     def _look_up(self) -> None:
         """Read what the lake knows of the audio that may come again, and make the rows of its copies."""
         with connect_internal(self._lake) as connection:
-            self._erased = ErasedAudio(connection, self._lake, self._plan.as_of)
+            self._erased = ErasedAudio(connection, self._lake, self._plan)
             find_wanted(connection, self._plan.keys)
             self._heard = HeardAudio(connection, self._plan.todo)
             copies = with_containers(connection, self._plan.copies)
@@ -203,7 +203,7 @@ class Writer:
         self._received.add_followers(followers, answers.summary, planned)
         more = pa.concat_tables([self._known_copies, followers])
         self._known_copies = self._known_copies.slice(0, 0)
-        keep, erasures = self._erased.judge(answers, ids, more, takes_erased=self._plan.takes_erased)
+        keep, erasures = self._erased.judge(answers, ids, more)
         self._received.drop(answers.only(~keep).summary, todo.column("expected_ms").filter(pa.array(~keep)))
         answers, todo = answers.only(keep), todo.filter(pa.array(keep))
         ids = [name for name, is_kept in zip(ids, keep.tolist(), strict=True) if is_kept]
