@@ -47,7 +47,7 @@ def show_plan(plan: JobPlan) -> None:
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
     if plan.num_erased:
-        say(f"erased        {count(plan.num_erased, 'recording')}, left alone: --erased scores them again")
+        say(f"erased        {count(plan.num_erased, 'recording')}, left alone: --erased scores what was erased again")
     show_untried(plan.untried)
     if plan.estimate_s is not None:
         low_s, high_s = plan.estimate_s
@@ -130,7 +130,8 @@ def show_report(report: JobReport, lake: str) -> None:
         say(f"of these, {count(num, 'file')} with the bytes of another: models worked on {span(report.computed_s)}")
     show_codes(report.failures_by_code)
     if report.num_erased:
-        say(f"{count(report.num_erased, 'recording')} were erased and are left alone; --erased scores them again")
+        verb = "was erased and is" if report.num_erased == 1 else "were erased and are"
+        say(f"{count(report.num_erased, 'recording')} {verb} left alone; --erased scores what was erased again")
     show_untried(report.untried)
     if report.num_known_failures:
         failed = count(report.num_known_failures, "recording")
