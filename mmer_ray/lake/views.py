@@ -83,7 +83,7 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
             before = _Moment.of(lake)
             connection = _connected(lake, before, spill)
         except LakeError:
-            if not tries_left or (before is not None and before.removal is None and before.is_still(lake)):
+            if not tries_left or not _is_changing(lake, before):
                 raise
         else:
             if before.is_still(lake):
@@ -108,6 +108,13 @@ class _Moment:
     def is_still(self, lake: Lake) -> bool:
         now = _Moment.of(lake)
         return now.removal == self.removal and now.commits >= self.commits
+
+
+def _is_changing(lake: Lake, before: _Moment | None) -> bool:
+    """Whether an error may be due to a removal under way."""
+    if read_intent(lake.address) is not None:
+        return True
+    return before is not None and not before.is_still(lake)
 
 
 def _connected(lake: Lake, moment: _Moment, spill: Spill | None) -> duckdb.DuckDBPyConnection:

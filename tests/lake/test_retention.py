@@ -13,7 +13,7 @@ from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.retention import Policy, age_in_days, read_policy, retain
 from mmer_ray.lake.store import Lake
 from mmer_ray.records import Recording
-from tests.lake.makers import EVERY_TABLE, audio_id, contents, listing, newer, plan_of, work
+from tests.lake.makers import EVERY_TABLE, audio_id, contents, listing, newer, plan_of, recording_at, work
 from tests.lake.removals import ERASED, WORDS, canary_lake, traces, write
 
 TODAY = date(2026, 11, 25)
@@ -60,7 +60,7 @@ def test_another_file_in_its_place_is_scored_and_asked_for_so_is_the_same(made: 
     retain(lake, Policy(default={"recordings": 90}), today=TODAY)
     (old,) = [one for one in recordings if one.uri.endswith("/erased.wav")]
     Path(old.uri).write_bytes(b"another call, put where the old one was")
-    new = replace(old, size_bytes=39, modified=str(Path(old.uri).stat().st_mtime_ns), day="2026-11-25")
+    new = replace(recording_at(Path(old.uri), Path(old.root)), day="2026-11-25")
     assert plan_of([new], lake).todo["uri"].to_pylist() == [old.uri]
     copy = [one for one in recordings if one.uri.endswith("erased-copy.wav")]
     assert plan_of(copy, lake).num_erased == 1
