@@ -128,7 +128,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "erasures": pa.schema(
         _columns(_TEXT, "recording_hash uri_hash")
         + [("size_bytes", _LONG)]
-        + _columns(_TEXT, "reason")
+        + _columns(_TEXT, "corpus scope reason")
         + [("erased_at", _INSTANT)]
         + _STAMP
     ),
@@ -138,6 +138,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_TEXT, "profile options git_revision")
         + [(name, pa.map_(_TEXT, _TEXT)) for name in ("versions", "model_digests", "keys")]
         + _columns(_LONG, "num_planned num_known num_received num_scored num_copies num_failed num_unreached")
+        + _columns(_LONG, "num_erased erased_ms")
         + _columns(_LONG, "num_utterances planned_ms scored_ms quarantined_ms unreached_ms speech_ms non_speech_ms")
         + [("wall_s", pa.float64()), ("stage_s", pa.map_(_TEXT, pa.float64())), ("gpu_s", pa.map_(_TEXT, pa.float64()))]
     ),
@@ -157,6 +158,7 @@ SCHEMAS: dict[str, pa.Schema] = {
   `dropped_words`: reason -> words that the recognizer read and did not believe, in no utterance. Where words or turns
   were given, `transcribe_key` or `diarize_key` is `given:` and the digest of the files. Where speakers were counted
   again, `source_key` is the heard_key that it was made of and `recluster` the options, as JSON; else both are null.
+  A hearing without an erased speaker is one of those: `recluster` says how many are missing.
 - `turns.confidence`, `utterances.speaker_confidence`: by `diarizers/confidence.py`; null where nobody else speaks.
 - `pieces`: a row per window: what speakers can be counted from again (`records.WindowPieces`). None where each channel
   is a speaker, or the diarizer keeps nothing, and none of a hearing that was made of another.
@@ -166,7 +168,10 @@ SCHEMAS: dict[str, pa.Schema] = {
 - `speaker_edits`: what people changed about the speakers of one hearing, replayed in the order of commits. `action` is
   `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` are
   `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts).
-- `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id.
+- `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
+  (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
+  `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:
+  the only one that the row speaks of, null for all. `reason` is the user's, `retention` where an age was reached.
 - `runs`: a row for the start and one for the end of each job."""
 
 V1_COLUMNS: dict[str, pa.Schema] = {
@@ -197,6 +202,8 @@ DATA_TABLES = (
 )
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
+DERIVED_TABLES: tuple[str, ...] = ()
+"""Tables without a recording_id that are made of rows of others: emptied when rows are removed, then made again."""
 
 SORT_KEYS = {
     "recordings": ("day", "recording_id", "uri"),

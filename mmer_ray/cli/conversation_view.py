@@ -45,6 +45,10 @@ def show_header(conversation: Conversation) -> None:
     say(f"  {', '.join(facts)}")
     if row["flags"]:
         say(f"  flags: {', '.join(row['flags'])}", style="yellow")
+    if conversation.gone:
+        say(f"  removed: its {' and '.join(conversation.gone)} had reached their age", style="yellow")
+    if num := conversation.num_erased_speakers:
+        say(f"  erased: what {count(num, 'speaker')} said", style="yellow")
     if conversation.measures is not None and conversation.utterances:
         _show_measures(conversation.measures, conversation)
 
@@ -79,7 +83,7 @@ def _show_measures(measures: CallMeasures, conversation: Conversation) -> None:
 def show_talk(utterances: Sequence[Utterance], conversation: Conversation) -> None:
     """The utterances in order of time."""
     if not utterances:
-        say("  nobody speaks here")
+        say("  what was said is no longer kept" if "utterances" in conversation.gone else "  nobody speaks here")
         return
     lines = list(_lines(utterances, (conversation.recording["duration_ms"] or 0) / 1000))
     if not sys.stdout.isatty():

@@ -31,6 +31,7 @@ def plan_document(plan: JobPlan, lake: str) -> dict[str, Any]:
         "done_s": plan.done_s,
         "num_known_failures": plan.num_known_failures,
         "num_copies": plan.num_copies,
+        "num_erased": plan.num_erased,
         **untried_document(plan.untried),
         "warnings": list(plan.warnings),
         "estimate_s": None if plan.estimate_s is None else list(plan.estimate_s),
@@ -45,6 +46,8 @@ def show_plan(plan: JobPlan) -> None:
         say(f"copies        {count(plan.num_copies, 'recording')} with bytes that are known: no model runs")
     if plan.num_known_failures:
         say(f"known bad     {count(plan.num_known_failures, 'recording')}, left alone until the file changes")
+    if plan.num_erased:
+        say(f"erased        {count(plan.num_erased, 'recording')}, left alone: --erased scores what was erased again")
     show_untried(plan.untried)
     if plan.estimate_s is not None:
         low_s, high_s = plan.estimate_s
@@ -88,6 +91,7 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
         "num_copies": report.ledger.num_copies,
         "num_skipped": report.num_skipped,
         "num_known_failures": report.num_known_failures,
+        "num_erased": report.num_erased,
         "audio_s": report.audio_s,
         "computed_s": report.computed_s,
         "wall_s": report.wall_s,
@@ -103,13 +107,13 @@ def report_document(report: JobReport, lake: str) -> dict[str, Any]:
 
 def ledger_document(ledger: Ledger) -> dict[str, Any]:
     """The ledger in seconds, as JSON documents have it."""
-    names = ("planned", "scored", "quarantined", "unreached", "speech", "non_speech")
+    names = ("planned", "scored", "quarantined", "erased", "unreached", "speech", "non_speech")
     return {
         **{f"{name}_s": getattr(ledger, f"{name}_ms") / 1000 for name in names},
         "difference_s": ledger.difference_s,
         **{
             f"num_{name}": getattr(ledger, f"num_{name}")
-            for name in ("planned", "received", "scored", "copies", "failed", "unreached")
+            for name in ("planned", "received", "scored", "copies", "failed", "erased", "unreached")
         },
     }
 
@@ -125,6 +129,9 @@ def show_report(report: JobReport, lake: str) -> None:
     if num := report.ledger.num_copies:
         say(f"of these, {count(num, 'file')} with the bytes of another: models worked on {span(report.computed_s)}")
     show_codes(report.failures_by_code)
+    if report.num_erased:
+        verb = "was erased and is" if report.num_erased == 1 else "were erased and are"
+        say(f"{count(report.num_erased, 'recording')} {verb} left alone; --erased scores what was erased again")
     show_untried(report.untried)
     if report.num_known_failures:
         failed = count(report.num_known_failures, "recording")

@@ -59,6 +59,7 @@ Transcripts = Annotated[
 ]
 RunnerName = Annotated[Runner, typer.Option("--runner", help="auto takes Ray where its start pays off.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Score at most this many recordings.", show_default=False)]
+Erased = Annotated[bool, typer.Option("--erased", help="Score what was erased, or removed by its age, again.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar and no progress lines.")]
@@ -86,6 +87,7 @@ def job_options(
     limit: int | None,
     roots: list[str] | None,
     transcripts: str | None,
+    erased: bool,
 ) -> JobOptions:
     """The job that the shared arguments of `score` and `plan` describe. Raises `UsageError`."""
     from mmer_ray.profiles import load_profile
@@ -99,4 +101,5 @@ def job_options(
         limit=limit,
         roots=tuple(roots or ()),
         transcripts=transcripts,
+        erased=erased,
     )

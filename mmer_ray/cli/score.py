@@ -11,6 +11,7 @@ from mmer_ray.cli.job_summary import plan_document, report_document, show_plan, 
 from mmer_ray.cli.last_lake import remember_lake
 from mmer_ray.cli.options import (
     Corpus,
+    Erased,
     Json,
     Lake,
     Limit,
@@ -39,12 +40,13 @@ def score(
     limit: Limit = None,
     roots: Roots = None,
     transcripts: Transcripts = None,
+    erased: Erased = False,
     json: Json = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
 ) -> None:
     """Score recordings: who spoke when, what was said and with which emotion. Resumes where it stopped."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts, erased)
     from mmer_ray.cli.progress import progress_display
     from mmer_ray.runners import job
 
@@ -73,10 +75,11 @@ def plan(
     limit: Limit = None,
     roots: Roots = None,
     transcripts: Transcripts = None,
+    erased: Erased = False,
     json: Json = False,
 ) -> None:
     """Say what `mmer score` with the same arguments would do: files, hours, what is done, how long. Spends nothing."""
-    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts)
+    options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts, erased)
     from mmer_ray.runners import job
 
     with reserved_stdout():

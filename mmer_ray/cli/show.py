@@ -112,6 +112,8 @@ def conversation_document(conversation: Conversation) -> dict[str, Any]:
         "measures": None if measures is None else asdict(measures),
         "utterances": _rows(conversation.utterances),
         "turns": _rows(conversation.turns),
+        "gone": list(conversation.gone),
+        "num_erased_speakers": conversation.num_erased_speakers,
     }
 
 

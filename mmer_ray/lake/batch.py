@@ -41,9 +41,14 @@ class Placed:
 
 
 def sealed(
-    placed: Placed, more_recordings: pa.Table, active: pa.Table, sequence: int, run_id: str, commit_id: str
+    placed: Placed,
+    more_recordings: pa.Table,
+    extra: Mapping[str, pa.Table],
+    sequence: int,
+    run_id: str,
+    commit_id: str,
 ) -> Batch:
-    """The commit of these answers, of further rows of `recordings` (those of copies) and of `active_scorers`."""
+    """The commit of these answers, of further rows of `recordings` (those of copies) and of other tables (`extra`)."""
     stamp = {"run_id": run_id, "commit_id": commit_id}
     recordings = placed.answers.tables["recordings"]
     place: dict[str, Any] = {
@@ -63,7 +68,7 @@ def sealed(
     own = own.filter(pa.array(placed.keep_row))
     rows = pa.concat_tables([stamped("recordings", own, stamp), stamped("recordings", more_recordings, stamp)])
     tables["recordings"] = rows.sort_by([(name, "ascending") for name in SORT_KEYS["recordings"]])
-    tables["active_scorers"] = stamped("active_scorers", active, stamp)
+    tables |= {name: stamped(name, table, stamp) for name, table in extra.items()}
     return Batch(sequence, commit_id, whole(tables))
 
 

@@ -97,3 +97,12 @@ def recording_id(content_digest: str, key: bytes) -> str:
 def uri_id(uri: str, key: bytes) -> str:
     """The recording_id of a recording whose bytes could not be read; never equal to that of any bytes."""
     return hashlib.blake2b(uri.encode(), digest_size=16, key=key, person=b"mmer_ray uri").hexdigest()
+
+
+def erased_hash(name: str, key: bytes) -> str:
+    """What `erasures` keeps of an erased uri or recording_id: keyed BLAKE2b-128, 32 hex digits.
+
+    It recognises a name that somebody brings; without the key nobody can try names against it.
+    """
+    encoded = name.encode("utf-8", "replace")
+    return hashlib.blake2b(encoded, digest_size=16, key=key, person=b"mmer_ray erased").hexdigest()

@@ -25,6 +25,9 @@ class Conversation:
     """The emotion model whose answers these are; None where nobody spoke."""
     turns: tuple[SpeakerTurn, ...] = ()
     """Who speaks when, by start: the diarizer's answer. Empty for recordings of lakes of version 1."""
+    gone: tuple[str, ...] = ()
+    """The tables whose rows of this recording were removed when they had reached their age."""
+    num_erased_speakers: int = 0
 
 
 def utterances_of(utterances: Iterable[Row], words: Iterable[Row], emotions: Iterable[Row]) -> tuple[Utterance, ...]:

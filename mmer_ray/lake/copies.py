@@ -35,13 +35,15 @@ CANDIDATES = """
         SELECT size_bytes FROM unheard GROUP BY size_bytes HAVING count(*) > 1
         UNION
         SELECT size_bytes FROM internal.current SEMI JOIN wanted USING (recording_id) WHERE status = 'scored'
+        UNION
+        SELECT size_bytes FROM decisions WHERE of_audio
     )
     SELECT position, corpus, uri, root, size_bytes, modified FROM listed
     JOIN (SELECT position FROM unheard WHERE recording_id IS NULL AND size_bytes IN (FROM shared)) USING (position)
     WHERE NOT contains(uri, '://') OR starts_with(uri, 'file://')
     ORDER BY position
 """
-"""Local files of unknown bytes whose size another file has that is to be heard, or audio that was heard already."""
+"""Local files of unknown bytes whose size another file has that is to be heard, or audio that was heard or erased."""
 
 BATCH_ROWS = 4_096
 _NOT_COPIED = ("run_id", "commit_id")

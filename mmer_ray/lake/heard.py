@@ -39,8 +39,17 @@ class HeardAudio:
         self._suspects = {size for (size,) in connection.execute(SUSPECTS).fetchall()}
         connection.unregister("to_decode")
 
-    def place(self, answers: Answers, recording_ids: Sequence[str], needs_row: Sequence[bool]) -> Placed:
-        """Decide what of each answer is written; of equal audio the first one's results."""
+    def place(
+        self,
+        answers: Answers,
+        recording_ids: Sequence[str],
+        needs_row: Sequence[bool],
+        planned: Sequence[str | None],
+    ) -> Placed:
+        """Decide what of each answer is written; of equal audio the first one's results.
+
+        `planned` has the ids that the planner knew: whose audio it knew and let hear all the same is heard anew.
+        """
         recordings = answers.tables["recordings"]
         restarts, statuses, sizes = (values(recordings, name) for name in ("restart", "status", "size_bytes"))
         count = answers.num_recordings
@@ -52,7 +61,7 @@ class HeardAudio:
             keep_row[at] = True
             if statuses[at] != "scored" or sizes[at] not in self._suspects:
                 continue
-            if name in self._missing:
+            if name in self._missing and planned[at] != name:
                 is_copy[at], keep_felt[at] = True, self._missing[name] != "nothing"
             self._missing[name] = "nothing"
         return Placed(answers, recording_ids, keep_row.astype(bool), ~is_copy, keep_felt, is_copy)

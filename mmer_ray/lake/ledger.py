@@ -1,6 +1,6 @@
 """The ledger: every second of a job is accounted for, or the job says so loudly.
 
-planned = scored + quarantined (+ unreached, in an interrupted run)      scored = speech + non-speech
+planned = scored + quarantined + erased (+ unreached, in an interrupted run)      scored = speech + non-speech
 
 Of a job the sides are counted apart: what is planned from the listing (`Plan.check`), what is scored, failed, a copy
 or unreached from the answers as they arrive at the driver (`Received`), and all of it again by SQL from the rows that
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmer_ray.errors import LedgerError
+from mmer_ray.lake.card import erased_hash
 from mmer_ray.lake.plan import Plan
 
 TOLERANCE_S = 0.1
@@ -34,7 +35,9 @@ SUMS = """
         coalesce(sum(expected_ms) FILTER (status = 'failed'), 0)::BIGINT,
         coalesce(sum(expected_ms) FILTER (status IS NULL), 0)::BIGINT,
         coalesce(sum(speech_ms) FILTER (status = 'scored'), 0)::BIGINT,
-        coalesce(sum(non_speech_ms) FILTER (status = 'scored'), 0)::BIGINT
+        coalesce(sum(non_speech_ms) FILTER (status = 'scored'), 0)::BIGINT,
+        count(*) FILTER (status = 'erased'),
+        coalesce(sum(expected_ms) FILTER (status = 'erased'), 0)::BIGINT
 """
 
 OF_A_RUN = """
@@ -50,7 +53,10 @@ OF_A_RUN = """
             SEMI JOIN (FROM internal.calls WHERE run_id = $run_id AND scorer = $scorer) AS felt
             ON felt.recording_id = planned.recording_id AND felt.heard_key = planned.heard_key
             WHERE NOT needs_row
-        ), found AS (FROM answered UNION ALL FROM measured)
+        ), dropped AS (
+            SELECT corpus, uri, 'erased' AS status, false AS is_copy, expected_ms, recording_id, heard_key
+            FROM planned ANTI JOIN answered USING (corpus, uri) WHERE is_erased
+        ), found AS (FROM answered UNION ALL FROM measured UNION ALL FROM dropped)
         SELECT found.status, found.is_copy, coalesce(found.expected_ms, planned.expected_ms) AS expected_ms,
             results.duration_ms, results.speech_ms, results.non_speech_ms
         FROM planned
@@ -73,11 +79,15 @@ class Ledger:
     """Those among the scored whose bytes were known: the models did not run."""
     num_failed: int = 0
     num_unreached: int = 0
+    num_erased: int = 0
+    """Answers about audio that was erased, which only its bytes could tell: nothing of them is kept."""
     planned_ms: int = 0
     """A recording's length as it arrived with its answer, else as the plan expected it, or nothing."""
     scored_ms: int = 0
     quarantined_ms: int = 0
     """What the failed recordings were expected to last."""
+    erased_ms: int = 0
+    """What these were expected to last."""
     unreached_ms: int = 0
     speech_ms: int = 0
     non_speech_ms: int = 0
@@ -85,7 +95,7 @@ class Ledger:
     @property
     def difference_s(self) -> float:
         """The larger of the two equations' gaps; unreached audio is a gap."""
-        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms)
+        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms - self.erased_ms)
         unheard_ms = abs(self.scored_ms - self.speech_ms - self.non_speech_ms)
         return max(unplaced_ms, unheard_ms) / 1000
 
@@ -94,7 +104,7 @@ class Ledger:
 
         A run that is not finished may leave recordings unreached, and their audio with them.
         """
-        num_rows = self.num_scored + self.num_failed
+        num_rows = self.num_scored + self.num_failed + self.num_erased
         unreached = (0, 0) if is_finished else (self.num_unreached, self.unreached_ms)
         reached = replace(self, num_planned=self.num_planned - unreached[0], planned_ms=self.planned_ms - unreached[1])
         if reached.num_planned == self.num_received == num_rows and reached.difference_s <= TOLERANCE_S:
@@ -103,8 +113,8 @@ class Ledger:
             f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
             f"{num_rows} rows in the lake, {self.num_unreached} recordings without an answer; "
             f"planned {self.planned_ms / 1000:.3f} s = scored {self.scored_ms / 1000:.3f} s + "
-            f"quarantined {self.quarantined_ms / 1000:.3f} s, scored = speech {self.speech_ms / 1000:.3f} s + "
-            f"non-speech {self.non_speech_ms / 1000:.3f} s; {REMEDY}"
+            f"quarantined {self.quarantined_ms / 1000:.3f} s + erased {self.erased_ms / 1000:.3f} s, "
+            f"scored = speech {self.speech_ms / 1000:.3f} s + non-speech {self.non_speech_ms / 1000:.3f} s; {REMEDY}"
         )
 
 
@@ -117,6 +127,7 @@ class Received:
         self.num_scored = 0
         self.num_copies = 0
         self.num_failed = 0
+        self.num_erased = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
     def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
@@ -127,6 +138,15 @@ class Received:
         self.num_scored += int(scored.num_rows)
         self.num_failed += int(summary.num_rows - scored.num_rows)
         self.planned_ms += _sum(scored.column("d")) - _sum(scored.column("e"))
+
+    def drop(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
+        """Count these answers, taken before, as what the plan expected of them: nothing of them is kept."""
+        is_scored = pc.equal(summary.column("status"), pa.scalar("scored"))
+        num_scored = int(pc.sum(is_scored).as_py() or 0)
+        self.num_scored -= num_scored
+        self.num_failed -= int(summary.num_rows) - num_scored
+        self.num_erased += int(summary.num_rows)
+        self.planned_ms += _sum(expected_ms.filter(is_scored)) - _sum(summary.column("duration_ms").filter(is_scored))
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""
@@ -155,6 +175,7 @@ class Received:
             ("scored", self.num_scored, ledger.num_scored),
             ("copies", self.num_copies, ledger.num_copies),
             ("failed", self.num_failed, ledger.num_failed),
+            ("erased", self.num_erased, ledger.num_erased),
             ("without an answer", self.num_planned - self.num_answers, ledger.num_unreached),
         ):
             if num_came != num_rows:
@@ -171,15 +192,18 @@ def lake_ledger(connection: duckdb.DuckDBPyConnection) -> Ledger:
     return replace(ledger, num_planned=ledger.num_received, planned_ms=planned_ms)
 
 
-def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, received: Received) -> Ledger:
+def run_ledger(
+    connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, received: Received, key: bytes
+) -> Ledger:
     """The ledger of one job: what was planned and received against the rows that the lake holds now.
 
-    `connection` is one of `views.connect_internal`. A row that nobody planned unbalances it.
+    `connection` is one of `views.connect_internal`, `key` the lake's. A row that nobody planned unbalances it.
     """
     names = ["corpus", "uri", "recording_id", "expected_ms"]
     copies = plan.copies.select(names).append_column("needs_row", pa.array([True] * plan.num_copies, pa.bool_()))
     copies = copies.append_column("heard_key", pa.repeat(pa.scalar(plan.keys.heard), plan.num_copies))
-    connection.register("planned", pa.concat_tables([plan.todo.select([*names, "needs_row", "heard_key"]), copies]))
+    planned = pa.concat_tables([plan.todo.select([*names, "needs_row", "heard_key"]), copies])
+    connection.register("planned", planned.append_column("is_erased", _is_erased(connection, run_id, planned, key)))
     parameters = {"run_id": run_id, "scorer": plan.keys.scorer}
     ledger = _ledger(connection.execute(SUMS + OF_A_RUN, parameters))
     connection.unregister("planned")
@@ -191,10 +215,35 @@ def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, r
     )
 
 
+def _is_erased(
+    connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.Table, key: bytes
+) -> pa.Array[Any]:
+    """Which of these files the run has put down in `erasures`."""
+    query = "SELECT DISTINCT uri_hash FROM internal.erasures WHERE run_id = ? AND scope <> 'readmitted'"
+    hashes = {one for (one,) in connection.execute(query, [run_id]).fetchall()}
+    if not hashes:
+        return pa.repeat(pa.scalar(False), planned.num_rows)
+    return pa.array([erased_hash(uri, key) in hashes for uri in planned.column("uri").to_pylist()], pa.bool_())
+
+
 def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
     # fetchall, since DuckDB 2.0 keeps a connection busy until the last row is fetched.
-    ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums_ms),) = answer.fetchall()
-    return Ledger(0, num_rows, num_scored, num_copies, num_failed, num_unreached, 0, *sums_ms)
+    ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums),) = answer.fetchall()
+    scored_ms, quarantined_ms, unreached_ms, speech_ms, non_speech_ms, num_erased, erased_ms = sums
+    return Ledger(
+        num_received=num_rows,
+        num_scored=num_scored,
+        num_copies=num_copies,
+        num_failed=num_failed,
+        num_unreached=num_unreached,
+        num_erased=num_erased,
+        scored_ms=scored_ms,
+        quarantined_ms=quarantined_ms,
+        erased_ms=erased_ms,
+        unreached_ms=unreached_ms,
+        speech_ms=speech_ms,
+        non_speech_ms=non_speech_ms,
+    )
 
 
 def _sum(column: pa.ChunkedArray[Any]) -> int:

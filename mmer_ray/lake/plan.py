@@ -57,6 +57,12 @@ class Plan:
     """Files that there is something to do about, and that `limited` has left to a later job."""
     num_recounted: int = 0
     """Files whose speakers `mmer recluster` counted again, and which these keys hear anew or have heard otherwise."""
+    num_erased: int = 0
+    """Files that were erased, or whose audio was: they are left alone."""
+    takes_erased: bool = False
+    """Whether what was erased is among the files to work on."""
+    as_of: int | None = None
+    """Number of the last commit that the planner saw."""
     num_repeated: int = 0
     """Rows of the listing with the corpus and uri of an earlier one: that one counts."""
     repeated_example: str | None = None
@@ -100,6 +106,7 @@ class Plan:
             "planned": self.num_planned,
             "done": self.num_done,
             "known to fail": self.num_known_failures,
+            "erased": self.num_erased,
             "left out": self.num_left_out,
             "named again": self.num_repeated,
         }

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
 from mmer_ray.lake.copies import hash_candidates
+from mmer_ray.lake.erased import find_decisions, find_erased_audio, mark_erased_files
 from mmer_ray.lake.plan import COPIES, TODO, Plan
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import Spill, connect_internal
@@ -79,14 +80,19 @@ WORK = f"""
     CREATE TEMP TABLE work AS
     WITH placed AS (
         SELECT listed.position, attempt, audio.recording_id,
-            coalesce(reclustered.missing, wanted.missing, 'decode') AS restart,
-            coalesce(reclustered.heard_key, $heard) AS heard_key,
-            reclustered.heard_key IS NULL AND audio.heard_key IS DISTINCT FROM $heard AS needs_row,
+            CASE WHEN $again AND (erased.of_speaker OR erased.of_rows) THEN 'decode'
+                ELSE coalesce(reclustered.missing, wanted.missing, 'decode') END AS restart,
+            CASE WHEN restart = 'decode' THEN $heard ELSE coalesce(reclustered.heard_key, $heard) END AS heard_key,
+            (reclustered.heard_key IS NULL OR restart = 'decode') AND audio.heard_key IS DISTINCT FROM $heard
+                AS needs_row,
             coalesce(wanted.duration_ms, old.duration_ms, listed.expected_ms) AS expected_ms,
-            corpus, uri, size_bytes
+            corpus, uri, size_bytes,
+            NOT $again AND coalesce(erased.of_whole OR (erased.of_speaker AND restart = 'decode')
+                OR (erased.of_rows AND restart <> 'nothing'), false) AS is_erased
         FROM listed
         JOIN compared USING (position)
         LEFT JOIN audio USING (position)
+        LEFT JOIN erased_audio AS erased USING (position)
         LEFT JOIN wanted ON wanted.recording_id = audio.recording_id
         LEFT JOIN reclustered
         ON reclustered.recording_id = audio.recording_id AND reclustered.heard_key = audio.heard_key
@@ -96,6 +102,7 @@ WORK = f"""
     )
     SELECT position, attempt, recording_id, heard_key, restart, needs_row, expected_ms, {PLANNED_MS} AS planned_ms,
         CASE
+            WHEN is_erased THEN 'erased'
             WHEN restart = 'nothing' THEN CASE WHEN needs_row THEN 'known' ELSE 'done' END
             WHEN recording_id IS NULL THEN 'todo'
             WHEN row_number() OVER (
@@ -107,7 +114,8 @@ WORK = f"""
 """  # noqa: S608
 """What becomes of each file: the first of those with the same audio is worked on, the others follow it. A file whose
 speakers were counted again, from the hearing that is wanted, keeps that count: its emotions and measures are the ones
-compared."""
+compared. Audio that was erased is left alone (`erased`); of audio that has lost a speaker or some tables' rows, what
+the lake has is used, and with `again` it is heard anew."""
 
 _COLUMNS = "corpus, uri, root, size_bytes, modified, day, work.expected_ms, metadata, attempt, recording_id"
 TODO_ROWS = f"""
@@ -121,7 +129,7 @@ COPY_ROWS = f"""
 RECOUNTED = """
     SELECT count(*) FROM work JOIN audio USING (position) JOIN internal.heard AS heard
     ON heard.recording_id = audio.recording_id AND heard.heard_key = audio.heard_key
-    WHERE work.needs_row AND heard.source_key IS NOT NULL
+    WHERE work.needs_row AND place <> 'erased' AND heard.source_key IS NOT NULL
 """
 """Files whose speakers were counted again, from another hearing than the one that is wanted."""
 INACTIVE = """
@@ -129,7 +137,9 @@ INACTIVE = """
     WHERE active.scorer <> ? ORDER BY corpus
 """
 COUNTS = """
-    SELECT count(*) FILTER (place = 'done'), coalesce(sum(expected_ms) FILTER (place = 'done'), 0)::BIGINT FROM work
+    SELECT count(*) FILTER (place = 'done'), coalesce(sum(expected_ms) FILTER (place = 'done'), 0)::BIGINT,
+        count(*) FILTER (place = 'erased')
+    FROM work
 """
 
 
@@ -139,11 +149,14 @@ def plan_job(
     keys: Keys,
     options: RunOptions | None = None,
     now: datetime | None = None,
+    *,
+    erased: bool = False,
 ) -> Plan:
     """Compare a listing (batches of schema `tables.LISTED`) with the lake.
 
     Reads the bytes of files that may be copies, nothing else of any file. A lake that does not exist yet is empty.
-    `now` decides which failures have waited long enough for another try (`options.max_retries`, `.retry_after_s`).
+    What was erased is left out, with `erased` it is taken as any other file. `now` decides which failures have waited
+    long enough for another try (`options.max_retries`, `.retry_after_s`).
     Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake, `LedgerError` where
     files of the listing are lost.
     """
@@ -155,11 +168,15 @@ def plan_job(
         num_listed = _take_listing(connection, batches)
         num_repeated, example = _drop_repeated(connection)
         connection.execute(COMPARED, _parameters(keys, options, now or datetime.now(UTC)))
+        num_decisions = find_decisions(connection)
+        if num_decisions and not erased:
+            mark_erased_files(connection, lake.key)
         find_wanted(connection, keys)
         connection.execute(AUDIO)
         hash_candidates(connection, lake.key)
-        connection.execute(WORK, {"heard": keys.heard})
-        ((num_done, done_ms),) = connection.execute(COUNTS).fetchall()
+        find_erased_audio(connection, lake.key, is_any=num_decisions > 0)
+        connection.execute(WORK, {"heard": keys.heard, "again": erased})
+        ((num_done, done_ms, num_erased),) = connection.execute(COUNTS).fetchall()
         ((num_recounted,),) = connection.execute(RECOUNTED).fetchall()
         verdicts = dict(connection.execute("SELECT verdict, count(*) FROM compared GROUP BY verdict").fetchall())
         plan = Plan(
@@ -172,6 +189,9 @@ def plan_job(
             num_known_failures=verdicts.get("failed", 0) + verdicts.get("waits", 0),
             num_waiting=verdicts.get("waits", 0),
             num_recounted=num_recounted,
+            num_erased=num_erased + verdicts.get("erased", 0),
+            takes_erased=erased,
+            as_of=connection.execute("SELECT coalesce(max(sequence), 0) FROM commits").fetchall()[0][0],
             num_repeated=num_repeated,
             repeated_example=example,
             inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),

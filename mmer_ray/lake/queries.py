@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from mmer_ray.errors import LakeError, SourceError, UsageError
 from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
+from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
@@ -151,16 +152,23 @@ class LakeReader:
         calls = self._rows(f"SELECT * FROM calls {mine}", place)  # noqa: S608
         scorer = self._scorer_of(place, calls)
         emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"  # noqa: S608
+        said = self._rows(f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
+        utterances = utterances_of(
+            said,
+            self._rows(f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
+            self._rows(emotions, {**place, "scorer": scorer}),
+        )
+        turns = turns_of(self._rows(f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
+        results = self._rows(f"SELECT * FROM results {mine}", place)  # noqa: S608
+        num_words = sum(one["num_words"] or 0 for one in said)
         return Conversation(
             recording=row,
-            utterances=utterances_of(
-                self._rows(f"SELECT * FROM utterances {spoken}", place),  # noqa: S608
-                self._rows(f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
-                self._rows(emotions, {**place, "scorer": scorer}),
-            ),
+            utterances=utterances,
             measures=measures_of(calls[0]) if calls else None,
             scorer=scorer,
-            turns=turns_of(self._rows(f"SELECT * FROM turns {mine} ORDER BY turn_idx", place)),  # noqa: S608
+            turns=turns,
+            gone=gone_tables(results[0], calls, utterances, turns, num_words) if results else (),
+            num_erased_speakers=num_erased_speakers(results[0]) if results else 0,
         )
 
     def status(self) -> LakeStatus:

@@ -113,7 +113,10 @@ class _Hearing:
         (shown,) = self._select(RESULTS, self._shown).to_pylist()
         self._source = str(shown["source_key"] or self._shown)
         self._num_before = int(shown["num_speakers"])
-        (self._results,) = self._select(RESULTS, self._source).to_pylist()
+        found = self._select(RESULTS, self._source).to_pylist()
+        if not found:
+            raise UsageError(f"a speaker of {row['uri']} was erased, so its speakers cannot be counted again")
+        (self._results,) = found
 
     def counted(self, wanted: Recluster) -> Reclustered:
         """Write the new count, where the lake does not have it, and let the files name it."""

@@ -143,14 +143,18 @@ class Lake:
         """Be the one writer. The kernel lets the lock go when the process ends, however it ends.
 
         This object may nest it. Raises `LakeError` while anybody else writes. An `s3://` lake has no lock: there
-        `append` finds out.
+        `append` finds out. A removal that was cut short is finished first (`removing.py`).
         """
+        from mmer_ray.lake.removing import finish_removal
+
         with ExitStack() as stack:
             if self.is_local and not self._lock_depth:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
                 stack.enter_context(only_writer(Path(self.address).resolve()))
             self._lock_depth += 1
             stack.callback(self._unnest)
+            if self._lock_depth == 1:
+                finish_removal(self)
             yield
 
     def _unnest(self) -> None:
@@ -215,6 +219,10 @@ class Lake:
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
         return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
+
+    def schema(self, name: str) -> pa.Schema:
+        """The columns of a table as it is stored: those of earlier versions are among them. Raises `StoreError`."""
+        return pa.schema(self.newest(name).schema().to_arrow())
 
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"

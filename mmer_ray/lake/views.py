@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.removal import WITH_AUDIO, Removal, goes, make_going, read_intent
 from mmer_ray.lake.visibility import (
     ACTIVE,
     ACTIVE_OF_VERSION_1,
@@ -20,6 +22,7 @@ from mmer_ray.lake.visibility import (
     commits_table,
     committed,
     committed_view,
+    stored_view,
     with_commits,
 )
 from mmer_ray.tables import SCHEMAS
@@ -48,6 +51,8 @@ class Spill:
         return {"temp_directory": self.folder, "memory_limit": f"{self.memory_mb}MB"}
 
 
+MOMENT_TRIES, MOMENT_PAUSE_S = 20, 0.25
+"""Rows are removed in a few steps of less than a second each; a listing takes less than one, too."""
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 """What DuckDB raises for a file that is gone or is no Parquet."""
 _COUNTED = [name for name in SCHEMAS if f"num_{name}" in SCHEMAS["commits"].names]
@@ -74,17 +79,62 @@ def connect_internal(
     """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake; unless it must be whole, rows may be gone."""
+    for tries_left in reversed(range(MOMENT_TRIES)):
+        before = None
+        try:
+            before = _Moment.of(lake)
+            connection = _connected(lake, before, spill, require_whole=require_whole)
+        except LakeError:
+            if not tries_left or not _is_changing(lake, before):
+                raise
+        else:
+            if before.is_still(lake):
+                return connection
+            connection.close()
+        time.sleep(MOMENT_PAUSE_S)
+    raise LakeError(f"rows are being removed from the lake {lake.address}; try again when that is done")
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What tells whether rows are removed while somebody reads: a removal lies there, or the files of `commits`, which
+    are only added to otherwise, go."""
+
+    removal: Removal | None
+    commits: frozenset[str]
+
+    @classmethod
+    def of(cls, lake: Lake) -> _Moment:
+        return cls(read_intent(lake.address), frozenset(file.path for file in lake.files("commits")))
+
+    def is_still(self, lake: Lake) -> bool:
+        now = _Moment.of(lake)
+        return now.removal == self.removal and now.commits >= self.commits
+
+
+def _is_changing(lake: Lake, before: _Moment | None) -> bool:
+    """Whether an error may be due to a removal under way."""
+    if read_intent(lake.address) is not None:
+        return True
+    return before is not None and not before.is_still(lake)
+
+
+def _connected(
+    lake: Lake, moment: _Moment, spill: Spill | None, *, require_whole: bool
+) -> duckdb.DuckDBPyConnection:
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
     names = ["commits", *(name for name in SCHEMAS if name != "commits")]
     listed = {name: lake.files(name) for name in names}
-    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
+    connection, removal = _closed_connection(spill), moment.removal
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET parquet_metadata_cache = true")
         connection.execute("CREATE SCHEMA internal")
         files = _committed_files(connection, listed)
-        for name in names[1:]:
-            connection.execute(committed_view(connection, name, files[name]))
+        hidden = removal is not None and _counts(connection, removal)
+        if removal is not None and hidden:
+            make_going(connection, removal)
+        for name in (name for name in listed if name != "commits"):
+            condition = goes(name) if hidden and name in WITH_AUDIO else None
+            connection.execute(committed_view(connection, name, files[name], condition))
         # Set here, since nothing can be allowed once outside access is off.
         paths = [path for some in files.values() for path in some]
         connection.execute("SET allowed_paths = $paths", {"paths": paths})
@@ -98,6 +148,37 @@ def connect_internal(
             raise damaged(lake.address, exc) from exc
         raise
     return connection
+
+
+def connect_stored(lake: Lake, spill: Spill) -> duckdb.DuckDBPyConnection:
+    """A connection for who removes rows: the views `stored.<table>` of all rows that lie in the files of the newest
+    versions. The lake is locked by the caller. Raises `LakeError`, `StoreError`."""
+    connection = _closed_connection(spill)
+    try:
+        connection.execute("CREATE SCHEMA stored")
+        for name in SCHEMAS:
+            paths = [file.path for file in lake.files(name)]
+            stored = lake.schema(name) if paths else SCHEMAS[name]
+            connection.execute(stored_view(connection, name, paths, stored))
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, UNREADABLE):
+            raise damaged(lake.address, exc) from exc
+        raise
+    return connection
+
+
+def _closed_connection(spill: Spill | None) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")
+    return connection
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, removal: Removal) -> bool:
+    """Whether the removal's commit is finished."""
+    found = connection.execute("SELECT count(*) FROM commits WHERE commit_id = ?", [removal.commit_id]).fetchall()
+    return found != [(0,)]
 
 
 def damaged(address: str, exc: duckdb.Error) -> LakeError:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -232,10 +232,14 @@ def committed(files: Iterable[DataFile], commit_ids: Collection[str]) -> list[Da
     return [file for file in files if file.first_commit != file.last_commit or file.first_commit in commit_ids]
 
 
-def committed_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
+def committed_view(
+    connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str], hidden: str | None = None
+) -> str:
     """The statement that makes `internal.<name>`: a table's rows of finished commits, those of version 1 in the form
-    of today."""
+    of today. `hidden` is a condition on the rows, called `part`, that nobody sees any longer."""
     rows = _rows(connection, name, paths)
+    if hidden is not None:
+        rows = f"SELECT * FROM ({rows}) AS part WHERE NOT {hidden}"
     source = f"({rows}) AS part SEMI JOIN commits USING (commit_id)"
     match name:
         case "runs":
@@ -263,9 +267,19 @@ def commits_table(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
     return f"CREATE TABLE commits AS {_rows(connection, 'commits', paths)}"
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str]) -> str:
+def stored_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str], stored: pa.Schema) -> str:
+    """The statement that makes `stored.<name>`: a table's rows as they lie in these files, those of torn commits among
+    them. It has the columns of `stored`, the table's own, and those that it lacks of `SCHEMAS`."""
+    known = {field.name for field in (*SCHEMAS[name], *V1_COLUMNS.get(name, ()))}
+    more = [field for field in stored if field.name not in known]
+    return f"CREATE VIEW stored.{name} AS {_rows(connection, name, paths, more)}"
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, name: str, paths: Sequence[str], more: Sequence[pa.Field[Any]] = ()
+) -> str:
     """A table's rows in these files, typed and whole: columns that no file has are null."""
-    fields = [*SCHEMAS[name], *V1_COLUMNS.get(name, ())]
+    fields = [*SCHEMAS[name], *V1_COLUMNS.get(name, ()), *more]
     if not paths:
         nothing = ", ".join(f"NULL::{sql_type(field.type)} AS {field.name}" for field in fields)
         return f"SELECT {nothing} WHERE false"

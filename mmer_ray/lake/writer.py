@@ -27,6 +27,7 @@ from mmer_ray.lake.card import recording_id, uri_id
 from mmer_ray.lake.columns import values
 from mmer_ray.lake.commit import append_commit
 from mmer_ray.lake.copies import COPY_COLUMNS, copy_rows, follow, with_containers
+from mmer_ray.lake.erased import ErasedAudio, erasures_table
 from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.heard import HeardAudio
 from mmer_ray.lake.ledger import Ledger, Received, run_ledger
@@ -174,6 +175,7 @@ class Writer:
     def _look_up(self) -> None:
         """Read what the lake knows of the audio that may come again, and make the rows of its copies."""
         with connect_internal(self._lake) as connection:
+            self._erased = ErasedAudio(connection, self._lake, self._plan)
             find_wanted(connection, self._plan.keys)
             self._heard = HeardAudio(connection, self._plan.todo)
             copies = with_containers(connection, self._plan.copies)
@@ -203,19 +205,23 @@ class Writer:
         many, self._open, self._num_bytes = self._open, [], 0
         answers = Answers.concat(one for one, _ in many)
         positions = np.concatenate([np.empty(0, dtype=np.int64), *(part for _, part in many)])
-        todo = self._plan.todo.select(["recording_id", "needs_row"]).take(positions)
+        todo = self._plan.todo.select(["recording_id", "needs_row", "expected_ms"]).take(positions)
         planned = values(todo, "recording_id")
         ids = self._recording_ids(answers, planned)
-        placed = self._heard.place(answers, ids, values(todo, "needs_row"))
-        self._received.add_recognized(int(placed.is_copy.sum()))
         followers = follow(self._copies, answers.with_containers(), ids, planned, self._plan.keys)
         self._received.add_followers(followers, answers.summary, planned)
         more = pa.concat_tables([self._known_copies, followers])
         self._known_copies = self._known_copies.slice(0, 0)
+        keep, erasures = self._erased.judge(answers, ids, more)
+        self._received.drop(answers.only(~keep).summary, todo.column("expected_ms").filter(pa.array(~keep)))
+        answers, todo = answers.only(keep), todo.filter(pa.array(keep))
+        ids = [name for name, is_kept in zip(ids, keep.tolist(), strict=True) if is_kept]
+        placed = self._heard.place(answers, ids, values(todo, "needs_row"), values(todo, "recording_id"))
+        self._received.add_recognized(int(placed.is_copy.sum()))
         self._num_commits += 1
         commit_id = f"{self._run.run_id}.{self._num_commits:05d}"
-        active = self._activations(answers, more)
-        batch = sealed(placed, more, active, self._sequence, self._run.run_id, commit_id)
+        extra = {"active_scorers": self._activations(answers, more), "erasures": erasures_table(erasures)}
+        batch = sealed(placed, more, extra, self._sequence, self._run.run_id, commit_id)
         self._sequence += 1
         return batch
 
@@ -251,7 +257,7 @@ class Writer:
             while self.commit():
                 continue
             with connect_internal(self._lake) as connection:
-                ledger = run_ledger(connection, self._run.run_id, self._plan, self._received)
+                ledger = run_ledger(connection, self._run.run_id, self._plan, self._received, self._lake.key)
             failpoint("before_run_end")
             self._imbalance = _imbalance(self._received, ledger, is_finished=status == "finished")
             self._end = ("unbalanced" if self._imbalance else status, ledger)

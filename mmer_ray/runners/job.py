@@ -61,6 +61,8 @@ class JobOptions:
     """Score at most this many recordings, the longest first."""
     transcripts: str | None = None
     """A folder with transcripts (`NAME.json`) and turns (`NAME.rttm`) of recordings, which take a stage's place."""
+    erased: bool = False
+    """Score what was erased, or removed by age, as any other file."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class JobPlan:
     """Files whose bytes are known: a row each, no models."""
     estimate_s: tuple[float, float] | None
     """Low and high guess of the wall seconds; None with nothing to do."""
+    num_erased: int = 0
+    """Files that were erased, or whose audio was: they are left alone."""
     untried: Untried = field(default_factory=Untried)
     warnings: tuple[str, ...] = ()
     """What does not stop a job and should be known, a line each."""
@@ -104,7 +108,7 @@ class Job:
         Raises `UsageError` for sources that are not there, `PreflightError` for missing models, with a line each, or
         space, `LakeError` for a lake that cannot be read.
         """
-        self._profile, self._limit = options.profile, options.limit
+        self._profile, self._limit, self._takes_erased = options.profile, options.limit, options.erased
         self._models = preflight_models(options.profile)
         self._keys = keys_of(options.profile)
         self._listing = list_sources(options.sources, options.corpus, options.roots)
@@ -127,6 +131,7 @@ class Job:
             num_known_failures=plan.num_known_failures,
             num_copies=plan.num_copies,
             estimate_s=guess.wall_s if plan.todo.num_rows else None,
+            num_erased=plan.num_erased,
             untried=self._untried(plan),
             warnings=planned.warnings,
         )
@@ -161,7 +166,7 @@ class Job:
         listed = self._listing.batches()
         if self._given is not None:
             listed = self._given.marked(listed)
-        plan = plan_job(listed, self._lake, self._keys, profile.run)
+        plan = plan_job(listed, self._lake, self._keys, profile.run, erased=self._takes_erased)
         if self._limit is not None:
             plan = plan.limited(self._limit)
         warnings = [*self._unused_transcripts(), *_lost_counts(plan)]
@@ -236,6 +241,7 @@ class Job:
             num_failed=ledger.num_failed,
             num_known_failures=plan.num_known_failures,
             num_skipped=plan.num_done + plan.num_known_failures,
+            num_erased=plan.num_erased + ledger.num_erased,
             audio_s=ledger.scored_ms / 1000,
             computed_s=tally.computed_s,
             wall_s=tally.wall_s,

@@ -62,6 +62,8 @@ class JobReport:
     """Recordings of the job's sources that were scored or failed before, and need nothing."""
     num_known_failures: int = 0
     """Those among the skipped that failed: the exit code speaks of all the job's sources."""
+    num_erased: int = 0
+    """Files that were erased, or whose audio was, as their names or their bytes told: nothing of them is kept."""
     audio_s: float = 0.0
     """Seconds of the recordings that were scored, copies among them."""
     computed_s: float = 0.0

@@ -195,6 +195,22 @@ def test_copies_are_told_apart_from_what_the_models_heard(mmer: Mmer, jobs: Jobs
     assert (document["audio_s"], document["computed_s"]) == (7_260.0, 7_200.0)
 
 
+def test_erased_recordings_are_counted_and_asked_for_by_an_option(
+    mmer: Mmer, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = jobs(replace(REPORT, num_erased=2))
+
+    out = mmer("score", "a", "--lake", "l").out
+    document = json.loads(mmer("score", "a", "--lake", "l", "--erased", "--json").out)
+
+    assert "2 recordings were erased and are left alone; --erased scores what was erased again" in out
+    assert (document["num_erased"], document["ledger"]["num_erased"]) == (2, 0)
+    assert [options.erased for options in asked] == [False, True]
+    monkeypatch.setattr(job, "prepare", lambda _: planned(num_erased=2))
+    assert "erased        2 recordings, left alone" in mmer("plan", "a", "--lake", "l").out
+    assert json.loads(mmer("plan", "a", "--lake", "l", "--json").out)["num_erased"] == 2
+
+
 def test_models_that_deserve_little_trust_come_with_a_caution_and_others_do_not(mmer: Mmer, jobs: Jobs) -> None:
     jobs(REPORT)
     command = ("score", "a", "--lake", "l")

@@ -94,9 +94,10 @@ def listed(recordings: Sequence[Recording]) -> pa.RecordBatch:
 
 
 def plan_of(
-    recordings: Sequence[Recording], lake: Lake, keys: Keys = KEYS, options: RunOptions | None = None, **now: datetime
+    recordings: Sequence[Recording], lake: Lake, keys: Keys = KEYS, options: RunOptions | None = None, **more: Any
 ) -> Plan:
-    return plan_job([listed(recordings)] if recordings else [], lake, keys, options, **now)
+    """`more`: `now` and `erased` of `plan_job`."""
+    return plan_job([listed(recordings)] if recordings else [], lake, keys, options, **more)
 
 
 def content_digest(content: bytes) -> str:
