@@ -86,7 +86,8 @@ class Plan:
     def limited(self, num_recordings: int) -> Plan:
         """The same plan with at most so many recordings to work on, and without the copies of those left out."""
         todo = self.todo.slice(0, num_recordings)
-        stands = pc.is_in(self.copies.column("recording_id"), value_set=todo.column("recording_id").combine_chunks())
+        heard = todo.filter(pc.field("heard_key") == self.keys.heard).column("recording_id").combine_chunks()
+        stands = pc.is_in(self.copies.column("recording_id"), value_set=heard)
         return replace(self, todo=todo, copies=self.copies.filter(pc.or_(self.copies.column("is_known"), stands)))
 
     def tasks(self, lake: Lake, todo: pa.Table) -> list[Task]:
