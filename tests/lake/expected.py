@@ -238,8 +238,12 @@ class ExpectedLake:
                 rows[name] += [(corpus, audio, *one) for one in some]
         return {name: sorted(some, key=repr) for name, some in rows.items()}
 
+    def as_seen(self, hearing: Hearing) -> ScoredRecording:
+        """What readers see of a hearing."""
+        return self.hearings[hearing]
+
     def _of_hearing(self, corpus: str, hearing: Hearing) -> Rows:
-        one, felt = self.hearings[hearing], self.felt[hearing]
+        one, felt = self.as_seen(hearing), self.felt[hearing]
         source, options = self.sources.get(hearing, (hearing[1], None))
         said = list(enumerate(one.utterances))
         by_scorer = {scorer: [(index, scorer, *self._emotion(hearing, index)) for index, _ in said] for scorer in felt}

@@ -139,7 +139,9 @@ class LakeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.scorers())
     @rule(corpus=which, scorer=which, point=kills_of_a_commit)
     def activate(self, corpus: int, scorer: int, point: str | None) -> None:
-        answered = self.expected.scorers()
+        self.before_a_step()
+        if not (answered := self.expected.scorers()):
+            return
         name = sorted(answered)[corpus % len(answered)]
         one = sorted(answered[name])[scorer % len(answered[name])]
         self.commit_once(lambda: activate(Lake(self.address), one), point)
@@ -149,7 +151,9 @@ class LakeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.countable())
     @rule(file=which, speakers=numbers_of_speakers, point=kills_of_a_commit)
     def recluster(self, file: int, speakers: int | None, point: str | None) -> None:
-        places = self.countable()
+        self.before_a_step()
+        if not (places := self.countable()):
+            return
         place = places[file % len(places)]
         self.commit_once(lambda: recluster(Lake(self.address), place[1], Recluster(speakers)), point)
         if is_visible(point):
@@ -188,6 +192,7 @@ class LakeMachine(RuleBasedStateMachine):
 
     def run_job(self, keys_name: str, of: tuple[str, ...], per_commit: int, point: str | None = None) -> None:
         """Plan, answer and write; the model learns of the commits that were finished, and of no other."""
+        self.before_a_step()
         self.last_job, keys = (keys_name, of, per_commit), ALL_KEYS[keys_name]
         files = self.listed(of)
         lake, commits = Lake(self.address), [list[File]()]
@@ -218,6 +223,9 @@ class LakeMachine(RuleBasedStateMachine):
         if self.earlier is not None:
             self.earlier.close()
             self.earlier = None
+
+    def before_a_step(self) -> None:
+        """What whoever writes next does first, as far as the model has to know."""
 
     def may_write(self, place: Place) -> bool:
         return True

@@ -11,13 +11,16 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from mmer_ray.lake.compaction import compact
 from mmer_ray.lake.erasure import erase_recordings
+from mmer_ray.lake.heard_speakers import Merge, Rename, Undo
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.retention import Policy, retain
+from mmer_ray.lake.speaker_edits import edit_speakers
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.vacuum import vacuum
-from tests.lake.expected import Place
+from tests.lake.expected import Place, Row
+from tests.lake.expected_edits import Edit, EditedLake
 from tests.lake.kills import killed_at
-from tests.lake.machine import CORPORA, LakeMachine, try_sequences, which
+from tests.lake.machine import CORPORA, LakeMachine, is_visible, kills_of_a_commit, try_sequences, which
 
 COMPACTION_KILLS = (
     "after_files_words",
@@ -41,6 +44,8 @@ class MaintainedLakeMachine(LakeMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.expected: EditedLake = EditedLake()
+        self.num_names = 0
         self.begun: Callable[[], None] | None = None
         """What the model makes of a removal that the next writer finishes."""
 
@@ -56,11 +61,11 @@ class MaintainedLakeMachine(LakeMachine):
                 self.let_the_earlier_moment_go()
             self.step(lambda: vacuum(Lake(self.address), keep_hours), None)
 
-    @precondition(lambda self: any(not row.error_code for row in self.expected.files.values()))
+    @precondition(lambda self: self.scored())
     @rule(file=which, point=kills_of_a_removal)
     def erase(self, file: int, point: str | None) -> None:
-        self.finish_what_was_begun()
-        audios = sorted({row.audio for row in self.expected.files.values() if not row.error_code})
+        self.before_a_step()
+        audios = sorted({row.audio for row in self.scored()})
         if audios:
             audio = audios[file % len(audios)]
             self.remove(
@@ -79,6 +84,46 @@ class MaintainedLakeMachine(LakeMachine):
             point,
         )
 
+    @precondition(lambda self: self.scored())
+    @rule(file=which, speaker=which, other=which, point=kills_of_a_commit)
+    def name_or_join_speakers(self, file: int, speaker: int, other: int, point: str | None) -> None:
+        """Two different numbers join two speakers, where there are two; else one gets a name."""
+        self.before_a_step()
+        if not (rows := self.scored()):
+            return
+        row = rows[file % len(rows)]
+        hearing = row.audio, row.heard
+        speakers = self.expected.speakers(hearing)
+        one, target = speakers[speaker % len(speakers)], speakers[other % len(speakers)]
+        if one == target:
+            self.num_names += 1
+            target = f"Caller {self.num_names}"
+            wanted, edit = Rename(one, target), Edit("rename", one, target)
+        else:
+            wanted, edit = Merge(one, target), Edit("merge", one, target)
+        self.commit_once(lambda: edit_speakers(Lake(self.address), row.file.uri, wanted, "a tester"), point)
+        if is_visible(point):
+            self.expected.edit(hearing, edit)
+
+    @precondition(lambda self: any(self.expected.edits.values()))
+    @rule(file=which, point=kills_of_a_commit)
+    def undo_the_last_edit(self, file: int, point: str | None) -> None:
+        self.before_a_step()
+        edited = [row for row in self.scored() if self.expected.edits.get((row.audio, row.heard))]
+        if edited:
+            row = edited[file % len(edited)]
+            self.commit_once(lambda: edit_speakers(Lake(self.address), row.file.uri, Undo(), "a tester"), point)
+            if is_visible(point):
+                self.expected.undo((row.audio, row.heard))
+
+    @invariant()
+    def speakers_have_their_names(self) -> None:
+        if self.is_there() and self.begun is None:
+            query = "SELECT corpus, recording_id, utterance_idx, speaker_name FROM utterances WHERE speaker_name <> ''"
+            with closing(LakeReader(Lake(self.address, to_read=True))) as reader:
+                found = reader.sql(query).to_pylist()
+            assert sorted(tuple(row.values()) for row in found) == self.expected.names()
+
     @invariant()
     def what_is_erased_is_nowhere(self) -> None:
         gone = [audio for audio, corpus in self.expected.erased_audio if corpus is None]
@@ -88,7 +133,7 @@ class MaintainedLakeMachine(LakeMachine):
             assert set(gone).isdisjoint(found["recording_id"].to_pylist())
 
     def remove(self, removal: Callable[[], object], expect: Callable[[], None], point: str | None) -> None:
-        self.finish_what_was_begun()
+        self.before_a_step()
         self.let_the_earlier_moment_go()
         with killed_at(point) as kill:
             removal()
@@ -98,26 +143,21 @@ class MaintainedLakeMachine(LakeMachine):
         elif point in BEGUN:
             self.begun = expect
 
-    def run_job(self, keys_name: str, of: tuple[str, ...], per_commit: int, point: str | None = None) -> None:
-        self.finish_what_was_begun()
-        super().run_job(keys_name, of, per_commit, point)
-
-    def commit_once(self, step: Callable[[], object], point: str | None) -> None:
-        self.finish_what_was_begun()
-        super().commit_once(step, point)
-
     def step(self, step: Callable[[], object], point: str | None) -> None:
         """What no reader notices."""
-        self.finish_what_was_begun()
+        self.before_a_step()
         with killed_at(point):
             step()
         self.is_looked_at = False
 
-    def finish_what_was_begun(self) -> None:
+    def before_a_step(self) -> None:
         if self.begun is not None:
             with Lake(self.address).lock():
                 self.begun()
             self.begun, self.is_looked_at = None, False
+
+    def scored(self) -> list[Row]:
+        return [row for row in self.expected.files.values() if not row.error_code]
 
     def may_write(self, place: Place) -> bool:
         return place not in self.expected.erased_files and not self.was_erased(place)

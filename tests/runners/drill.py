@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import ray
+
 from mmer_ray.errors import ErrorCode, PreflightError
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Failure, ScoredRecording, Task
@@ -39,6 +41,14 @@ class DrillPipeline:
 class DrillShard(ScoreShard):
     def load(self, profile: Profile) -> Scores:
         return DrillPipeline()
+
+
+class CountKillingShard(DrillShard):
+    """Takes down the process of the actor that counts attempts, as a node's end would, while it loads."""
+
+    def load(self, profile: Profile) -> Scores:
+        os.kill(ray.get(self._attempts.__ray_call__.remote(lambda _: os.getpid())), signal.SIGKILL)
+        return super().load(profile)
 
 
 class SlowPipeline:

@@ -14,7 +14,7 @@ from mmer_ray.runners import batch
 from mmer_ray.runners.batch import ScoreShard
 from mmer_ray.runners.todo import Todo
 from mmer_ray.stages.keys import Keys
-from tests.runners.drill import DrillShard, NoModelShard, companies
+from tests.runners.drill import CountKillingShard, DrillShard, NoModelShard, companies
 
 KEYS = Keys("d", "i", "t", "j", "e", "l", scorer="drill-1", limits="1", channel_roles=())
 
@@ -47,6 +47,11 @@ def test_recordings_that_kill_workers_are_quarantined_and_their_neighbours_score
         assert all(others > 0 for others in first)
         assert len(first) <= 1
     assert set(answers.values()) == {("empty_file", 2)}, "one death by bad luck costs nothing"
+
+
+def test_a_job_goes_on_when_the_actor_that_counts_attempts_dies(ray_cluster: None, tmp_path: Path) -> None:
+    answers = drill([f"good-{index}.wav" for index in range(8)], tmp_path, actor=CountKillingShard)
+    assert set(answers.values()) == {("empty_file", 2)}
 
 
 def test_what_an_actor_refuses_comes_out_as_the_same_error(ray_cluster: None, tmp_path: Path) -> None:
