@@ -8,7 +8,6 @@ from pathlib import Path
 from mmer_ray.errors import ErrorCode
 from mmer_ray.lake.failpoint import VARIABLE
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake
 from tests.lake.makers import job, listing
 
@@ -25,9 +24,3 @@ def die_at(point: str, lake: Path, audio: Path) -> None:
     """The same job with a failpoint set; returning from here fails the drill."""
     os.environ[VARIABLE] = point
     run_job(lake, audio)
-
-
-def forget_and_die_at(point: str, lake: Path, name: str) -> None:
-    """Delete the earlier versions of a table with a failpoint set; returning from here fails the drill."""
-    os.environ[VARIABLE] = point
-    forget_earlier(Lake(lake), name)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing.context
-import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.lake.failpoint import EXIT_STATUS
-from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake
 from mmer_ray.tables import SCHEMAS, Row
-from tests.lake.drill import die_at, forget_and_die_at, run_job
+from tests.lake.drill import die_at, run_job
 from tests.lake.makers import EVERY_TABLE, audio_file, contents
 
 INTERVAL = "delta.checkpointInterval"
@@ -37,15 +35,10 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    lake = tmp_path_factory.mktemp("whole") / "lake"
+def undisturbed(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    lake = tmp_path_factory.mktemp("undisturbed") / "lake"
     run_job(lake, audio)
-    return lake
-
-
-@pytest.fixture(scope="module")
-def undisturbed(whole: Path) -> dict[str, list[Row]]:
-    return contents(whole)
+    return contents(lake)
 
 
 def lake_with_checkpoints(folder: Path) -> Lake:
@@ -67,8 +60,8 @@ def checkpoint_of(lake: Path, name: str) -> list[str]:
     return [row["path"] for row in rows if row is not None]
 
 
-def killed(drill: multiprocessing.context.ForkServerContext, target: object, *arguments: object) -> None:
-    victim = drill.Process(target=target, args=arguments)  # type: ignore[arg-type]
+def kill_at(point: str, lake: Path, audio: Path, drill: multiprocessing.context.ForkServerContext) -> None:
+    victim = drill.Process(target=die_at, args=(point, lake, audio))
     victim.start()
     victim.join()
     assert victim.exitcode == EXIT_STATUS
@@ -85,7 +78,7 @@ def test_a_checkpoint_that_is_final_before_its_commit_is_listed_shows_nothing(
     drill: multiprocessing.context.ForkServerContext,
 ) -> None:
     lake = Path(lake_with_checkpoints(tmp_path).address)
-    killed(drill, die_at, f"after_append_{name}:{nth}", lake, audio)
+    kill_at(f"after_append_{name}:{nth}", lake, audio, drill)
     assert checkpoint_of(lake, name), "the table's checkpoint holds rows that no commit lists"
     seen = contents(lake)
     assert len(seen["recordings"]) == 2 * (nth - 1)
@@ -98,27 +91,7 @@ def test_a_listed_commit_whose_log_is_a_checkpoint_alone_is_visible(
     audio: Path, undisturbed: dict[str, list[Row]], tmp_path: Path, drill: multiprocessing.context.ForkServerContext
 ) -> None:
     lake = Path(lake_with_checkpoints(tmp_path).address)
-    killed(drill, die_at, "after_append_commits:2", lake, audio)
+    kill_at("after_append_commits:2", lake, audio, drill)
     assert len(contents(lake)["recordings"]) == 4
     run_job(lake, audio)
     assert contents(lake) == undisturbed
-
-
-@pytest.mark.parametrize("name", ["recordings", "utterances", "commits"])
-def test_a_kill_between_a_checkpoint_and_the_end_of_the_older_log_loses_nothing(
-    name: str,
-    whole: Path,
-    undisturbed: dict[str, list[Row]],
-    tmp_path: Path,
-    drill: multiprocessing.context.ForkServerContext,
-) -> None:
-    lake = tmp_path / "lake"
-    shutil.copytree(whole, lake)
-    killed(drill, forget_and_die_at, f"after_checkpoint_{name}", lake, name)
-    assert contents(lake) == undisturbed
-    reopened = Lake(lake)
-    with reopened.lock():
-        forget_earlier(reopened, name)
-    assert contents(lake) == undisturbed
-    entries = sorted((lake / name / "_delta_log").glob("*.json"))
-    assert len(entries) == 1, "the log begins with the version of the checkpoint"
