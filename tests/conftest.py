@@ -24,11 +24,15 @@ settings.register_profile("shared-machine", deadline=None, derandomize=True)
 settings.load_profile("shared-machine")
 
 
+RAY_FIXTURES = {"ray_cluster", "ray_nodes"}
+"""What starts Ray."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In parallel (`make test`), one worker runs all that needs Ray, and each file stays with one worker: clusters are
     started and models are loaded once."""
     for item in items:
-        uses_ray = "ray_cluster" in getattr(item, "fixturenames", ())
+        uses_ray = not RAY_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("ray" if uses_ray else item.nodeid.partition("::")[0]))
 
 

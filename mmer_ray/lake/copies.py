@@ -115,7 +115,8 @@ def follow(
     copies: pa.Table, answers: pa.Table, recording_ids: Sequence[str], planned: Sequence[str | None], keys: Keys
 ) -> pa.Table:
     """The rows of `recordings` of the copies that waited for these answers (rows of `recordings`, with a column
-    `container`); `planned` has the recording_ids that the planner read. They fail as their file failed."""
+    `container`); `planned` has the recording_ids that the planner read, None where copies wait for another answer. They
+    fail as their file failed."""
     waiting = copies.filter(
         pc.and_(
             pc.invert(copies.column("is_known")),

@@ -95,7 +95,8 @@ class Plan:
     def limited(self, num_recordings: int) -> Plan:
         """The same plan with at most so many recordings to work on, and without the copies of those left out."""
         todo = self.todo.slice(0, num_recordings)
-        stands = pc.is_in(self.copies.column("recording_id"), value_set=todo.column("recording_id").combine_chunks())
+        heard = todo.filter(pc.field("heard_key") == self.keys.heard).column("recording_id").combine_chunks()
+        stands = pc.is_in(self.copies.column("recording_id"), value_set=heard)
         copies = self.copies.filter(pc.or_(self.copies.column("is_known"), stands))
         num_left_out = self.num_planned - int(todo.num_rows) - int(copies.num_rows)
         return replace(self, todo=todo, copies=copies, num_left_out=self.num_left_out + num_left_out)

@@ -205,11 +205,16 @@ class Writer:
         many, self._open, self._num_bytes = self._open, [], 0
         answers = Answers.concat(one for one, _ in many)
         positions = np.concatenate([np.empty(0, dtype=np.int64), *(part for _, part in many)])
-        todo = self._plan.todo.select(["recording_id", "needs_row", "expected_ms"]).take(positions)
+        todo = self._plan.todo.select(["recording_id", "needs_row", "heard_key", "expected_ms"]).take(positions)
         planned = values(todo, "recording_id")
         ids = self._recording_ids(answers, planned)
-        followers = follow(self._copies, answers.with_containers(), ids, planned, self._plan.keys)
-        self._received.add_followers(followers, answers.summary, planned)
+        # Copies name the hearing of the plan's keys: the same audio with its speakers counted again stands for none.
+        awaited = [
+            name if heard_key == self._plan.keys.heard else None
+            for name, heard_key in zip(planned, values(todo, "heard_key"), strict=True)
+        ]
+        followers = follow(self._copies, answers.with_containers(), ids, awaited, self._plan.keys)
+        self._received.add_followers(followers, answers.summary, awaited)
         more = pa.concat_tables([self._known_copies, followers])
         self._known_copies = self._known_copies.slice(0, 0)
         keep, erasures = self._erased.judge(answers, ids, more)

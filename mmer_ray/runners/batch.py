@@ -50,7 +50,9 @@ def score(
     """
     now: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     largest = largest_resources()
-    arguments = (profile, keys, ray.remote(num_cpus=0)(Attempts).remote())
+    # Where its node dies it starts again without its counts: a recording that kills workers then takes some more.
+    attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
+    arguments = (profile, keys, attempts.remote())
     spread = num_actors(profile.run, largest or now)
     shards = cut_shards(todo.planned_s, num_actors=spread, max_shard_s=profile.run.shard_s)
     for portion in _portions(todo, shards):

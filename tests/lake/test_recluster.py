@@ -27,7 +27,7 @@ from tests.lake.makers import (
     taken,
     work,
 )
-from tests.lake.recounts import recounted_lake
+from tests.lake.recounts import recounted_lake, talk
 
 ONE, THREE = Recluster(speakers=1), Recluster(speakers=3)
 
@@ -167,6 +167,25 @@ def test_files_of_the_same_audio_that_show_the_same_count_follow(scored: tuple[L
     job(lake, [copy, other])
     assert recluster(lake, recording.uri, ONE).num_files == 3
     assert plan_of([recording, copy, other], lake).is_empty
+
+
+def test_a_copy_follows_the_count_that_it_will_name_and_no_other(scored: tuple[Lake, Recording]) -> None:
+    """Of one audio there are two counts to work on, in a commit each, and a copy waits for the one that was found."""
+    lake, recording = scored
+    recluster(lake, "talk", THREE)
+    second, third = replace(recording, corpus="other"), replace(recording, corpus="third")
+    job(lake, [second])
+    keys = newer("emotion")
+    plan = plan_of([recording, second, third], lake, keys)
+    assert (plan.todo["corpus"].to_pylist(), plan.copies["corpus"].to_pylist()) == (["calls", "other"], ["third"])
+    assert plan.limited(1).num_copies == 0
+    with Writer(lake, a_run(keys), plan) as writer:
+        for task, num_rows in zip(plan.tasks(lake, plan.todo), (2, 3), strict=True):
+            writer.add(taken(answer(task, keys, talk(recording, keys)), keys=keys))
+            writer.commit()
+            assert len(contents(lake.address)["recordings"]) == num_rows
+        ledger = writer.finish()
+    assert (ledger.num_planned, ledger.num_received, ledger.num_scored) == (3, 3, 3)
 
 
 def test_what_cannot_be_counted_again_says_why(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from mmer_ray.errors import ErrorCode, LedgerError, StoreError
+from mmer_ray.lake import commit as commit_module
 from mmer_ray.lake import writer as writer_module
 from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.ledger import Ledger
@@ -135,7 +136,8 @@ def test_after_a_crash_the_same_command_gives_the_rows_of_an_undisturbed_run(
 
 
 def test_the_drill_reaches_every_point_of_the_writer() -> None:
-    named = re.findall(r'failpoint\(f?"(.+)"\)', inspect.getsource(writer_module))
+    sources = "".join(map(inspect.getsource, (writer_module, commit_module)))
+    named = re.findall(r'failpoint\(f?"(.+)"\)', sources)
     filled = {point.replace("{name}", name) for point in named for name in DATA_TABLES}
     assert filled == {point.split(":")[0] for point in POINTS}
 

@@ -14,7 +14,7 @@ from mmer_ray.runners import batch
 from mmer_ray.runners.batch import ScoreShard
 from mmer_ray.runners.todo import Todo
 from mmer_ray.stages.keys import Keys
-from tests.runners.drill import DrillShard, NoModelShard
+from tests.runners.drill import CountKillingShard, DrillShard, NoModelShard, companies
 
 KEYS = Keys("d", "i", "t", "j", "e", "l", scorer="drill-1", limits="1", channel_roles=())
 
@@ -41,7 +41,17 @@ def test_recordings_that_kill_workers_are_quarantined_and_their_neighbours_score
     answers = drill(names, tmp_path)
     poisons = [answers.pop(name) for name in ("a-always-kills.wav", "b-always-kills.wav")]
     assert poisons == [("worker_crash", 2)] * 2
+    for name in ("a-always-kills.wav", "b-always-kills.wav"):
+        *first, second, third = companies(str(tmp_path / name))
+        assert (second, third) == (0, 0), "after a death in company it is tried alone"
+        assert all(others > 0 for others in first)
+        assert len(first) <= 1
     assert set(answers.values()) == {("empty_file", 2)}, "one death by bad luck costs nothing"
+
+
+def test_a_job_goes_on_when_the_actor_that_counts_attempts_dies(ray_cluster: None, tmp_path: Path) -> None:
+    answers = drill([f"good-{index}.wav" for index in range(8)], tmp_path, actor=CountKillingShard)
+    assert set(answers.values()) == {("empty_file", 2)}
 
 
 def test_what_an_actor_refuses_comes_out_as_the_same_error(ray_cluster: None, tmp_path: Path) -> None:
