@@ -18,36 +18,41 @@ MIN_PHONE_DIGITS, MAX_PHONE_DIGITS = 7, 15
 MIN_CARD_DIGITS, MAX_CARD_DIGITS = 12, 19
 """ISO/IEC 7812-1: a card's number has up to 19."""
 
-_UNITS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_UNITS = _words(
     "zero nought naught two three four five six seven eight nine null eins zwei zwo drei vier fünf fuenf sechs sieben "
-    "acht neun".split()
+    "acht neun"
 )
-_TEENS = frozenset(
+_TEENS = _words(
     "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen zehn elf zwölf zwoelf dreizehn "
-    "vierzehn fünfzehn fuenfzehn sechzehn siebzehn achtzehn neunzehn".split()
+    "vierzehn fünfzehn fuenfzehn sechzehn siebzehn achtzehn neunzehn"
 )
-_TENS = frozenset(
+_TENS = _words(
     "twenty thirty forty fourty fifty sixty seventy eighty ninety zwanzig dreißig dreissig vierzig fünfzig fuenfzig "
-    "sechzig siebzig achtzig neunzig".split()
+    "sechzig siebzig achtzig neunzig"
 )
-_LARGE = frozenset(
-    "hundred thousand million billion hundert tausend million millionen milliarde milliarden dutzend dozen".split()
-)
-_ORDINALS = frozenset(
+_LARGE = _words("hundred thousand million billion dozen hundert tausend millionen milliarde milliarden dutzend")
+_ORDINALS = _words(
     "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth "
     "seventeenth eighteenth nineteenth twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth "
-    "hundredth thousandth".split()
+    "hundredth thousandth"
 )
 _NUMBERS = _UNITS | _TEENS | _TENS | _LARGE | _ORDINALS
-_PLURALS = frozenset(f"{word}s" for word in _NUMBERS) | frozenset(["sixes", "twenties", "thirties", "forties", "fifties"])
-_ONES = frozenset(["one", "ones", "ein", "eine", "einer", "einen", "einem"])
-_ZEROS = frozenset(["oh", "o", "double", "triple", "treble", "doppel", "doppelt"])
-_BESIDE = _ONES | _ZEROS | {"first", "second", "erste", "erster", "ersten", "zweite", "zweiter", "zweiten"}
-_JOINING = frozenset(
-    "and point dot comma dash hyphen minus plus slash stroke star hash und komma punkt strich bindestrich".split()
+_PLURALS = {f"{word}s" for word in _NUMBERS} | _words("sixes twenties thirties forties fifties sixties nineties")
+_ONES = _words("one ones ein eine einer einen einem")
+_ZEROS = _words("oh o double triple treble doppel doppelt")
+_BESIDE = _ONES | _ZEROS | _words("first second erste erster ersten zweite zweiter zweiten")
+_JOINING = _words(
+    "and point dot comma dash hyphen minus plus slash stroke star hash und komma punkt strich bindestrich"
 )
 _GERMAN_PARTS = "|".join(
-    sorted((*_UNITS, *_TEENS, *_TENS, "hundert", "tausend", "ein", "eine", "und", "sech", "sieb"), key=len, reverse=True)
+    sorted(
+        (*_UNITS, *_TEENS, *_TENS, "hundert", "tausend", "ein", "eine", "und", "sech", "sieb"), key=len, reverse=True
+    )
 )
 _GERMAN_COMPOUND = re.compile(rf"(?:{_GERMAN_PARTS})+(?:ste[rnms]?|te[rnms]?)?")
 _MIN_COMPOUND_PARTS = re.compile("zig|ßig|ssig|zehn|hundert|tausend")
@@ -70,17 +75,13 @@ def numbers(passage: Passage) -> Iterator[Span]:
 def phones(passage: Passage) -> Iterator[Span]:
     """Numbers as long as those of telephones, whatever parts their digits."""
     runs = _runs(passage)
-    return (
-        _span(passage, run, "PHONE") for run in runs if MIN_PHONE_DIGITS <= run.num_digits <= MAX_PHONE_DIGITS
-    )
+    return (_span(passage, run, "PHONE") for run in runs if MIN_PHONE_DIGITS <= run.num_digits <= MAX_PHONE_DIGITS)
 
 
 def cards(passage: Passage) -> Iterator[Span]:
     """Numbers as long as those of payment cards. The check digit is not asked: a misheard digit would let one pass."""
     return (
-        _span(passage, run, "CARD")
-        for run in _runs(passage)
-        if MIN_CARD_DIGITS <= run.num_digits <= MAX_CARD_DIGITS
+        _span(passage, run, "CARD") for run in _runs(passage) if MIN_CARD_DIGITS <= run.num_digits <= MAX_CARD_DIGITS
     )
 
 

@@ -72,12 +72,17 @@ def redact(utterances: Sequence[Utterance], rules: RuleSet) -> Redacted:
 
 
 def kinds_left(utterances: Sequence[Utterance], rules: RuleSet) -> list[str]:
-    """The kinds of what the rules still find in redacted utterances: empty where they may be published. Texts and
-    words are asked, each for itself."""
+    """The kinds of what the rules still find in redacted utterances: empty where they may be published. Texts, words,
+    names and roles are asked, each for itself."""
+    labels = [passage([label]) for label in _shown_labels(utterances)]
+    return sorted({span.kind for said in labels for span in rules.left(said)} | set(kinds_said(utterances, rules)))
+
+
+def kinds_said(utterances: Sequence[Utterance], rules: RuleSet) -> list[str]:
+    """The kinds of what the rules find in texts and words, placeholders left out."""
     texts = [replace(one, words=()) for one in utterances]
     words = [replace(one, text=" ".join(word.word for word in one.words)) for one in utterances]
     passages = [said for some in (texts, words) for said, _ in _passages(some)]
-    passages += [passage([label]) for label in _shown_labels(utterances)]
     return sorted({span.kind for said in passages for span in rules.left(said)})
 
 
