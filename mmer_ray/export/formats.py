@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol, Self
 
 from mmer_ray.export.audformat import AudformatFolder
@@ -41,7 +42,9 @@ class FolderWriter(Protocol):
     """Writes conversations into a folder, one after the other; a context manager."""
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, *ended: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
     def add(self, one: Exported) -> None:
         """Append a conversation."""
         ...

@@ -81,19 +81,15 @@ def load_listener(profile: Profile) -> Listener:
 
 
 class Listeners:
-    """The listener of each recording: the last one stays loaded. A context manager."""
+    """The listener of each recording: the last one stays loaded until `close`."""
 
     def __init__(self, reader: LakeReader, load: Load) -> None:
         self._reader, self._load = reader, load
         self._exit = contextlib.ExitStack()
         self._loaded: tuple[Profile, Listener] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let the models go."""
         self._exit.close()
 
     def listener_of(self, row: Row) -> Listener | None:
