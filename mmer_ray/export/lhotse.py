@@ -62,7 +62,10 @@ def supervisions_of(one: Exported) -> Iterator[dict[str, Any]]:
     """A `SupervisionSegment` per utterance. The `word` alignment has [symbol, start, duration, score], in seconds of
     the recording; words without times get some as `word_times.timed_words` says. Emotion lies in `custom`."""
     for index, said in enumerate(one.utterances):
-        words = [[word.word, word.start_s, _duration_s(word.start_s, word.end_s), word.p] for word in timed_words(said)]
+        words = [
+            [word.word, round(word.start_s, 3), _duration_s(word.start_s, word.end_s), word.p]
+            for word in timed_words(said)
+        ]
         segment = {
             "id": f"{_id(one)}-{index}",
             "recording_id": _id(one),

@@ -16,7 +16,6 @@ from mmer_ray.lake.answer_tables import emotions_table, utterances_table, words_
 from mmer_ray.lake.batch import stamped
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.queries import LakeReader
-from mmer_ray.publish.conversations import conversations
 from mmer_ray.publish.exports import corpus_folder
 from mmer_ray.publish.refusals import RefusalError, Refused, refused
 from mmer_ray.publish.staging import require_new, staged_folder
@@ -76,8 +75,10 @@ def redact_many(
             from mmer_ray.publish.covered_sound import CoveredSound
 
             sound = stack.enter_context(CoveredSound(reader, redaction.rules, redaction.cover, load))
-        for one in conversations(reader, rows):
-            _publish(one, redaction, sound, folder, outcome)
+        for row in rows:
+            if row["status"] == "scored":
+                # One by one: what a reader is shown of a recording is decided there alone.
+                _publish(reader.conversation(row), redaction, sound, folder, outcome)
     return outcome
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmer_ray.records import Utterance, Word
 from mmer_ray.redact.passage import Passage, Span, passage
@@ -15,6 +15,8 @@ from mmer_ray.redact.rules import RuleSet, placeholder
 _OWN_NAME = re.compile(r"[SN]\d{1,3}")
 """What speakers are called until somebody renames them, and what they are called here in place of a name that is taken
 out: a number that says nothing."""
+_OF_THE_PIPELINE = frozenset({"speaker", "text", "language", "fallback_reason"})
+"""Fields of an utterance that are no label: the first two are treated by themselves, the others are ours."""
 
 
 class WordsDoNotFitError(ValueError):
@@ -64,7 +66,7 @@ def redact(utterances: Sequence[Utterance], rules: RuleSet) -> Redacted:
     done = [_redacted(one, found.get(at, [])) for at, one in enumerate(utterances)]
     stretches = [stretch for _, some in done for stretch in some or ()]
     return Redacted(
-        tuple(replace(one, speaker=names[one.speaker], role=_role(one, rules)) for one, _ in done),
+        tuple(replace(_without_labels(one, rules), speaker=names[one.speaker]) for one, _ in done),
         tuple(sorted(stretches)),
         all(some is not None for _, some in done),
         names,
@@ -72,9 +74,10 @@ def redact(utterances: Sequence[Utterance], rules: RuleSet) -> Redacted:
 
 
 def kinds_left(utterances: Sequence[Utterance], rules: RuleSet) -> list[str]:
-    """The kinds of what the rules still find in redacted utterances: empty where they may be published. Texts, words,
-    names and roles are asked, each for itself."""
-    labels = [passage([label]) for label in _shown_labels(utterances)]
+    """The kinds of what the rules still find in redacted utterances: empty where they may be published. Texts, words
+    and labels are asked, each for itself."""
+    names = {one.speaker for one in utterances if not _OWN_NAME.fullmatch(one.speaker)}
+    labels = [passage([label]) for label in names.union(*(_labels(one).values() for one in utterances))]
     return sorted({span.kind for said in labels for span in rules.left(said)} | set(kinds_said(utterances, rules)))
 
 
@@ -192,11 +195,13 @@ def _names(utterances: Sequence[Utterance], rules: RuleSet) -> dict[str, str]:
     return {name: f"N{1 + hidden.index(name)}" if name in hidden else name for name in given}
 
 
-def _role(one: Utterance, rules: RuleSet) -> str | None:
-    return None if one.role is None or rules.spans(passage([one.role])) else one.role
+def _labels(one: Utterance) -> dict[str, str]:
+    """What people may have called something of an utterance: field -> text. Whatever field comes new is among them."""
+    values = {field.name: getattr(one, field.name) for field in fields(one) if field.name not in _OF_THE_PIPELINE}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
-def _shown_labels(utterances: Sequence[Utterance]) -> set[str]:
-    """What people called speakers and their roles."""
-    labels = {one.speaker for one in utterances} | {one.role for one in utterances if one.role is not None}
-    return {label for label in labels if not _OWN_NAME.fullmatch(label)}
+def _without_labels(one: Utterance, rules: RuleSet) -> Utterance:
+    """The utterance without the labels in which the rules find something."""
+    hidden: dict[str, Any] = {name: None for name, label in _labels(one).items() if rules.spans(passage([label]))}
+    return replace(one, **hidden)
