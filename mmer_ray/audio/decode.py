@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,23 +49,37 @@ class Decoder:
         """End all children. Whoever decodes or waits in another thread gets a RuntimeError, as does any later use."""
         self._pool.close()
 
-    def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]:
+    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
         """Yield windows as they are ready, in order, then exactly one `AudioFacts`.
 
         Samples are int16, shape (num_samples,). Raises `AudioError`; windows that came before it are void. Raises
         RuntimeError when the decoder is closed, or when the calling thread holds all children already. An iteration
         that is left early must be closed (`contextlib.closing`): that ends its child and frees its place.
         """
+        with contextlib.closing(self._answers("decode", recording)) as answers:
+            for header, samples in answers:
+                yield _facts(header) if header["kind"] == "facts" else _window(recording, header, samples)
+
+    def sound(self, recording: Recording) -> Generator[Samples | AudioFacts, None, None]:
+        """Yield all samples in order, then exactly one `AudioFacts` without flags: what windows are made of, before
+        parties are told apart and levels raised. Int16 at 16 kHz, shape (num_channels, num_samples), a second or less;
+        one channel, or the file's two. Raises as `decode` does, and is closed like it."""
+        with contextlib.closing(self._answers("sound", recording)) as answers:
+            for header, samples in answers:
+                yield _facts(header) if header["kind"] == "facts" else samples.reshape(-1, header["num_channels"]).T
+
+    def _answers(self, kind: str, recording: Recording) -> Generator[tuple[dict[str, Any], Samples], None, None]:
+        """The child's messages, up to the facts, which come once the child has settled."""
         with _opened(recording) as reader:
-            with self._exchange("decode", recording, reader) as child:
+            with self._exchange(kind, recording, reader) as child:
                 while True:
                     header, samples = _received(child)
                     if header["kind"] == "facts":
                         break
-                    yield _window(recording, header, samples)
+                    yield header, samples
             if reader is not None and reader.changed():
                 raise AudioError(ErrorCode.CHANGED_DURING_READ, "the object was replaced while it was read")
-        yield _facts(header)
+        yield header, samples
 
     def probe(self, recording: Recording) -> float | None:
         """Seconds that the header claims; None where it says nothing that could be true, or cannot be read.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from mmer_ray.audio.decoding import Request, answers, claimed_duration
+from mmer_ray.audio.decoding import FOUND, Request
 from mmer_ray.audio.faults import play_faults
 from mmer_ray.audio.isolation import isolate
 from mmer_ray.audio.opening import ByteSource, LocalBytes
@@ -87,7 +87,7 @@ def serve(pipe: Pipe, network_refusal: str | None) -> None:
 
 
 def handle(request: Request, pipe: Pipe, opener: Opener) -> None:
-    """Answer one request: windows and facts, or the claimed duration, or why there are none."""
+    """Answer one request: windows or sound and facts, or the claimed duration, or why there are none."""
 
     def beat(decoded_s: float, waited_s: float) -> None:
         pipe.send({"kind": "beat", "decoded_s": decoded_s, "waited_s": waited_s})
@@ -98,8 +98,7 @@ def handle(request: Request, pipe: Pipe, opener: Opener) -> None:
             play_faults(request.uri)
             source = opener.open(request, pulse)
             with contextlib.closing(source):
-                found = answers if request.kind == "decode" else claimed_duration
-                for header, samples in found(request, source, pulse):
+                for header, samples in FOUND[request.kind](request, source, pulse):
                     # Until the parent reads, this process waits: that must not set off its alarm.
                     pulse.rest()
                     pipe.send(header, samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Request:
     """What the parent asks: one recording, and the options that it is decoded under."""
 
     kind: str
-    """`decode` or `probe`."""
+    """`decode`, `sound` or `probe`."""
     uri: str
     root: str
     remote_bytes: int | None
@@ -54,20 +54,44 @@ def answers(request: Request, source: ByteSource, pulse: Pulse) -> Iterator[Answ
     check_size(source, request.max_file_bytes)
     view = HashedView(source, pulse)
     sniffed, claims = _claims(view)
-    limits = Limits(request.max_duration_s, request.max_decoded_bytes)
-    with opened_stream(view, sniffed, claims, limits) as stream:
+    with opened_stream(view, sniffed, claims, _limits(request)) as stream:
         scored = _Scored(stream)
         for piece in _pieces(stream, request.window_s, pulse):
             yield from scored.windows(piece)
-    if not scored.num_samples:
-        raise AudioError(ErrorCode.NO_SAMPLES, "too short for a single sample at 16 kHz")
-    content_digest = view.digest()
-    if view.changed():
-        raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file was changed or replaced while it was read")
+    content_digest = _digest_of_whole(view, scored.num_samples)
     flags = stream.flags | scored.flags() | sniffed.flags
     if mislabelled(request.uri.rpartition("/")[2], sniffed.container):
         flags.add(Flag.MISLABELLED)
     yield _facts(content_digest, scored.num_samples, stream, sniffed, flags), None
+
+
+def sound(request: Request, source: ByteSource, pulse: Pulse) -> Iterator[Answer]:
+    """All samples, placed in time as those of windows are, but neither levelled nor parted from other channels:
+    interleaved int16, a second or less at a time; then the facts, without flags. Raises `AudioError`."""
+    check_size(source, request.max_file_bytes)
+    view = HashedView(source, pulse)
+    sniffed, claims = _claims(view)
+    num_samples = 0
+    with opened_stream(view, sniffed, claims, _limits(request)) as stream:
+        for block in stream.blocks(pulse):
+            pulse.decoded_s = stream.decoded_s
+            num_samples += block.shape[1]
+            yield {"kind": "sound", "num_channels": block.shape[0]}, block.T.reshape(-1)
+    yield _facts(_digest_of_whole(view, num_samples), num_samples, stream, sniffed, set()), None
+
+
+def _limits(request: Request) -> Limits:
+    return Limits(request.max_duration_s, request.max_decoded_bytes)
+
+
+def _digest_of_whole(view: HashedView, num_samples: int) -> str:
+    """The digest of a file that was read to its end and gave so many samples. Raises `AudioError`."""
+    if not num_samples:
+        raise AudioError(ErrorCode.NO_SAMPLES, "too short for a single sample at 16 kHz")
+    content_digest = view.digest()
+    if view.changed():
+        raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file was changed or replaced while it was read")
+    return content_digest
 
 
 def claimed_duration(request: Request, source: ByteSource, pulse: Pulse) -> Iterator[Answer]:
@@ -170,3 +194,11 @@ def _facts(
         "container": sniffed.container,
         "flags": [flag.value for flag in Flag if flag in flags],
     }
+
+
+FOUND: Mapping[str, Callable[[Request, ByteSource, Pulse], Iterator[Answer]]] = {
+    "decode": answers,
+    "sound": sound,
+    "probe": claimed_duration,
+}
+"""Kind of request -> what answers it."""

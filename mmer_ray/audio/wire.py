@@ -1,12 +1,13 @@
-"""Messages between the decoder and its child: a JSON header and, for windows and remote files, raw bytes.
+"""Messages between the decoder and its child: a JSON header and, for samples and remote files, raw bytes.
 
     4 bytes  length of the header, little-endian
     8 bytes  length of the payload
     header   UTF-8 JSON object with a key `kind`
     payload  samples, int16 little-endian, or bytes of an object in a bucket
 
-The parent asks (`decode`, `probe`, `usage`). The child answers with any number of `beat`, `read` and `window`, then
-`facts`, `claimed` or `failed`. A `read` names a range of the remote object; the parent sends `bytes` with it.
+The parent asks (`decode`, `sound`, `probe`, `usage`). The child answers with any number of `beat`, `read`, `window` and
+`sound`, then `facts`, `claimed` or `failed`. A `read` names a range of the remote object; the parent sends `bytes`
+with it.
 
 No pickle: what a hostile file might make of the child must not run in the parent.
 """

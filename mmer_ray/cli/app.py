@@ -16,13 +16,14 @@ from mmer_ray.cli.lake import lake
 from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
 from mmer_ray.cli.recluster import recluster
+from mmer_ray.cli.redact import redact
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
 from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings of these sources failed; 4 not possible "
+    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed or were refused; 4 not possible "
     "now: lake locked or damaged, models, space, permissions, network or cluster; 5 the lake's store failed during the "
     "run, finished commits are intact, the same command goes on; 130 interrupted; 141 the reader of stdout went away."
 )
@@ -57,7 +58,7 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, export, demo):
+for command in (score, plan, query, show, status, recluster, export, redact, demo):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")

@@ -28,7 +28,8 @@ class ExitCode(IntEnum):
     BUG = 1
     USAGE = 2
     SOME_FAILED = 3
-    """The job ended and is committed, but recordings of its sources failed, in this run or in an earlier one."""
+    """The job ended and is committed, but recordings of its sources failed, in this run or in an earlier one; or
+    recordings were refused that could not be verified (`mmer redact`)."""
     PREFLIGHT = 4
     """Something outside this program is in the way: the lake is locked or damaged, models, space, permissions, the
     network, the cluster."""

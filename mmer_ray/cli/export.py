@@ -1,17 +1,21 @@
-"""`mmer export`: one conversation as a file for other programs."""
+"""`mmer export`: conversations as files for other programs."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmer_ray.cli.last_lake import lake_to_read
-from mmer_ray.cli.options import LakeToRead, Output, RecordingName
-from mmer_ray.cli.output import note, print_raw
+from mmer_ray.cli.options import CorpusChoice, LakeToRead, Output, RecordingNames, Where
+from mmer_ray.cli.output import count, note, print_raw
 from mmer_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmer_ray.lake.queries import LakeReader
+    from mmer_ray.publish.choice import Choice
 
 
 class ExportFormat(StrEnum):
@@ -19,57 +23,87 @@ class ExportFormat(StrEnum):
 
     SRT = "srt"
     VTT = "vtt"
+    TXT = "txt"
     RTTM = "rttm"
     CTM = "ctm"
     TEXTGRID = "textgrid"
     WHISPERX = "whisperx"
     JSON = "json"
     AUDFORMAT = "audformat"
+    HF = "hf"
+    LHOTSE = "lhotse"
+    PARQUET = "parquet"
 
 
 Format = Annotated[
     ExportFormat,
-    typer.Option("--format", "-f", help="Subtitles, turns, words, tiers, or everything; audformat needs --output."),
+    typer.Option(
+        "--format",
+        "-f",
+        help="Subtitles, text, turns, words, tiers, or everything; audformat, hf (Hugging Face datasets), lhotse and "
+        "parquet (the lake's own rows) are folders and need --output.",
+    ),
 ]
 
 
-def export(recording: RecordingName, fmt: Format, lake: LakeToRead = None, output: Output = None) -> None:
-    """Write a conversation as SubRip, WebVTT, RTTM, CTM, Praat TextGrid, WhisperX JSON, JSON or audformat tables."""
-    from mmer_ray.export.formats import FOLDER_FORMATS, export_folder
-    from mmer_ray.export.formats import export as exported
+def export(
+    fmt: Format,
+    recordings: RecordingNames = None,
+    lake: LakeToRead = None,
+    where: Where = None,
+    corpus: CorpusChoice = None,
+    output: Output = None,
+) -> None:
+    """Write a conversation, or all that are chosen, as SubRip, WebVTT, text, RTTM, CTM, Praat TextGrid, WhisperX JSON,
+    JSON, audformat, a Hugging Face dataset, lhotse manifests or Parquet tables."""
+    from mmer_ray.export.formats import FILE_ENDINGS
     from mmer_ray.lake.queries import open_lake
+    from mmer_ray.publish.choice import Choice
 
-    if fmt.value in FOLDER_FORMATS and output is None:
-        raise UsageError(f"--format {fmt.value} writes a folder of files; name it with --output DIR")
+    names = tuple(recordings or ())
+    is_one_file = fmt.value in FILE_ENDINGS and len(names) == 1 and where is None and corpus is None
+    if not is_one_file and output is None:
+        raise UsageError(f"--format {fmt.value} of these writes a folder of files; name it with --output DIR")
     with open_lake(lake_to_read(lake)) as reader:
-        conversation = reader.conversation(recording)
+        if is_one_file:
+            _export_one(reader, names[0], fmt.value, output)
+        else:
+            assert output is not None, "checked above"
+            _export_many(reader, Choice(names, where, corpus), fmt.value, output)
+
+
+def _export_one(reader: LakeReader, recording: str, fmt: str, output: Path | None) -> None:
+    from mmer_ray.export.formats import export as exported
+
+    conversation = reader.conversation(recording)
     row = conversation.recording
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
     if "utterances" in conversation.gone:
-        raise UsageError(f"what was said in {row['uri']} had reached its age and was removed: nothing is left to export")
+        raise UsageError(
+            f"what was said in {row['uri']} had reached its age and was removed: nothing is left to export"
+        )
     if conversation.gone:
         note(f"the {' and '.join(conversation.gone)} of {row['uri']} had reached their age and were removed")
-    if fmt.value in FOLDER_FORMATS:
-        assert output is not None, "checked above"
-        files = export_folder(row["uri"], conversation.utterances, fmt.value)
-        _write({output / name: text for name, text in files.items()}, output, is_folder=True)
-        return
     # Rows of schema version 1 have no turns.
     turns = conversation.turns or None
-    text = exported(row["uri"], conversation.utterances, fmt.value, turns, row["duration_ms"] / 1000)
+    text = exported(row["uri"], conversation.utterances, fmt, turns, row["duration_ms"] / 1000)
     if output is None:
         print_raw(text)
-    else:
-        _write({output: text}, output)
-
-
-def _write(files: dict[Path, str], output: Path, *, is_folder: bool = False) -> None:
+        return
     try:
-        if is_folder:
-            output.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise UsageError(f"--output {output} cannot be written: {exc.strerror}") from exc
     note(f"wrote {output}")
+
+
+def _export_many(reader: LakeReader, choice: Choice, fmt: str, output: Path) -> None:
+    from mmer_ray.publish.choice import choose
+    from mmer_ray.publish.exports import export_many
+
+    rows = choose(reader, choice)
+    num_scored = export_many(reader, rows, fmt, output)
+    note(f"wrote {count(num_scored, 'conversation')} to {output}")
+    if num_failed := len(rows) - num_scored:
+        note(f"{count(num_failed, 'recording')} failed and {'has' if num_failed == 1 else 'have'} none")

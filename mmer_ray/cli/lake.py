@@ -9,11 +9,6 @@ from mmer_ray.cli.lake_retain import retain
 from mmer_ray.cli.lake_upgrade import upgrade
 from mmer_ray.cli.lake_verify import verify
 
-lake = typer.Typer(
-    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
-)
-lake.command()(erase)
-lake.command()(retain)
-
-lake.command()(verify)
-lake.command()(upgrade)
+lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+for command in (erase, retain, verify, upgrade):
+    lake.command()(command)

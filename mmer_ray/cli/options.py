@@ -66,9 +66,24 @@ NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar
 RecordingName = Annotated[
     str, typer.Argument(metavar="RECORDING", help="A recording's id, its uri, or the end of its uri.")
 ]
+RecordingNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RECORDING]...", help="Recordings by id, uri, or the end of the uri.", show_default=False),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where", metavar="SQL", help="Those whose row in `recordings` meets this condition.", show_default=False
+    ),
+]
+CorpusChoice = Annotated[
+    str | None, typer.Option("--corpus", metavar="NAME", help="Those of this corpus.", show_default=False)
+]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE|DIR", help="Write there instead of to stdout; audformat is a folder."),
+    typer.Option(
+        "--output", "-o", metavar="FILE|DIR", help="Write there instead of to stdout; several go into a new folder."
+    ),
 ]
 
 

@@ -6,12 +6,14 @@ The layout is written from its documentation; the `audformat` package is not nee
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
+from mmer_ray.errors import UsageError
+from mmer_ray.export.exported import Exported
 from mmer_ray.records import Emotion, Utterance
 
 HEADER = "db.yaml"
@@ -32,46 +34,70 @@ _SCHEMES: dict[str, dict[str, Any]] = {
 _FELT = ("emotion", "confidence", "valence", "arousal", "dominance")
 
 
-def to_audformat(recording: str, utterances: Sequence[Utterance]) -> dict[str, str]:
-    """Name -> text of the files of an audformat database: a header and the table `utterances`.
+class AudformatFolder:
+    """Writes an audformat database, a conversation at a time: the table `utterances`, and at the end its header. A
+    context manager.
 
-    `file` is the recording's uri. An emotion column names its scorer as a machine rater. The header says
-    `usage: restricted`, since nobody here knows what the recording may be used for.
+    `file` is a recording's uri. An emotion column names its scorer as a machine rater. The header says
+    `usage: restricted`, since nobody here knows what the recordings may be used for.
     """
-    return {HEADER: _header(recording, utterances), TABLE: _table(recording, utterances)}
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = (folder / TABLE).open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(["file", "start", "end", *_SCHEMES])
+        self._labels: set[str] = set()
+        self._scorers: set[str] = set()
+        self._corpora: set[str] = set()
+        self._files: set[str] = set()
 
-def _header(recording: str, utterances: Sequence[Utterance]) -> str:
-    """JSON, which YAML 1.2 takes as it is."""
-    emotions = [emotion for one in utterances for emotion in one.emotions]
-    labels = {emotion.label for emotion in emotions if emotion.label}.union(*(one.probabilities for one in emotions))
-    schemes = {**_SCHEMES, "emotion": {**_SCHEMES["emotion"], **({"labels": sorted(labels)} if labels else {})}}
-    scorers = sorted({emotion.scorer for emotion in emotions})
-    columns: dict[str, dict[str, str]] = {name: {"scheme_id": name} for name in _SCHEMES}
-    if len(scorers) == 1:
-        for name in _FELT:
-            columns[name]["rater_id"] = scorers[0]
-    header = {
-        "name": PurePosixPath(recording).stem or "recording",
-        "source": recording,
-        "usage": "restricted",
-        "raters": {scorer: {"type": "machine"} for scorer in scorers},
-        "schemes": schemes,
-        "tables": {"utterances": {"type": "segmented", "columns": columns}},
-    }
-    return json.dumps(header, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if error is None:
+            (self._folder / HEADER).write_text(self._header(), encoding="utf-8")
 
-def _table(recording: str, utterances: Sequence[Utterance]) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "start", "end", *_SCHEMES])
-    for start_ms, end_ms, one in _distinct(utterances):
-        emotion = one.emotions[0] if one.emotions else Emotion(scorer="", label=None)
-        dimensions = [emotion.confidence, emotion.valence, emotion.arousal, emotion.dominance]
-        said = [one.speaker, one.channel, one.text, one.language]
-        rows.writerow([recording, _timedelta(start_ms), _timedelta(end_ms), *said, emotion.label, *dimensions])
-    return text.getvalue()
+    def add(self, one: Exported) -> None:
+        """Append a row for each utterance. Raises `UsageError` for a file that is there already, in another corpus."""
+        if one.uri in self._files:
+            raise UsageError(
+                f"{one.uri} is in several corpora, and an audformat table has one row for a stretch of a file; "
+                "choose one corpus with --corpus NAME"
+            )
+        self._files.add(one.uri)
+        self._corpora.add(one.corpus)
+        for start_ms, end_ms, said in _distinct(one.utterances):
+            self._rows.writerow([one.uri, _timedelta(start_ms), _timedelta(end_ms), *self._values(said)])
+
+    def _values(self, said: Utterance) -> list[Any]:
+        for emotion in said.emotions:
+            self._scorers.add(emotion.scorer)
+            self._labels |= {*emotion.probabilities, *filter(None, [emotion.label])}
+        felt = said.emotions[0] if said.emotions else Emotion(scorer="", label=None)
+        dimensions = [felt.confidence, felt.valence, felt.arousal, felt.dominance]
+        return [said.speaker, said.channel, said.text, said.language, felt.label, *dimensions]
+
+    def _header(self) -> str:
+        """JSON, which YAML 1.2 takes as it is."""
+        labels = {"labels": sorted(self._labels)} if self._labels else {}
+        columns: dict[str, dict[str, str]] = {name: {"scheme_id": name} for name in _SCHEMES}
+        if len(self._scorers) == 1:
+            for name in _FELT:
+                columns[name]["rater_id"] = next(iter(self._scorers))
+        header = {
+            "name": ", ".join(sorted(self._corpora)) or "empty",
+            "source": "recordings scored by mmer_ray",
+            "usage": "restricted",
+            "raters": {scorer: {"type": "machine"} for scorer in sorted(self._scorers)},
+            "schemes": {**_SCHEMES, "emotion": {**_SCHEMES["emotion"], **labels}},
+            "tables": {"utterances": {"type": "segmented", "columns": columns}},
+        }
+        return json.dumps(header, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _distinct(utterances: Sequence[Utterance]) -> Iterator[tuple[int, int, Utterance]]:

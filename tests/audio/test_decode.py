@@ -21,7 +21,7 @@ from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Window
 from tests.bad_audio.bulk import flac
-from tests.bad_audio.containers import encoded, wav16
+from tests.bad_audio.containers import encoded, wav, wav16
 from tests.bad_audio.signals import Signal, int16, voice
 
 QUICK = DecodeOptions(stall_s=3.0, max_memory_mb=1024)
@@ -248,3 +248,27 @@ def test_an_hour_streams_in_windows_and_the_child_stays_small(tmp_path: Path) ->
     assert all(a.end_s == b.start_s for a, b in pairwise(windows))
     assert all(5.0 <= window.end_s - window.start_s <= 600.0 for window in windows)
     assert all(len(window.samples) == round((window.end_s - window.start_s) * 16_000) for window in windows)
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_sound_is_every_sample_of_every_channel_as_it_was(decoder: Decoder, tmp_path: Path, num_channels: int) -> None:
+    samples = np.random.default_rng(3).integers(-20_000, 20_000, (40_000, num_channels), dtype=np.int16)
+    recording = saved(tmp_path / "a.wav", wav(samples.tobytes(), rate_hz=16_000, channels=num_channels))
+
+    *blocks, facts = decoder.sound(recording)
+
+    assert isinstance(facts, AudioFacts)
+    np.testing.assert_array_equal(
+        np.concatenate([block for block in blocks if isinstance(block, np.ndarray)], 1).T, samples
+    )
+    assert facts.duration_s == 2.5
+    assert facts.content_digest == decoded(decoder, recording)[1].content_digest
+
+
+def test_sound_of_a_corrupt_file_fails_as_its_windows_do(decoder: Decoder, tmp_path: Path) -> None:
+    recording = saved(tmp_path / "a.wav", b"RIFF")
+
+    with pytest.raises(AudioError) as caught:
+        list(decoder.sound(recording))
+
+    assert caught.value.code == failure(decoder, recording).code

@@ -18,7 +18,7 @@ from mmer_ray.errors import LakeError, PreflightError, StoreError, UsageError
 from mmer_ray.runners import job
 from tests.cli.makers import Ended, process
 
-COMMANDS = ("score", "plan", "query", "show", "status", "export", "demo")
+COMMANDS = ("score", "plan", "query", "show", "status", "export", "redact", "demo")
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
@@ -38,14 +38,18 @@ SLOW_TO_IMPORT = {
     ("status", "--lake", "LAKE"): HEAVY,
     ("show", "call.opus", "--lake", "LAKE"): HEAVY,
     ("export", "call.opus", "--lake", "LAKE", "-f", "rttm"): HEAVY,
+    ("redact", "call.opus", "--lake", "LAKE", "--into", "COPIES", "--rules", "email"): HEAVY,
     ("query", "SELECT now() AS t, * FROM runs", "--lake", "LAKE"): HEAVY,
 }
 
 
 @pytest.mark.parametrize("words", SLOW_TO_IMPORT, ids=" ".join)
-def test_a_command_that_only_reads_imports_nothing_that_takes_seconds(words: tuple[str, ...], lake: Path) -> None:
+def test_a_command_that_only_reads_imports_nothing_that_takes_seconds(
+    words: tuple[str, ...], lake: Path, tmp_path: Path
+) -> None:
     report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
-    child = process(report, *(lake if word == "LAKE" else word for word in words))
+    places = {"LAKE": lake, "COPIES": tmp_path / "copies"}
+    child = process(report, *(places.get(word, word) for word in words))
 
     _, err = child.communicate()
 

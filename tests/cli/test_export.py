@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.makers import Ended
 
 Mmer = Callable[..., Ended]
@@ -74,6 +76,32 @@ def test_audformat_without_a_folder_to_write_to_ends_with_2_and_the_remedy(mmer:
 
     assert (ended.code, ended.out) == (2, "")
     assert "--output DIR" in ended.err
+
+
+@pytest.mark.parametrize("fmt", ["hf", "lhotse", "parquet", "audformat", "vtt"])
+def test_all_that_a_condition_chooses_goes_into_one_folder(mmer: Mmer, lake: Path, tmp_path: Path, fmt: str) -> None:
+    condition = "num_speakers = 2 OR status = 'failed'"
+
+    ended = mmer("export", "--lake", lake, "-f", fmt, "--where", condition, "-o", tmp_path / "out")
+
+    assert (ended.code, ended.out) == (0, "")
+    assert "wrote 2 conversations" in ended.err
+    assert "1 recording failed" in ended.err
+    assert any((tmp_path / "out").iterdir())
+
+
+def test_several_recordings_without_a_folder_to_write_to_end_with_2_and_the_remedy(mmer: Mmer, lake: Path) -> None:
+    ended = mmer("export", "--lake", lake, "-f", "srt", "call.opus", "hour.wav")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "--output DIR" in ended.err
+
+
+def test_nothing_to_choose_by_ends_with_2_and_the_ways(mmer: Mmer, lake: Path, tmp_path: Path) -> None:
+    ended = mmer("export", "--lake", lake, "-f", "hf", "-o", tmp_path / "out")
+
+    assert ended.code == 2
+    assert "--where SQL" in ended.err
 
 
 def test_a_folder_that_cannot_be_made_ends_with_2_and_its_name(mmer: Mmer, lake: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from mmer_ray.export.exported import Exported
 from mmer_ray.records import Emotion, Utterance, Word
 
 
@@ -18,3 +21,8 @@ def spoken(start_s: float, words: list[str], word_s: float = 0.5) -> Utterance:
 
 
 TALK = [said(0.5, 2.25, "hello there", "S1", "neutral"), said(3599.9, 3601.5, 'so "what" now', "S2", "angry")]
+
+
+def conversation(utterances: Sequence[Utterance], name: str = "a", corpus: str = "calls") -> Exported:
+    """A stereo recording of an hour and a bit, `/calls/NAME.wav`."""
+    return Exported(f"id-{name}", f"/calls/{name}.wav", corpus, 3602.125, 8_000, 2, tuple(utterances))
