@@ -12,9 +12,12 @@ from mmer_ray import __version__
 from mmer_ray.cli.demo import demo
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
+from mmer_ray.cli.lake import lake
 from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
 from mmer_ray.cli.recluster import recluster
+from mmer_ray.cli.rescore import rescore
+from mmer_ray.cli.retry import retry
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
 from mmer_ray.cli.status import status
@@ -56,9 +59,10 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, export, demo):
+for command in (score, plan, query, show, status, recluster, rescore, retry, export, demo):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(lake, name="lake")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from mmer_ray.cli.lake_compare import compare
+
 lake = typer.Typer(
     name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
 )
+lake.command()(compare)

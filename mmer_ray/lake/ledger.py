@@ -71,6 +71,8 @@ class Ledger:
     """Those among the scored whose bytes were known: the models did not run."""
     num_failed: int = 0
     num_unreached: int = 0
+    num_kept: int = 0
+    """Those among the unreached that a rescore asked for in vain: the answer failed, and the earlier one stays."""
     planned_ms: int = 0
     """A recording's length as it arrived with its answer, else as the plan expected it, or nothing."""
     scored_ms: int = 0
@@ -82,15 +84,17 @@ class Ledger:
 
     @property
     def difference_s(self) -> float:
-        """The larger of the two equations' gaps; unreached audio is a gap."""
-        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms)
+        """The larger of the two equations' gaps; unreached audio is a gap, unless its earlier answer stays."""
+        kept_ms = self.unreached_ms if self.num_kept else 0
+        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms - kept_ms)
         unheard_ms = abs(self.scored_ms - self.speech_ms - self.non_speech_ms)
         return max(unplaced_ms, unheard_ms) / 1000
 
     def check(self) -> None:
         """Raise `LedgerError` unless plan, driver and lake count the same recordings and both equations hold."""
         num_rows = self.num_scored + self.num_failed
-        if self.num_planned == self.num_received == num_rows and self.difference_s <= TOLERANCE_S:
+        is_each_placed = self.num_planned == self.num_received == num_rows + self.num_kept
+        if is_each_placed and self.difference_s <= TOLERANCE_S:
             return
         raise LedgerError(
             f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
@@ -107,7 +111,7 @@ class Received:
     def __init__(self, plan: Plan) -> None:
         self.num_planned = plan.num_planned
         self.num_answers = 0
-        self.num_utterances = 0
+        self.num_kept = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
     def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
@@ -116,6 +120,12 @@ class Received:
         both = pa.table([summary.column(name) for name in ("status", "duration_ms")] + [expected_ms], list("sde"))
         scored = both.filter(pc.field("s") == "scored")
         self.planned_ms += _sum(scored.column("d")) - _sum(scored.column("e"))
+
+    def keep(self, num_recordings: int, num_copies: int) -> None:
+        """Take note of answers that are not written since the earlier ones stay, counted by `add` already, and of the
+        copies that waited for them, which come with them."""
+        self.num_answers += num_copies
+        self.num_kept += num_recordings + num_copies
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""
@@ -152,6 +162,7 @@ def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, r
         ledger,
         num_planned=received.num_planned,
         num_received=received.num_answers,
+        num_kept=received.num_kept,
         planned_ms=received.planned_ms,
     )
 
@@ -159,7 +170,7 @@ def run_ledger(connection: duckdb.DuckDBPyConnection, run_id: str, plan: Plan, r
 def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:
     # fetchall, since DuckDB 2.0 keeps a connection busy until the last row is fetched.
     ((num_rows, num_scored, num_copies, num_failed, num_unreached, *sums_ms),) = answer.fetchall()
-    return Ledger(0, num_rows, num_scored, num_copies, num_failed, num_unreached, 0, *sums_ms)
+    return Ledger(0, num_rows, num_scored, num_copies, num_failed, num_unreached, 0, 0, *sums_ms)
 
 
 def _sum(column: pa.ChunkedArray[Any]) -> int:

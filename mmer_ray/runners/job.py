@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from mmer_ray.audio.decode import Decoder
+from mmer_ray.errors import ErrorCode
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.planner import plan_job
@@ -23,8 +24,8 @@ from mmer_ray.runners.durations import num_probers, probe_headers, with_duration
 from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
-from mmer_ray.runners.work import Work, do, restarts_of, work_s
-from mmer_ray.sources.listing import recordings_of
+from mmer_ray.runners.work import Work, do, inactive_note, lost_counts, restarts_of, work_s
+from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
@@ -51,6 +52,8 @@ class JobOptions:
     """Score at most this many recordings, the longest first."""
     transcripts: str | None = None
     """A folder with transcripts (`NAME.json`) and turns (`NAME.rttm`) of recordings, which take a stage's place."""
+    retried: frozenset[ErrorCode] = frozenset()
+    """Recordings that failed with these codes are tried again, whatever the rules for waiting say."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,16 @@ class _Planned:
 class Job:
     """A job whose arguments are in order."""
 
-    def __init__(self, options: JobOptions) -> None:
-        """Look at the arguments; nothing is computed, written or started.
+    def __init__(self, options: JobOptions, listing: SourceListing | None = None) -> None:
+        """Look at the arguments; nothing is computed, written or started. `listing` takes the place of the sources.
 
         Raises `UsageError` for sources that are not there, `PreflightError` for missing models, with a line each, or
         space, `LakeError` for a lake that cannot be read.
         """
-        self._profile, self._limit = options.profile, options.limit
+        self._profile, self._limit, self._retried = options.profile, options.limit, options.retried
         self._models = preflight_models(options.profile)
         self._keys = keys_of(options.profile)
-        self._listing = list_sources(options.sources, options.corpus, options.roots)
+        self._listing = listing or list_sources(options.sources, options.corpus, options.roots)
         self._given = TranscriptFolder(options.transcripts) if options.transcripts is not None else None
         self._lake = Lake(options.lake)
         require_room(self._lake)
@@ -144,11 +147,11 @@ class Job:
         listed = self._listing.batches()
         if self._given is not None:
             listed = self._given.marked(listed)
-        plan = plan_job(listed, self._lake, self._keys, profile.run)
+        plan = plan_job(listed, self._lake, self._keys, profile.run, retried=self._retried)
         if self._limit is not None:
             plan = plan.limited(self._limit)
-        warnings = [*self._unused_transcripts(), *_lost_counts(plan)]
-        warnings += [self._inactive(corpus) for corpus in plan.inactive_corpora]
+        warnings = [*self._unused_transcripts(), *lost_counts(plan)]
+        warnings += [inactive_note(corpus, self._keys.scorer, self._lake) for corpus in plan.inactive_corpora]
         with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
             todo = with_durations(
                 plan.todo,
@@ -170,12 +173,6 @@ class Job:
             return []
         some = ", ".join(names[:MAX_NAMES]) + (", .." if len(names) > MAX_NAMES else "")
         return [f"{len(names)} files in the folder of transcripts belong to no recording of these sources: {some}"]
-
-    def _inactive(self, corpus: str) -> str:
-        return (
-            f"corpus {corpus} follows another emotion model than {self._keys.scorer}, whose answers lie beside it: "
-            f"`mmer models activate {self._keys.scorer} --lake {self._lake.address} --corpus {corpus}` moves it"
-        )
 
     def _report(self, planned: _Planned, tally: Tally, run_id: str | None, driven: Driven | None) -> JobReport:
         plan, ledger = planned.plan, driven.ledger if driven else Ledger()
@@ -222,12 +219,3 @@ def run(
 ) -> JobReport:
     """Do a job; raises as `Job` and `Job.run`."""
     return Job(options).run(on_progress, stop)
-
-
-def _lost_counts(plan: Plan) -> list[str]:
-    if not plan.num_recounted:
-        return []
-    return [
-        f"{plan.num_recounted} recordings whose speakers were counted again get those that this profile finds; "
-        "`mmer recluster` counts them again"
-    ]
