@@ -189,11 +189,12 @@ class _Planner:
             raise UsageError(f"no corpus is called {self._wanted.corpus!r}; the lake has: {', '.join(known) or 'none'}")
 
     def _portion(self, kind: Kind) -> int | str:
-        """The portion of hearings of this kind, or why they cannot be asked."""
+        """The portion of hearings of this kind, or why they cannot be asked. Raises `ProfileError` for a setting."""
         try:
-            profile = self._profile_of(kind)
+            own = self._wanted.profile or _own_profile(kind)
         except ProfileError:
             return UNREADABLE if kind.keys else OF_VERSION_1
+        profile = self._changed(own)
         if self._wanted.begin == "decode":
             keys = keys_of(profile)
         elif (heard := _run_keys(kind)) is None:
@@ -213,13 +214,8 @@ class _Planner:
             self._drafts.append(_Draft(profile, keys))
         return self._index[name]
 
-    def _profile_of(self, kind: Kind) -> Profile:
-        """The profile that these hearings are asked with. Raises `ProfileError`."""
-        profile = self._wanted.profile
-        if profile is None:
-            stored = stored_profile(kind.options)
-            # Names of roles change without a hearing: those that are shown now stay.
-            profile = stored.model_copy(update={"link": LinkOptions(channel_roles=kind.roles)})
+    def _changed(self, profile: Profile) -> Profile:
+        """The same profile with the emotion model and the settings that are asked for."""
         if self._wanted.emotion is not None:
             emotion = profile.emotion.model_copy(update={"model": self._wanted.emotion})
             profile = profile.model_copy(update={"emotion": emotion})
@@ -231,12 +227,12 @@ class _Planner:
         find_wanted(self._connection, keys)
         asked = {"forced": self._wanted.is_forced, "begin": self._wanted.begin}
         ((num_all,),) = self._connection.execute(COUNT, place).fetchall()
-        found = self._connection.execute(TODO_ROWS, place | asked).to_arrow_table()
+        found = self._rows(TODO_ROWS, place | asked)
         num_known = num_all - found.num_rows
         found = found.slice(0, room)
         copies, inactive = COPIES.empty_table(), []
         if self._wanted.begin == "decode":
-            others = self._connection.execute(COPY_ROWS, place | {"heard": keys.heard}).to_arrow_table()
+            others = self._rows(COPY_ROWS, place | {"heard": keys.heard})
             is_heard = pc.is_in(others["recording_id"], value_set=found["recording_id"].combine_chunks())
             copies = self._placed(others.filter(is_heard), keys, COPIES)
         if self._wanted.begin != "link":
@@ -252,6 +248,10 @@ class _Planner:
             is_rescore=True,
         )
         return plan, num_known
+
+    def _rows(self, query: str, parameters: dict[str, Any]) -> pa.Table:
+        found: pa.Table = self._connection.sql(query, params=parameters).to_arrow_table()
+        return found
 
     def _num_recounted(self, found: pa.Table) -> int:
         return values(found, "is_recounted").count(True) if self._wanted.begin == "decode" else 0
@@ -269,6 +269,14 @@ class _Planner:
             more["heard_key"] = pa.repeat(keys.heard, count)
         columns = [more[name] if name in more else rows.column(name) for name in schema.names]
         return pa.table(columns, names=schema.names).cast(schema)
+
+
+def _own_profile(kind: Kind) -> Profile:
+    """The profile of the run that heard them. Names of roles change without a hearing: those that are shown now stay.
+
+    Raises `ProfileError` where this version cannot read it.
+    """
+    return stored_profile(kind.options).model_copy(update={"link": LinkOptions(channel_roles=kind.roles)})
 
 
 def _run_keys(kind: Kind) -> Keys | None:

@@ -22,28 +22,19 @@ Felt = tuple[str | None, float]
 """A label, and the probability of `angry` (the rest is `neutral`)."""
 
 FIRST: Sequence[Felt] = (
-    ("angry", 0.9),
-    ("angry", 0.8),
-    ("neutral", 0.1),
-    ("neutral", 0.2),
-    (None, 0.5),
-    ("neutral", 0.3),
+    *(("angry", 0.9), ("angry", 0.8), ("neutral", 0.1)),
+    *(("neutral", 0.2), (None, 0.5), ("neutral", 0.3)),
 )
 SECOND: Sequence[Felt] = (
-    ("angry", 0.7),
-    ("neutral", 0.1),
-    ("neutral", 0.1),
-    ("angry", 0.6),
-    ("angry", 0.9),
-    (None, 0.4),
+    *(("angry", 0.7), ("neutral", 0.1), ("neutral", 0.1)),
+    *(("angry", 0.6), ("angry", 0.9), (None, 0.4)),
 )
 
 
 def felt(recording: Recording, scorer: str, answers: Sequence[Felt], valence: float | None) -> ScoredRecording:
-    said_at = [said(10.0 * at, 10.0 * at + 5, f"sentence {at}") for at in range(len(answers))]
     spoken = [
-        replace(one, emotions=(_emotion(scorer, *answer, valence),))
-        for one, answer in zip(said_at, answers, strict=True)
+        replace(said(10.0 * at, 10.0 * at + 5, f"sentence {at}"), emotions=(_emotion(scorer, *answer, valence),))
+        for at, answer in enumerate(answers)
     ]
     return replace(scored_as(recording, spoken, 100.0), scorer=scorer)
 
@@ -115,7 +106,7 @@ def test_shared_audio_counts_once_and_a_corpus_can_be_named(lake: Path) -> None:
     assert {one.corpus for one in compared(lake, corpus="copies").disagreements} == {"copies"}
     with pytest.raises(UsageError, match=f"'nobody' has no answers in .*these have: {A}, {B}"):
         compared(lake, "nobody")
-    with pytest.raises(UsageError, match="has no answers in corpus 'other'.*these have: none"):
+    with pytest.raises(UsageError, match=r"has no answers in corpus 'other'.*these have: none"):
         compared(lake, corpus="other")
 
 

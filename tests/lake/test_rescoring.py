@@ -285,3 +285,8 @@ def test_a_plan_writes_nothing(lake: Lake, model: str) -> None:
     assert files_of(Path(lake.address)) == before
     with open_lake(lake.address) as reader:
         assert reader.status().ledger.num_scored == 3
+
+
+def test_a_setting_that_no_profile_has_is_refused_by_its_name(lake: Lake) -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'emotion\.batch'"):
+        plan_rescore(lake, Rescoring(stage="emotion", settings=("emotion.batch=9",)))
