@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
+from mmer_ray.audio.needed import SoundRange
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
@@ -49,15 +50,18 @@ class Decoder:
         """End all children. Whoever decodes or waits in another thread gets a RuntimeError, as does any later use."""
         self._pool.close()
 
-    def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]:
+    def decode(self, recording: Recording, needed: Sequence[SoundRange] | None = None) -> Iterator[Window | AudioFacts]:
         """Yield windows as they are ready, in order, then exactly one `AudioFacts`.
+
+        With `needed` only the windows that hold some of these ranges come, equal to those that all would be; of the
+        facts only `content_digest` is then to be trusted.
 
         Samples are int16, shape (num_samples,). Raises `AudioError`; windows that came before it are void. Raises
         RuntimeError when the decoder is closed, or when the calling thread holds all children already. An iteration
         that is left early must be closed (`contextlib.closing`): that ends its child and frees its place.
         """
         with _opened(recording) as reader:
-            with self._exchange("decode", recording, reader) as child:
+            with self._exchange("decode", recording, reader, needed) as child:
                 while True:
                     header, samples = _received(child)
                     if header["kind"] == "facts":
@@ -93,12 +97,18 @@ class Decoder:
             return int(child.receive()[0]["peak_rss_kb"])
 
     @contextlib.contextmanager
-    def _exchange(self, kind: str, recording: Recording, reader: ObjectReader | None) -> Iterator[GuardedChild]:
+    def _exchange(
+        self,
+        kind: str,
+        recording: Recording,
+        reader: ObjectReader | None,
+        needed: Sequence[SoundRange] | None = None,
+    ) -> Iterator[GuardedChild]:
         """One request. A child that has not answered it to the end is killed: its pipe holds the rest."""
         with self._pool.place() as place:
             is_settled = False
             try:
-                yield self._asked(place, self._request(kind, recording, reader), reader)
+                yield self._asked(place, self._request(kind, recording, reader) | {"needed": needed}, reader)
                 is_settled = True
             except AudioError as exc:
                 if self._pool.is_closed:
