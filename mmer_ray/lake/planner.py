@@ -62,7 +62,8 @@ COMPARED = """
                 THEN 'again'
             ELSE 'failed'
         END AS verdict,
-        CASE WHEN verdict = 'again' AND list_contains(list_concat($retryable, $retried)::VARCHAR[], known.error_code)
+        CASE WHEN verdict = 'again' AND (list_contains($retryable::VARCHAR[], known.error_code)
+                OR list_contains($retried::VARCHAR[], known.error_code))
             THEN known.attempts + 1 ELSE 1 END AS attempt
     FROM listed
     LEFT JOIN internal.current AS known ON known.corpus = listed.corpus AND known.uri = listed.uri

@@ -6,13 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.makers import Ended
-from tests.lake.makers import KEYS, newer
-from tests.lake.test_comparison import lake as two_models
+from tests.lake.two_models import A, B, two_models_lake
 
 Run = Callable[..., Ended]
-A, B = KEYS.scorer, newer("emotion").scorer
-__all__ = ["two_models"]
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_models_lake(tmp_path_factory.mktemp("models"))
 
 
 def test_it_prints_agreement_confusion_shift_and_the_largest_disagreements(mmer: Run, two_models: Path) -> None:
