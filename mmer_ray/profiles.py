@@ -8,6 +8,7 @@ out take the defaults below; an unknown key is refused by name. `--set stage.key
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -161,6 +162,39 @@ def load_profile(name_or_file: str = "embedded", settings: Iterable[str] = ()) -
     table = _read(name_or_file)
     for setting in settings:
         _apply(table, setting)
+    return _validated(table)
+
+
+def with_settings(profile: Profile, settings: Iterable[str]) -> Profile:
+    """The same profile, some keys changed by `stage.key=value` settings. Raises `ProfileError`."""
+    table = profile.model_dump(mode="json")
+    for setting in settings:
+        _apply(table, setting)
+    return _validated(table)
+
+
+def stored_profile(options: str) -> Profile:
+    """The profile of a run, from the JSON that `runs.options` keeps; how it ran (`run`) is left out.
+
+    Raises `ProfileError` where another version of mmer_ray wrote keys that this one does not know.
+    """
+    try:
+        table = json.loads(options)
+    except json.JSONDecodeError as exc:
+        raise ProfileError(f"the stored options are no JSON: {exc}") from exc
+    return _validated({name: value for name, value in table.items() if name != "run"})
+
+
+def setting_stage(setting: str) -> str:
+    """The table of the profile that a setting changes.
+
+    >>> setting_stage("emotion.batch_s=30")
+    'emotion'
+    """
+    return setting.partition("=")[0].strip().partition(".")[0]
+
+
+def _validated(table: Mapping[str, Any]) -> Profile:
     try:
         return Profile.model_validate(table)
     except ValidationError as exc:

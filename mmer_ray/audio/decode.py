@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
+from mmer_ray.audio.needed import SoundRange
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
@@ -49,14 +50,19 @@ class Decoder:
         """End all children. Whoever decodes or waits in another thread gets a RuntimeError, as does any later use."""
         self._pool.close()
 
-    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
+    def decode(
+        self, recording: Recording, needed: Sequence[SoundRange] | None = None
+    ) -> Generator[Window | AudioFacts, None, None]:
         """Yield windows as they are ready, in order, then exactly one `AudioFacts`.
+
+        With `needed` only the windows that hold some of these ranges come, equal to those that all would be; of the
+        facts only `content_digest` is then to be trusted.
 
         Samples are int16, shape (num_samples,). Raises `AudioError`; windows that came before it are void. Raises
         RuntimeError when the decoder is closed, or when the calling thread holds all children already. An iteration
         that is left early must be closed (`contextlib.closing`): that ends its child and frees its place.
         """
-        with contextlib.closing(self._answers("decode", recording)) as answers:
+        with contextlib.closing(self._answers("decode", recording, needed)) as answers:
             for header, samples in answers:
                 yield _facts(header) if header["kind"] == "facts" else _window(recording, header, samples)
 
@@ -68,10 +74,12 @@ class Decoder:
             for header, samples in answers:
                 yield _facts(header) if header["kind"] == "facts" else samples.reshape(-1, header["num_channels"]).T
 
-    def _answers(self, kind: str, recording: Recording) -> Generator[tuple[dict[str, Any], Samples], None, None]:
+    def _answers(
+        self, kind: str, recording: Recording, needed: Sequence[SoundRange] | None = None
+    ) -> Generator[tuple[dict[str, Any], Samples], None, None]:
         """The child's messages, up to the facts, which come once the child has settled."""
         with _opened(recording) as reader:
-            with self._exchange(kind, recording, reader) as child:
+            with self._exchange(kind, recording, reader, needed) as child:
                 while True:
                     header, samples = _received(child)
                     if header["kind"] == "facts":
@@ -107,12 +115,18 @@ class Decoder:
             return int(child.receive()[0]["peak_rss_kb"])
 
     @contextlib.contextmanager
-    def _exchange(self, kind: str, recording: Recording, reader: ObjectReader | None) -> Iterator[GuardedChild]:
+    def _exchange(
+        self,
+        kind: str,
+        recording: Recording,
+        reader: ObjectReader | None,
+        needed: Sequence[SoundRange] | None = None,
+    ) -> Iterator[GuardedChild]:
         """One request. A child that has not answered it to the end is killed: its pipe holds the rest."""
         with self._pool.place() as place:
             is_settled = False
             try:
-                yield self._asked(place, self._request(kind, recording, reader), reader)
+                yield self._asked(place, self._request(kind, recording, reader) | {"needed": needed}, reader)
                 is_settled = True
             except AudioError as exc:
                 if self._pool.is_closed:

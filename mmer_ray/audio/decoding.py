@@ -11,6 +11,7 @@ from mmer_ray.audio.channels import ChannelPlan
 from mmer_ray.audio.headers import Claims, plausible, read_claims
 from mmer_ray.audio.level import levelled
 from mmer_ray.audio.limits import Limits
+from mmer_ray.audio.needed import Needed
 from mmer_ray.audio.ogg import claimed_length_s
 from mmer_ray.audio.opening import BoundedBytes, ByteSource, check_size
 from mmer_ray.audio.pulse import Pulse
@@ -47,17 +48,26 @@ class Request:
     max_file_bytes: int
     max_decoded_bytes: int
     stall_s: float
+    needed: list[list[int]] | None = None
+    """Ranges (`needed.SoundRange`) outside of which no window is wanted; None: all are."""
 
 
 def answers(request: Request, source: ByteSource, pulse: Pulse) -> Iterator[Answer]:
-    """Windows as they are complete, then the facts. Raises `AudioError`."""
+    """Windows as they are complete, then the facts. Raises `AudioError`.
+
+    Where ranges are `needed`, windows without any are left out, decoding ends behind the last one, and of the facts
+    the digest alone is that of the whole file.
+    """
     check_size(source, request.max_file_bytes)
     view = HashedView(source, pulse)
     sniffed, claims = _claims(view)
     with opened_stream(view, sniffed, claims, _limits(request)) as stream:
-        scored = _Scored(stream)
+        needed = None if request.needed is None else Needed(request.needed)
+        scored = _Scored(stream, needed)
         for piece in _pieces(stream, request.window_s, pulse):
             yield from scored.windows(piece)
+            if needed is not None and scored.num_samples >= needed.end_sample:
+                break
     content_digest = _digest_of_whole(view, scored.num_samples)
     flags = stream.flags | scored.flags() | sniffed.flags
     if mislabelled(request.uri.rpartition("/")[2], sniffed.container):
@@ -142,8 +152,8 @@ def _pieces(stream: AudioStream, window_s: float, pulse: Pulse) -> Iterator[Piec
 class _Scored:
     """Turns pieces into windows and watches them pass."""
 
-    def __init__(self, stream: AudioStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: AudioStream, needed: Needed | None = None) -> None:
+        self._stream, self._needed = stream, needed
         self._plan: ChannelPlan | None = None
         self._quality: Quality | None = None
         self._num_windows = 0
@@ -153,9 +163,15 @@ class _Scored:
     def windows(self, piece: Piece) -> Iterator[Answer]:
         if self._plan is None or self._quality is None:
             self._plan, self._quality = ChannelPlan(len(piece.samples)), Quality(len(piece.samples))
-        self._quality.update(piece.samples)
+        if self._needed is None:
+            self._quality.update(piece.samples)
         self.num_samples = piece.start_sample + piece.samples.shape[1]
         for track in self._plan.tracks(piece.samples):
+            if self._needed is not None and not self._needed.touches(
+                track.channel, piece.start_sample, self.num_samples
+            ):
+                self._num_windows += 1
+                continue
             ready = levelled(track.samples)
             self._has_low_speech |= ready.was_low
             header = {
@@ -169,7 +185,12 @@ class _Scored:
             self._num_windows += 1
             yield header, ready.samples
 
+    def _is_needed(self, channel: int, start_sample: int) -> bool:
+        return self._needed is None or self._needed.touches(channel, start_sample, self.num_samples)
+
     def flags(self) -> set[Flag]:
+        if self._needed is not None:
+            return set()
         assert self._plan is not None
         assert self._quality is not None
         flags = self._plan.flags | self._quality.flags()

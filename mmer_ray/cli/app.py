@@ -17,6 +17,8 @@ from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
 from mmer_ray.cli.recluster import recluster
 from mmer_ray.cli.redact import redact
+from mmer_ray.cli.rescore import rescore
+from mmer_ray.cli.retry import retry
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
 from mmer_ray.cli.status import status
@@ -58,7 +60,7 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, export, redact, demo):
+for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, demo):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")

@@ -40,6 +40,24 @@ Roots = Annotated[
         show_default=False,
     ),
 ]
+RootsOfRecordings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Let links lead into this folder too; without it, each recording lies in its own folder. May be repeated.",
+        show_default=False,
+    ),
+]
+ScopeCorpus = Annotated[
+    str | None, typer.Option("--corpus", help="Only this corpus; without it, all of them.", show_default=False)
+]
+ScopeWhere = Annotated[
+    str | None,
+    typer.Option(
+        "--where", metavar="SQL", help="Only recordings that meet this condition over `recordings`.", show_default=False
+    ),
+]
 Corpus = Annotated[str, typer.Option(help="Name under which the recordings are kept in the lake.")]
 ProfileName = Annotated[
     str, typer.Option("--profile", metavar="NAME|FILE.toml", help="A shipped profile or a TOML file of yours.")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Placed
 from mmer_ray.lake.columns import values
+from mmer_ray.lake.plan import Plan
 
 KNOWN = """
     SELECT DISTINCT recording_id, missing FROM internal.current JOIN wanted USING (recording_id)
@@ -29,13 +29,17 @@ class HeardAudio:
     """What a planner that could not read the bytes, as on a remote store, leaves to the writer to notice.
 
     Equal bytes have equal sizes, so only audio of a size that comes twice is remembered. `connection` is one of
-    `views.connect_internal` with the table `wanted`.
+    `views.connect_internal` with the table `wanted`. A rescore's recordings come once each, and known ones are wanted.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, todo: pa.Table) -> None:
-        to_decode = todo.filter(pc.field("restart") == "decode").select(["size_bytes"])
+    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+        self._missing: dict[str, str] = {}
+        self._suspects: set[int] = set()
+        if plan.is_rescore:
+            return
+        to_decode = plan.todo.filter(pc.field("restart") == "decode").select(["size_bytes"])
         connection.register("to_decode", to_decode)
-        self._missing: dict[str, str] = dict(connection.execute(KNOWN).fetchall())
+        self._missing = dict(connection.execute(KNOWN).fetchall())
         self._suspects = {size for (size,) in connection.execute(SUSPECTS).fetchall()}
         connection.unregister("to_decode")
 

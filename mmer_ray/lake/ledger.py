@@ -81,6 +81,8 @@ class Ledger:
     num_unreached: int = 0
     num_erased: int = 0
     """Answers about audio that was erased, which only its bytes could tell: nothing of them is kept."""
+    num_kept: int = 0
+    """Those among the unreached that a rescore asked for in vain: the answer failed, and the earlier one stays."""
     planned_ms: int = 0
     """A recording's length as it arrived with its answer, else as the plan expected it, or nothing."""
     scored_ms: int = 0
@@ -94,8 +96,9 @@ class Ledger:
 
     @property
     def difference_s(self) -> float:
-        """The larger of the two equations' gaps; unreached audio is a gap."""
-        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms - self.erased_ms)
+        """The larger of the two equations' gaps; unreached audio is a gap, unless its earlier answer stays."""
+        kept_ms = self.unreached_ms if self.num_kept else 0
+        unplaced_ms = abs(self.planned_ms - self.scored_ms - self.quarantined_ms - self.erased_ms - kept_ms)
         unheard_ms = abs(self.scored_ms - self.speech_ms - self.non_speech_ms)
         return max(unplaced_ms, unheard_ms) / 1000
 
@@ -105,9 +108,11 @@ class Ledger:
         A run that is not finished may leave recordings unreached, and their audio with them.
         """
         num_rows = self.num_scored + self.num_failed + self.num_erased
-        unreached = (0, 0) if is_finished else (self.num_unreached, self.unreached_ms)
-        reached = replace(self, num_planned=self.num_planned - unreached[0], planned_ms=self.planned_ms - unreached[1])
-        if reached.num_planned == self.num_received == num_rows and reached.difference_s <= TOLERANCE_S:
+        num_open = 0 if is_finished else self.num_unreached - self.num_kept
+        open_ms = 0 if is_finished or self.num_kept else self.unreached_ms
+        reached = replace(self, num_planned=self.num_planned - num_open, planned_ms=self.planned_ms - open_ms)
+        is_each_placed = reached.num_planned == self.num_received == num_rows + self.num_kept
+        if is_each_placed and reached.difference_s <= TOLERANCE_S:
             return
         raise LedgerError(
             f"the ledger does not sum: {self.num_planned} recordings planned, {self.num_received} answers received, "
@@ -128,6 +133,7 @@ class Received:
         self.num_copies = 0
         self.num_failed = 0
         self.num_erased = 0
+        self.num_kept = 0
         self.planned_ms = sum(_sum(part.column("expected_ms")) for part in (plan.todo, plan.copies))
 
     def add(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
@@ -147,6 +153,12 @@ class Received:
         self.num_failed -= int(summary.num_rows) - num_scored
         self.num_erased += int(summary.num_rows)
         self.planned_ms += _sum(expected_ms.filter(is_scored)) - _sum(summary.column("duration_ms").filter(is_scored))
+    def keep(self, num_recordings: int, num_copies: int) -> None:
+        """Take note of answers that are not written since the earlier ones stay, counted by `add` already, and of the
+        copies that waited for them, which come with them."""
+        self.num_answers += num_copies
+        self.num_failed -= num_recordings
+        self.num_kept += num_recordings + num_copies
 
     def add_copies(self, num_copies: int) -> None:
         """Count copies of known audio, whose length the plan knows."""
@@ -176,7 +188,7 @@ class Received:
             ("copies", self.num_copies, ledger.num_copies),
             ("failed", self.num_failed, ledger.num_failed),
             ("erased", self.num_erased, ledger.num_erased),
-            ("without an answer", self.num_planned - self.num_answers, ledger.num_unreached),
+            ("without a row", self.num_planned - self.num_answers + self.num_kept, ledger.num_unreached),
         ):
             if num_came != num_rows:
                 raise LedgerError(
@@ -211,6 +223,7 @@ def run_ledger(
         ledger,
         num_planned=received.num_planned,
         num_received=received.num_answers,
+        num_kept=received.num_kept,
         planned_ms=received.planned_ms,
     )
 

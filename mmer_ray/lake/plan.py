@@ -68,6 +68,9 @@ class Plan:
     repeated_example: str | None = None
     inactive_corpora: tuple[str, ...] = ()
     """Corpora of the listing that follow another emotion model than the one of `keys`."""
+    is_rescore: bool = False
+    """Whether scored recordings are asked again: an answer that fails is not written, so that the earlier one stays,
+    and audio that the lake has heard under these keys is heard all the same."""
     _opened: dict[str, duckdb.DuckDBPyConnection] = field(default_factory=dict, compare=False, repr=False)
 
     @property

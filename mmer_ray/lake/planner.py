@@ -6,7 +6,7 @@ Python object. A file that has to be worked on gets the first step it must go th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ COMPARED = """
             WHEN known.uri IS NULL OR known.size_bytes <> listed.size_bytes OR known.modified <> listed.modified
                 THEN 'new'
             WHEN known.status = 'scored' THEN 'scored'
+            WHEN list_contains($retried::VARCHAR[], known.error_code) THEN 'again'
             WHEN known.decode_key IS DISTINCT FROM $decode THEN 'again'
             WHEN list_contains($retryable::VARCHAR[], known.error_code) THEN CASE
                 WHEN known.attempts > $max_retries THEN 'failed'
@@ -62,7 +63,8 @@ COMPARED = """
                 THEN 'again'
             ELSE 'failed'
         END AS verdict,
-        CASE WHEN verdict = 'again' AND list_contains($retryable::VARCHAR[], known.error_code)
+        CASE WHEN verdict = 'again' AND (list_contains($retryable::VARCHAR[], known.error_code)
+                OR list_contains($retried::VARCHAR[], known.error_code))
             THEN known.attempts + 1 ELSE 1 END AS attempt
     FROM listed
     LEFT JOIN internal.current AS known ON known.corpus = listed.corpus AND known.uri = listed.uri
@@ -149,6 +151,7 @@ def plan_job(
     keys: Keys,
     options: RunOptions | None = None,
     now: datetime | None = None,
+    retried: Collection[ErrorCode] = (),
     *,
     erased: bool = False,
 ) -> Plan:
@@ -156,7 +159,8 @@ def plan_job(
 
     Reads the bytes of files that may be copies, nothing else of any file. A lake that does not exist yet is empty.
     What was erased is left out, with `erased` it is taken as any other file. `now` decides which failures have waited
-    long enough for another try (`options.max_retries`, `.retry_after_s`).
+    long enough for another try (`options.max_retries`, `.retry_after_s`); those with a code in `retried` are tried
+    again whatever these say.
     Raises `UsageError` for a corpus that cannot name a folder, `LakeError` for a damaged lake, `LedgerError` where
     files of the listing are lost.
     """
@@ -167,7 +171,7 @@ def plan_job(
     ):
         num_listed = _take_listing(connection, batches)
         num_repeated, example = _drop_repeated(connection)
-        connection.execute(COMPARED, _parameters(keys, options, now or datetime.now(UTC)))
+        connection.execute(COMPARED, _parameters(keys, options, now or datetime.now(UTC), retried))
         num_decisions = find_decisions(connection)
         if num_decisions and not erased:
             mark_erased_files(connection, lake.key)
@@ -238,10 +242,11 @@ def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> tuple[int, str | No
     return num_repeated, example
 
 
-def _parameters(keys: Keys, options: RunOptions, now: datetime) -> dict[str, object]:
+def _parameters(keys: Keys, options: RunOptions, now: datetime, retried: Collection[ErrorCode]) -> dict[str, object]:
     return {
         "decode": keys.decode,
         "limits": keys.limits,
+        "retried": sorted(str(code) for code in retried),
         "retryable": sorted(str(code) for code in RETRYABLE),
         "limit_codes": sorted(str(code) for code in LIMIT_CODES),
         "max_retries": options.max_retries,

@@ -195,8 +195,8 @@ _MISSING = """
     LEFT JOIN internal.felt AS felt
     ON felt.recording_id = heard.recording_id AND felt.heard_key = heard.heard_key AND felt.scorer = $scorer
 """
-WANTED = f"CREATE TEMP TABLE wanted AS {_MISSING} WHERE heard.heard_key = $heard"
-RECLUSTERED = f"CREATE TEMP TABLE reclustered AS {_MISSING} WHERE heard.source_key = $heard"
+WANTED = f"CREATE OR REPLACE TEMP TABLE wanted AS {_MISSING} WHERE heard.heard_key = $heard"
+RECLUSTERED = f"CREATE OR REPLACE TEMP TABLE reclustered AS {_MISSING} WHERE heard.source_key = $heard"
 
 
 def find_wanted(connection: duckdb.DuckDBPyConnection, keys: Keys) -> None:

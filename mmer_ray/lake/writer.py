@@ -40,6 +40,7 @@ from mmer_ray.lake.visibility import find_wanted
 from mmer_ray.profiles import RunOptions
 from mmer_ray.tables import SCHEMAS, Row
 
+CHANGED = "the file changed since it was heard, with its size as it was"
 RunStatus = Literal["started", "finished", "interrupted", "unbalanced"]
 
 
@@ -129,6 +130,8 @@ class Writer:
         answers = self._without_changed(answers, positions)
         summary = answers.summary
         self._received.add(summary, self._plan.todo.column("expected_ms").take(positions))
+        if self._plan.is_rescore:
+            answers, positions = self._without_failed(answers, positions)
         for stages, seconds in ((self._stage_s, "stage_s"), (self._gpu_s, "gpu_s")):
             for items in values(summary, seconds):
                 stages.update(dict(items))
@@ -177,7 +180,7 @@ class Writer:
         with connect_internal(self._lake) as connection:
             self._erased = ErasedAudio(connection, self._lake, self._plan)
             find_wanted(connection, self._plan.keys)
-            self._heard = HeardAudio(connection, self._plan.todo)
+            self._heard = HeardAudio(connection, self._plan)
             copies = with_containers(connection, self._plan.copies)
             active = connection.execute("SELECT DISTINCT corpus FROM internal.active_scorers").fetchall()
         self._followed = {corpus for (corpus,) in active}
@@ -187,19 +190,30 @@ class Writer:
         self._received.add_copies(known.num_rows)
 
     def _without_changed(self, answers: Answers, positions: npt.NDArray[np.int64]) -> Answers:
-        """What was felt in other bytes than were heard is no answer: the file changed, and the row says so."""
+        """What was felt in other bytes than were heard is no answer: the file changed, and the row says so. Nor is
+        anything of other bytes than those that a rescore asks about."""
         recordings = answers.tables["recordings"]
-        if "emotion" not in recordings.column("restart").unique().to_pylist():
+        checked = {"emotion", "decode"} if self._plan.is_rescore else {"emotion"}
+        if not checked.intersection(recordings.column("restart").unique().to_pylist()):
             return answers
         planned = values(self._plan.todo.select(["recording_id"]).take(positions), "recording_id")
         changed = [
-            digest is not None and restart == "emotion" and recording_id(digest, self._lake.key) != name
+            digest is not None and restart in checked and recording_id(digest, self._lake.key) != name
             for digest, restart, name in zip(
                 values(recordings, "recording_id"), values(recordings, "restart"), planned, strict=True
             )
         ]
-        message = "the file changed since it was heard, with its size and its time as they were"
-        return answers.failed_at(np.array(changed, dtype=bool), ErrorCode.CHANGED_DURING_READ, "decode", message)
+        return answers.failed_at(np.array(changed, dtype=bool), ErrorCode.CHANGED_DURING_READ, "decode", CHANGED)
+
+    def _without_failed(
+        self, answers: Answers, positions: npt.NDArray[np.int64]
+    ) -> tuple[Answers, npt.NDArray[np.int64]]:
+        """The scored ones. A recording that was scored never becomes a failed one by being asked again."""
+        is_scored = np.array([status == "scored" for status in values(answers.tables["recordings"], "status")], bool)
+        failed = self._plan.todo.column("recording_id").take(positions[~is_scored])
+        waiting = pc.sum(pc.is_in(self._copies.column("recording_id"), value_set=failed.combine_chunks())).as_py()
+        self._received.keep(len(failed), waiting or 0)
+        return answers.only(is_scored), positions[is_scored]
 
     def _seal(self) -> Batch:
         many, self._open, self._num_bytes = self._open, [], 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol
 
+from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.errors import AudioError
 from mmer_ray.records import AudioFacts, Recording, Task, Window
+from mmer_ray.stages.emotion import clip_range
 
 MIN_ITEM_S = 0.1
 """What an item without audio counts, so that a million failures do not fill the memory."""
@@ -19,7 +21,9 @@ MIN_ITEM_S = 0.1
 class Decodes(Protocol):
     """What the pipeline needs of a decoder. Safe to call from several threads."""
 
-    def decode(self, recording: Recording) -> Iterator[Window | AudioFacts]: ...
+    def decode(
+        self, recording: Recording, needed: Sequence[SoundRange] | None = None
+    ) -> Iterator[Window | AudioFacts]: ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ def needs_audio(task: Task) -> bool:
     return task.restart == "emotion" and bool(task.known.utterances)
 
 
+def needed_sound(task: Task) -> list[SoundRange] | None:
+    """The stretches that a task's clips are cut from; None where all of the recording is to be heard."""
+    if task.restart == "decode":
+        return None
+    assert task.known is not None, "work that does not begin at decode needs what is known"
+    return needed_ranges((one.channel, *clip_range(one)) for one in task.known.utterances)
+
+
 class DecodeAhead:
     """Passes what a decoder says of tasks to `tell`, in order, while there is room, and at the end an `InputEnded`.
 
@@ -131,7 +143,7 @@ class DecodeAhead:
         if not needs_audio(task):
             return self._pass_on(Decoded(position, task, None, 0.0))
         begun = perf_counter()
-        items = self._decoder.decode(task.recording)
+        items = self._decoder.decode(task.recording, needed_sound(task))
         try:
             for item in items:
                 if not self._pass_on(Decoded(position, task, item, perf_counter() - begun)):

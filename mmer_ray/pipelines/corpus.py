@@ -37,8 +37,12 @@ class Pipeline:
         decoder: Decodes | None = None,
         engine: Engine | None = None,
         slots: int | None = None,
+        hears: bool = True,
     ) -> None:
-        """Load the models. Raises `PreflightError` where one is missing."""
+        """Load the models; without `hears` the emotion model alone, for tasks that do not begin at `decode`.
+
+        Raises `PreflightError` where a model is missing.
+        """
         keep_freed_memory()
         self._exit = ExitStack()
         try:
@@ -46,7 +50,7 @@ class Pipeline:
             self._decoder = decoder if decoder is not None else self._open_decoder(profile)
             if engine is None:
                 slots = slots or use_one_core_per_batch()
-            self._engine = engine or Engine.load(profile)
+            self._engine = engine or Engine.load(profile, hears=hears)
             self._shared = self._share(profile, slots or 1)
         except BaseException:
             self.close()

@@ -20,19 +20,25 @@ class Engine:
     It reads no file, starts no thread and changes no setting of the process; several threads may call it at once.
     """
 
-    def __init__(self, diarizer: Diarizer, recognizer: Recognizer, emotion: EmotionScorer) -> None:
+    def __init__(self, diarizer: Diarizer | None, recognizer: Recognizer | None, emotion: EmotionScorer) -> None:
+        """Without a diarizer and a recognizer it feels and cannot hear."""
         self._diarizer = diarizer
         self._recognizer = recognizer
         self._emotion = emotion
 
     @classmethod
-    def load(cls, profile: Profile) -> Engine:
-        """Load the members that a profile names. Raises `PreflightError` where a model is missing."""
+    def load(cls, profile: Profile, *, hears: bool = True) -> Engine:
+        """Load the members that a profile names; without `hears` the emotion scorer alone.
+
+        Raises `PreflightError` where a model is missing.
+        """
         from mmer_ray.audio.vad import load_vad
         from mmer_ray.diarizers.members import load_diarizer
         from mmer_ray.recognizers.members import load_recognizer
         from mmer_ray.stages.emotion import load_scorer
 
+        if not hears:
+            return cls(None, None, load_scorer(profile.emotion))
         diarizer = load_diarizer(profile.diarize, load_vad(profile.vad))
         return cls(diarizer, load_recognizer(profile.transcribe), load_scorer(profile.emotion))
 
@@ -49,6 +55,7 @@ class Engine:
     @property
     def join_threshold(self) -> float:
         """Cosine distance above which the speaker embeddings of two windows are of two people."""
+        assert self._diarizer is not None, "an engine that cannot hear joins no windows"
         return self._diarizer.join_threshold
 
     def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
@@ -56,6 +63,8 @@ class Engine:
 
         Speakers are local to their window; times are whole milliseconds. `clock` is told the seconds of each stage.
         """
+        assert self._diarizer is not None, "an engine without a diarizer was asked to hear"
+        assert self._recognizer is not None
         clock = clock or Clock()
         with clock.stage("diarize"):
             diarized = diarize(windows, self._diarizer)

@@ -41,9 +41,10 @@ REFUSED = ""
 
 
 def score(
-    todo: Todo, profile: Profile, keys: Keys, actor: type[ScoreShard] | None = None
+    todo: Todo, profile: Profile, keys: Keys, actor: type[ScoreShard] | None = None, *, hears: bool = True
 ) -> Generator[Answers, None, None]:
     """Score recordings on the connected Ray cluster (`runners.cluster`); `actor` replaces `ScoreShard` in drills.
+    Without `hears` its actors load the emotion model alone, for tasks that do not begin at `decode`.
 
     Yields the answers of each shard as it ends, in no promised order; each recording is answered at least once.
     Raises `PreflightError` where an actor cannot load its models.
@@ -52,7 +53,7 @@ def score(
     largest = largest_resources()
     # Where its node dies it starts again without its counts: a recording that kills workers then takes some more.
     attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
-    arguments = (profile, keys, attempts.remote())
+    arguments = (profile, keys, attempts.remote(), hears)
     spread = num_actors(profile.run, largest or now)
     shards = cut_shards(todo.planned_s, num_actors=spread, max_shard_s=profile.run.shard_s)
     for portion in _portions(todo, shards):
@@ -107,8 +108,8 @@ def _rows(table: pa.Table) -> Iterator[tuple[str, bytes]]:
 class ScoreShard:
     """The Ray Data actor: loads the pipeline once, scores one shard per call."""
 
-    def __init__(self, profile: Profile, keys: Keys, attempts: Any) -> None:
-        self._keys, self._attempts = keys, attempts
+    def __init__(self, profile: Profile, keys: Keys, attempts: Any, hears: bool = True) -> None:
+        self._keys, self._attempts, self._hears = keys, attempts, hears
         self._max_attempts = profile.run.max_attempts
         self._refusal: str | None = None
         try:
@@ -122,7 +123,7 @@ class ScoreShard:
         # torch takes seconds to import; the driver, which imports this file, needs none.
         from mmer_ray.pipelines.corpus import Pipeline
 
-        return Pipeline(profile)
+        return Pipeline(profile, hears=self._hears)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         if self._refusal is not None:

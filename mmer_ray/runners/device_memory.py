@@ -37,11 +37,11 @@ MEMINFO, CGROUP_MAX = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 def needed_bytes(profile: Profile, models: Mapping[str, ResolvedModel], *, on_gpu: bool = False) -> int:
     """Memory of one actor, from above: weights, one batch of each stage at a time, the process itself.
 
-    `models`: the profile's key -> model, as `preflight_models` gives it.
+    `models`: the profile's key -> model, as `preflight_models` gives it; stages without a model there do not run.
     """
     weights = sum(model.num_bytes * (1 if _is_whisper(model) else IN_MEMORY) for model in models.values())
     seconds = {"transcribe.model": profile.transcribe.batch_s, "emotion.model": profile.emotion.batch_s}
-    batches = sum(_second_bytes(models[key], on_gpu) * batch_s for key, batch_s in seconds.items())
+    batches = sum(_second_bytes(models[key], on_gpu) * batch_s for key, batch_s in seconds.items() if key in models)
     # One sound at a time goes through one aligner.
     aligners = [model for model in models.values() if model.ref.kind == "aligner"]
     aligned = max((_second_bytes(model, on_gpu) * ALIGNED_S for model in aligners), default=0)

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import cast
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmer_ray.audio.decode import Decoder
-from mmer_ray.lake.answers import Answers
+from mmer_ray.errors import ErrorCode
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.plan import Plan, planned_ms
+from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.planner import plan_job
 from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.writer import Writer
 from mmer_ray.profiles import Profile
 from mmer_ray.records import Restart
 from mmer_ray.runner import Runner
-from mmer_ray.runners.cluster import StoppedError
 from mmer_ray.runners.device_memory import require_memory
-from mmer_ray.runners.driver import Driven, Driver
+from mmer_ray.runners.driver import Driven
 from mmer_ray.runners.durations import num_probers, probe_headers, with_durations
-from mmer_ray.runners.estimate import SHARE, Estimate, estimate
+from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
-from mmer_ray.runners.todo import OnHeard, todo_of, with_given
-from mmer_ray.sources.listing import recordings_of
+from mmer_ray.runners.work import Work, do, inactive_note, lost_counts, restarts_of, work_s
+from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
@@ -63,6 +54,8 @@ class JobOptions:
     """A folder with transcripts (`NAME.json`) and turns (`NAME.rttm`) of recordings, which take a stage's place."""
     erased: bool = False
     """Score what was erased, or removed by age, as any other file."""
+    retried: frozenset[ErrorCode] = frozenset()
+    """Recordings that failed with these codes are tried again, whatever the rules for waiting say."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +95,17 @@ class _Planned:
 class Job:
     """A job whose arguments are in order."""
 
-    def __init__(self, options: JobOptions) -> None:
-        """Look at the arguments; nothing is computed, written or started.
+    def __init__(self, options: JobOptions, listing: SourceListing | None = None) -> None:
+        """Look at the arguments; nothing is computed, written or started. `listing` takes the place of the sources.
 
         Raises `UsageError` for sources that are not there, `PreflightError` for missing models, with a line each, or
         space, `LakeError` for a lake that cannot be read.
         """
-        self._profile, self._limit, self._takes_erased = options.profile, options.limit, options.erased
+        self._profile, self._limit = options.profile, options.limit
+        self._takes_erased, self._retried = options.erased, options.retried
         self._models = preflight_models(options.profile)
         self._keys = keys_of(options.profile)
-        self._listing = list_sources(options.sources, options.corpus, options.roots)
+        self._listing = listing or list_sources(options.sources, options.corpus, options.roots)
         self._given = TranscriptFolder(options.transcripts) if options.transcripts is not None else None
         self._lake = Lake(options.lake)
         require_room(self._lake)
@@ -125,7 +119,7 @@ class Job:
             reason=guess.reason,
             num_todo=plan.todo.num_rows,
             todo_s=plan.todo_s,
-            restarts=Counter(_restarts(plan.todo)),
+            restarts=Counter(restarts_of(plan.todo)),
             num_done=plan.num_done,
             done_s=plan.done_ms / 1000,
             num_known_failures=plan.num_known_failures,
@@ -150,27 +144,22 @@ class Job:
             tally = Tally(planned.plan.todo, on_progress, begun)
             if planned.plan.is_empty:
                 return self._report(planned, tally, None, None)
-            this_run = begin_run(self._profile, self._keys, self._model_digests())
-            try:
-                with (
-                    self._answers(planned, stop, tally.hear) as answers,
-                    Writer(self._lake, this_run, planned.plan, self._profile.run) as writer,
-                ):
-                    driven = Driver(writer, planned.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
-            except StoppedError:
-                return self._report(planned, tally, None, Driven(Ledger(), interrupted=True))
-        return self._report(planned, tally, this_run.run_id, driven)
+            work = Work(planned.plan, self._profile, self._models, planned.guess.runner, self._given)
+            run_id, driven = do(self._lake, work, tally, stop)
+        return self._report(planned, tally, run_id, driven)
 
     def _planned(self) -> _Planned:
         profile = self._profile
         listed = self._listing.batches()
         if self._given is not None:
             listed = self._given.marked(listed)
-        plan = plan_job(listed, self._lake, self._keys, profile.run, erased=self._takes_erased)
+        plan = plan_job(
+            listed, self._lake, self._keys, profile.run, retried=self._retried, erased=self._takes_erased
+        )
         if self._limit is not None:
             plan = plan.limited(self._limit)
-        warnings = [*self._unused_transcripts(), *_lost_counts(plan)]
-        warnings += [self._inactive(corpus) for corpus in plan.inactive_corpora]
+        warnings = [*self._unused_transcripts(), *lost_counts(plan)]
+        warnings += [inactive_note(corpus, self._keys.scorer, self._lake) for corpus in plan.inactive_corpora]
         with Decoder(profile.decode, num_probers(plan.todo.num_rows)) as decoder:
             todo = with_durations(
                 plan.todo,
@@ -178,18 +167,14 @@ class Job:
                 lambda recordings: probe_headers(recordings, decoder),
                 profile.decode.max_file_bytes,
             )
-            if any(restart != "link" for restart in _restarts(todo)) and (warning := isolation_warning(decoder)):
+            if any(restart != "link" for restart in restarts_of(todo)) and (warning := isolation_warning(decoder)):
                 warnings.append(warning)
         plan = plan.with_todo(todo)
         plan.check()
-        guess = estimate(profile, plan.todo.num_rows, _work_s(plan.todo))
-        if any(restart != "link" for restart in _restarts(todo)):
+        guess = estimate(profile, plan.todo.num_rows, work_s(plan.todo))
+        if any(restart != "link" for restart in restarts_of(todo)):
             require_memory(profile, self._models, guess.runner, plan.todo.num_rows)
         return _Planned(plan, guess, tuple(warnings))
-
-    def _model_digests(self) -> dict[str, str]:
-        """The profile's key -> digest of the model files that it names, for the record of a run."""
-        return {key: model.digest for key, model in self._models.items()}
 
     def _unused_transcripts(self) -> list[str]:
         names = self._given.without_recording if self._given is not None else []
@@ -197,40 +182,6 @@ class Job:
             return []
         some = ", ".join(names[:MAX_NAMES]) + (", .." if len(names) > MAX_NAMES else "")
         return [f"{len(names)} files in the folder of transcripts belong to no recording of these sources: {some}"]
-
-    def _inactive(self, corpus: str) -> str:
-        return (
-            f"corpus {corpus} follows another emotion model than {self._keys.scorer}, whose answers lie beside it: "
-            f"`mmer models activate {self._keys.scorer} --lake {self._lake.address} --corpus {corpus}` moves it"
-        )
-
-    @contextmanager
-    def _answers(
-        self, planned: _Planned, stop: threading.Event, on_heard: OnHeard
-    ) -> Iterator[Generator[Answers, None, None]]:
-        """The answers to all that is to do. Entering starts what the runner needs."""
-        plan, lake, keys, profile = planned.plan, self._lake, self._keys, self._profile
-        is_linking = pa.array([restart == "link" for restart in _restarts(plan.todo)], pa.bool_())
-        linked = _linked_answers(plan, lake, profile, plan.todo.filter(is_linking))
-        rest = todo_of(plan, lake, plan.todo.filter(pc.invert(is_linking)))
-        if self._given is not None:
-            rest = with_given(rest, self._given)
-        # Each runner is imported when it is taken: a small job never pays for Ray, one without models for none.
-        if not rest.planned_s:
-            yield linked
-        elif planned.guess.runner == Runner.RAY:
-            from mmer_ray.runners.cluster import cluster
-
-            with cluster(stop):
-                from mmer_ray.runners import batch
-
-                yield _both(linked, batch.score(rest, profile, keys))
-        else:
-            from mmer_ray.pipelines.corpus import Pipeline
-            from mmer_ray.runners import inprocess
-
-            with Pipeline(profile) as pipeline:
-                yield _both(linked, inprocess.score(pipeline, rest, keys, stop, on_heard))
 
     def _report(self, planned: _Planned, tally: Tally, run_id: str | None, driven: Driven | None) -> JobReport:
         plan, ledger = planned.plan, driven.ledger if driven else Ledger()
@@ -278,36 +229,3 @@ def run(
 ) -> JobReport:
     """Do a job; raises as `Job` and `Job.run`."""
     return Job(options).run(on_progress, stop)
-
-
-def _lost_counts(plan: Plan) -> list[str]:
-    if not plan.num_recounted:
-        return []
-    return [
-        f"{plan.num_recounted} recordings whose speakers were counted again get those that this profile finds; "
-        "`mmer recluster` counts them again"
-    ]
-
-
-def _linked_answers(plan: Plan, lake: Lake, profile: Profile, rows: pa.Table) -> Generator[Answers, None, None]:
-    if rows.num_rows:
-        from mmer_ray.runners import linking
-
-        yield from linking.score(todo_of(plan, lake, rows), profile.link, plan.keys)
-
-
-def _both(
-    first: Generator[Answers, None, None], then: Generator[Answers, None, None]
-) -> Generator[Answers, None, None]:
-    yield from first
-    yield from then
-
-
-def _work_s(todo: pa.Table) -> float:
-    """Seconds of audio to work on, each weighted with what is left to do."""
-    shares = np.array([SHARE[restart] for restart in _restarts(todo)])
-    return float((planned_ms(todo).to_numpy() * shares).sum()) / 1000
-
-
-def _restarts(todo: pa.Table) -> list[Restart]:
-    return cast(list[Restart], todo["restart"].to_pylist())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from mmer_ray.audio.decode import VERSION as DECODE_VERSION
@@ -66,14 +66,39 @@ def keys_of(profile: Profile) -> Keys:
     """
     chained: dict[str, str] = {}
     before = ""
-    for stage, part_of in PARTS.items():
-        before = chained[stage] = _digest({"stage": stage, "before": before, **part_of(profile)})
+    for stage in PARTS:
+        before = chained[stage] = key_after(before, stage, profile)
     return Keys(
         **chained,
-        scorer=emotion.scorer_name(emotion.choose_scorer(profile.emotion).resolved()),
+        scorer=scorer_of(profile),
         limits=_digest(profile.decode.model_dump(mode="json", include=set(LIMITS))),
         channel_roles=profile.link.channel_roles,
     )
+
+
+def key_after(before: str, stage: str, profile: Profile) -> str:
+    """The key of one stage behind the key of the one before it, "" for the first. Raises as `keys_of`."""
+    return _digest({"stage": stage, "before": before, **PARTS[stage](profile)})
+
+
+def felt_keys(heard: Keys, profile: Profile) -> Keys:
+    """The same keys up to `join`, with the emotion model and the measures of another profile behind them.
+
+    Of that profile `emotion` and `link` alone are read. Raises `PreflightError` where the emotion model is missing.
+    """
+    emotion_key = key_after(heard.join, "emotion", profile)
+    return replace(
+        heard,
+        emotion=emotion_key,
+        link=key_after(emotion_key, "link", profile),
+        scorer=scorer_of(profile),
+        channel_roles=profile.link.channel_roles,
+    )
+
+
+def scorer_of(profile: Profile) -> str:
+    """The name of a profile's emotion model, as in `Emotion.scorer`. Raises `PreflightError` where it is missing."""
+    return emotion.scorer_name(emotion.choose_scorer(profile.emotion).resolved())
 
 
 def _digest(part: KeyPart) -> str:

@@ -41,8 +41,9 @@ def members_of(profile: Profile) -> dict[str, Member]:
     }
 
 
-def preflight_models(profile: Profile) -> dict[str, ResolvedModel]:
-    """Resolve every model that a profile needs: the profile's key -> model, in the order of `model_refs`.
+def preflight_models(profile: Profile, *, hears: bool = True) -> dict[str, ResolvedModel]:
+    """Resolve every model that a profile needs: the profile's key -> model, in the order of `model_refs`. Without
+    `hears` the emotion model alone.
 
     Raises `PreflightError` with a line for each that is missing, not whole, of another digest than its name says, an
     emotion model that cannot read text though its family does, or a package that reads one: the key, the model and the
@@ -50,12 +51,13 @@ def preflight_models(profile: Profile) -> dict[str, ResolvedModel]:
     """
     resolved: dict[str, ResolvedModel] = {}
     failures: list[str] = []
-    for key, member in members_of(profile).items():
+    for key, member in members_of(profile).items() if hears else ():
         try:
             member.require_package()
         except PreflightError as error:
             failures.append(f"{key}: {error}")
-    for key, ref in model_refs(profile).items():
+    refs = model_refs(profile) if hears else {"emotion.model": choose_scorer(profile.emotion).ref}
+    for key, ref in refs.items():
         try:
             resolved[key] = resolve(ref)
             if ref.kind == "emotion":

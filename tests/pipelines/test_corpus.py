@@ -49,7 +49,7 @@ class PlainDecoder:
         self.asked = 0
         self.open = 0
 
-    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
+    def decode(self, recording: Recording, needed: object = None) -> Generator[Window | AudioFacts, None, None]:
         self.asked += 1
         self.open += 1
         duration_s = float(recording.uri.rstrip("!").rstrip("s"))
@@ -107,7 +107,7 @@ class Watched(Engine):
 class ByChannelDecoder(PlainDecoder):
     """The same, where every window holds one party by its channel."""
 
-    def decode(self, recording: Recording) -> Generator[Window | AudioFacts, None, None]:
+    def decode(self, recording: Recording, needed: object = None) -> Generator[Window | AudioFacts, None, None]:
         for found in super().decode(recording):
             yield replace(found, one_speaker=True) if isinstance(found, Window) else found
 

@@ -26,7 +26,7 @@ class Instant:
 
     code = ErrorCode.EMPTY_FILE
 
-    def __init__(self, _: object) -> None: ...
+    def __init__(self, *_: object, **__: object) -> None: ...
 
     def __enter__(self) -> Instant:
         return self

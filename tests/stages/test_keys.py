@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import STAGES, Profile, load_profile
 from mmer_ray.stages import diarize, emotion, join, keys, link, transcribe
-from mmer_ray.stages.keys import Keys, keys_of
+from mmer_ray.stages.keys import Keys, felt_keys, keys_of
 from tests.models.makers import aligner_folder, whisper_folder
 
 CHAIN = {stage: set(STAGES[index:]) for index, stage in enumerate(STAGES)}
@@ -146,3 +148,13 @@ def test_a_model_that_is_not_there_is_named(models: Path) -> None:
 def test_keys_load_no_torch() -> None:
     code = "import sys, mmer_ray.stages.keys; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_hearing_and_a_profile_give_the_keys_of_a_job_with_both(models: Path) -> None:
+    heard = keys_of(profile(models))
+    shutil.copytree(models / "mmer", models / "other")
+    (models / "other" / "model.safetensors").write_bytes(b"other")
+    other = profile(models, f"emotion.model={models / 'other'}", 'link.channel_roles=["a", "b"]')
+    assert felt_keys(heard, other) == keys_of(other)
+    assert changed(heard, keys_of(other)) == {"emotion", "link", "scorer", "channel_roles"}
+    assert felt_keys(replace(heard, join="another"), other).emotion != keys_of(other).emotion
