@@ -47,7 +47,7 @@ def export(recording: RecordingName, fmt: Format, lake: LakeToRead = None, outpu
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
     if "utterances" in conversation.gone:
-        raise UsageError(f"what was said in {row['uri']} had reached its age and was removed: nothing is left to export")
+        raise UsageError(f"what was said in {row['uri']} had reached its age: nothing is left to export")
     if conversation.gone:
         note(f"the {' and '.join(conversation.gone)} of {row['uri']} had reached their age and were removed")
     if fmt.value in FOLDER_FORMATS:

@@ -133,13 +133,13 @@ class ErasedAudio:
         self._key, self._takes_erased = lake.key, plan.takes_erased
         self._of_audio: defaultdict[str, list[Decision]] = defaultdict(list)
         self._files = {one for (one,) in connection.execute("SELECT uri_hash FROM decisions WHERE of_file").fetchall()}
-        columns = "recording_hash, corpus, scope, reason"
-        for name, *facts in connection.execute(f"SELECT {columns} FROM decisions WHERE of_audio").fetchall():  # noqa: S608
+        of_audio = "SELECT recording_hash, corpus, scope, reason FROM decisions WHERE of_audio"
+        for name, *facts in connection.execute(of_audio).fetchall():
             self._of_audio[name].append(Decision(*facts))
-        newer = f"SELECT recording_hash, uri_hash FROM decisions WHERE sequence > {plan.as_of}"  # noqa: S608
-        found = connection.execute(newer).fetchall() if plan.as_of is not None else []
+        newer = "SELECT recording_hash, uri_hash FROM decisions WHERE sequence > ?"
+        found = connection.execute(newer, [plan.as_of]).fetchall() if plan.as_of is not None else []
         if found and not _named(plan, self._key).isdisjoint(one for row in found for one in row):
-            raise LakeError(f"recordings of this job were erased from {lake.address} since it was planned; run it again")
+            raise LakeError(f"its recordings were erased from {lake.address} since it was planned: run it again")
 
     def judge(
         self, answers: Answers, recording_ids: Sequence[str], copies: pa.Table
@@ -147,7 +147,8 @@ class ErasedAudio:
         """Which answers may be kept, shape (num_recordings,), and the rows of `erasures` that go with it.
 
         Audio that was erased comes where the planner could not read the file. Its row lets the next planner know the
-        file, a copy, without a look at it. A job that takes what was erased keeps all; its rows readmit it and `copies`.
+        file, a copy, without a look at it. A job that takes what was erased keeps all: its rows readmit that, and
+        `copies`.
         """
         keep = np.ones(answers.num_recordings, dtype=bool)
         recordings = answers.tables["recordings"]

@@ -18,12 +18,14 @@ import pyarrow as pa
 
 from mmer_ray.errors import LakeError
 from mmer_ray.lake.store_errors import writing
-from mmer_ray.tables import SCHEMAS, Row
+from mmer_ray.tables import DERIVED_TABLES, SCHEMAS, Row
 
 INTENT_NAME = "erasing.json"
 INTENT_DRAFT_NAME = "erasing.json.draft"
 FORMAT = "mmer_ray removal 1"
-WITH_AUDIO = tuple(name for name, schema in SCHEMAS.items() if "recording_id" in schema.names)
+WITH_AUDIO = tuple(
+    name for name, schema in SCHEMAS.items() if "recording_id" in schema.names and name not in DERIVED_TABLES
+)
 """The tables whose rows belong to audio: all of them are searched, whichever tables a later version adds."""
 
 
@@ -126,6 +128,13 @@ def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
         connection.register("going_rows", pa.Table.from_arrays(arrays, names=columns))
         connection.execute(f"CREATE TABLE going.{name} AS FROM going_rows")
         connection.unregister("going_rows")
+
+
+def touched(name: str) -> str:
+    """The condition that a row of a table, called `part`, with a recording_id speaks of audio that loses rows."""
+    named = " UNION ALL ".join(f"SELECT recording_id FROM going.{one}" for one in ("recordings", "kept", "rows"))
+    files = "EXISTS (FROM going.files AS going WHERE going.corpus = part.corpus AND going.uri = part.uri)"
+    return f"({f'{files} OR ' if name == 'recordings' else ''}part.recording_id IN ({named}))"
 
 
 def goes(name: str) -> str:

@@ -269,7 +269,9 @@ def test_it_is_not_scored_again_under_its_name_nor_under_another(lake: Lake, aud
     assert str(renamed) not in plan.todo["uri"].to_pylist()
 
 
-def test_erased_recordings_are_not_read_to_be_left_out(lake: Lake, audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_erased_recordings_are_not_read_to_be_left_out(
+    lake: Lake, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mmer_ray.lake import copies
 
     erase_one(lake)
