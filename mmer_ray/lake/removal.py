@@ -7,7 +7,7 @@ finishes it (`removing.py`). It names what goes, so it is the last file to go.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def _parsed(document: Mapping[str, Any]) -> Removal:
 def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
     """Make the tables of the schema `going` that `goes` asks."""
     rows = [(name, recording) for name, ids in removal.rows.items() for recording in ids]
-    tables = {
+    tables: dict[str, tuple[list[str], Sequence[tuple[str, ...]]]] = {
         "recordings": (["recording_id"], [(one,) for one in removal.recordings]),
         "files": (["corpus", "uri"], removal.files),
         "kept": (["recording_id", "heard_key"], removal.kept),

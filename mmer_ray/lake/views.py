@@ -78,7 +78,7 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake."""
     for tries_left in reversed(range(MOMENT_TRIES)):
-        before = None
+        before: _Moment | None = None
         try:
             before = _Moment.of(lake)
             connection = _connected(lake, before, spill)
