@@ -203,7 +203,7 @@ DATA_TABLES = (
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
 DERIVED_TABLES: tuple[str, ...] = ()
-"""Tables without a recording_id that are made of rows of others: emptied when rows are removed, then made again."""
+"""Tables that are made of rows of others, by corpus and month: what is removed empties those partitions."""
 
 SORT_KEYS = {
     "recordings": ("day", "recording_id", "uri"),

@@ -80,9 +80,7 @@ def _export_one(reader: LakeReader, recording: str, fmt: str, output: Path | Non
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so there is no conversation to export")
     if "utterances" in conversation.gone:
-        raise UsageError(
-            f"what was said in {row['uri']} had reached its age and was removed: nothing is left to export"
-        )
+        raise UsageError(f"what was said in {row['uri']} had reached its age: nothing is left to export")
     if conversation.gone:
         note(f"the {' and '.join(conversation.gone)} of {row['uri']} had reached their age and were removed")
     # Rows of schema version 1 have no turns.

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 Recordings = Annotated[
     list[str] | None,
     typer.Option(
-        "--recording", metavar="ID_OR_NAME", help="An id, a uri, or the end of a uri; may be repeated.", show_default=False
+        "--recording",
+        metavar="ID_OR_NAME",
+        help="An id, a uri, or the end of a uri; may be repeated.",
+        show_default=False,
     ),
 ]
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Recordings for whose row in `recordings` this condition holds.", show_default=False),
+    typer.Option(metavar="SQL", help="Those for whose row in `recordings` this condition holds.", show_default=False),
 ]
 SpeakerName = Annotated[
     str | None,

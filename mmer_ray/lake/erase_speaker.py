@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -43,7 +43,7 @@ SPOKEN = f"""
         UNION
         SELECT corpus, recording_id FROM turns WHERE speaker = $speaker AND {_ASKED}
     )
-    SELECT recording_id, heard_key, min(corpus), bool_or(spoken.corpus IS NOT NULL), min(shown.corpus)
+    SELECT recording_id, heard_key, bool_or(spoken.corpus IS NOT NULL), min(shown.corpus)
     FROM internal.shown AS shown LEFT JOIN spoken USING (corpus, recording_id)
     WHERE {_ASKED} GROUP BY recording_id, heard_key ORDER BY recording_id, heard_key
 """
@@ -86,8 +86,8 @@ def speech_of(connection: duckdb.DuckDBPyConnection, recordings: Sequence[str], 
     """
     asked = {"recordings": list(recordings)}
     shown = connection.execute(SPOKEN, asked | {"speaker": speaker}).fetchall()
-    with_speaker = {recording for recording, _, _, is_there, _ in shown if is_there}
-    for recording, _, _, is_there, corpus in shown:
+    with_speaker = {recording for recording, _, is_there, _ in shown if is_there}
+    for recording, _, is_there, corpus in shown:
         if recording in with_speaker and not is_there:
             raise UsageError(
                 f"corpus {corpus} shows another hearing of the recording {recording}, in which nobody is called "
@@ -96,7 +96,7 @@ def speech_of(connection: duckdb.DuckDBPyConnection, recordings: Sequence[str], 
     if not with_speaker:
         names = [str(name) for (name,) in connection.execute(NAMES, asked).fetchall()]
         raise UsageError(f"nobody is called {speaker!r} in these recordings; they have: {', '.join(names) or 'nobody'}")
-    return [(recording, heard_key) for recording, heard_key, _, is_there, _ in shown if is_there]
+    return [(recording, heard_key) for recording, heard_key, is_there, _ in shown if is_there]
 
 
 def heard_keys_without(key: bytes, spoken: Sequence[tuple[str, str]], speaker: str) -> list[tuple[str, str]]:
@@ -173,7 +173,7 @@ class _Hearing:
         return found
 
 
-def _with(name: str, table: pa.Table, values: Mapping[str, object]) -> pa.Table:
+def _with(name: str, table: pa.Table, values: Mapping[str, Any]) -> pa.Table:
     """The columns of a lake's table, some of them with one value in all rows."""
     schema = SCHEMAS[name]
     columns = [

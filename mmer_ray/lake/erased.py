@@ -50,9 +50,9 @@ DECISIONS = """
 
 FILES = """
     UPDATE compared SET verdict = 'erased' FROM (
-        SELECT DISTINCT position FROM listed JOIN hashed_uris USING (position)
+        SELECT DISTINCT position FROM listed JOIN hashed_uris USING (position) JOIN compared USING (position)
         JOIN decisions ON decisions.uri_hash = hashed_uris.uri_hash
-        WHERE of_file AND scope = 'recording' AND coalesce(decisions.corpus, listed.corpus) = listed.corpus
+        WHERE of_file AND (scope = 'recording' OR NOT is_known) AND coalesce(decisions.corpus, listed.corpus) = listed.corpus
             AND (decisions.reason IS DISTINCT FROM 'retention' OR decisions.size_bytes = listed.size_bytes)
     ) AS erased WHERE compared.position = erased.position
 """
@@ -133,13 +133,13 @@ class ErasedAudio:
         self._key, self._takes_erased = lake.key, plan.takes_erased
         self._of_audio: defaultdict[str, list[Decision]] = defaultdict(list)
         self._files = {one for (one,) in connection.execute("SELECT uri_hash FROM decisions WHERE of_file").fetchall()}
-        columns = "recording_hash, corpus, scope, reason"
-        for name, *facts in connection.execute(f"SELECT {columns} FROM decisions WHERE of_audio").fetchall():  # noqa: S608
+        of_audio = "SELECT recording_hash, corpus, scope, reason FROM decisions WHERE of_audio"
+        for name, *facts in connection.execute(of_audio).fetchall():
             self._of_audio[name].append(Decision(*facts))
-        newer = f"SELECT recording_hash, uri_hash FROM decisions WHERE sequence > {plan.as_of}"  # noqa: S608
-        found = connection.execute(newer).fetchall() if plan.as_of is not None else []
+        newer = "SELECT recording_hash, uri_hash FROM decisions WHERE sequence > ?"
+        found = connection.execute(newer, [plan.as_of]).fetchall() if plan.as_of is not None else []
         if found and not _named(plan, self._key).isdisjoint(one for row in found for one in row):
-            raise LakeError(f"recordings of this job were erased from {lake.address} since it was planned; run it again")
+            raise LakeError(f"its recordings were erased from {lake.address} since it was planned: run it again")
 
     def judge(
         self, answers: Answers, recording_ids: Sequence[str], copies: pa.Table
@@ -147,7 +147,8 @@ class ErasedAudio:
         """Which answers may be kept, shape (num_recordings,), and the rows of `erasures` that go with it.
 
         Audio that was erased comes where the planner could not read the file. Its row lets the next planner know the
-        file, a copy, without a look at it. A job that takes what was erased keeps all; its rows readmit it and `copies`.
+        file, a copy, without a look at it. Audio that lost rows has no answers that are made of those. A job that takes what was erased keeps all: its rows readmit that, and
+        `copies`.
         """
         keep = np.ones(answers.num_recordings, dtype=bool)
         recordings = answers.tables["recordings"]
@@ -158,18 +159,19 @@ class ErasedAudio:
         rows: list[Row] = []
         facts = (values(recordings, name) for name in ("corpus", "size_bytes", "restart"))
         for at, (name, uri, corpus, size_bytes, restart) in enumerate(zip(recording_ids, uris, *facts, strict=True)):
-            found = self._decision(name, corpus) if restart == "decode" else None
+            found = self._decision(name, corpus, restart)
             if found is not None:
                 keep[at] = False
-                rows.append(decision_row(self._key, name, uri, size_bytes, WHOLE, found.reason, found.corpus))
+                rows.append(decision_row(self._key, name, uri, size_bytes, found.scope, found.reason, found.corpus))
         return keep, rows
 
-    def _decision(self, recording_id: str, corpus: str) -> Decision | None:
-        """Why this audio may not be heard in this corpus; None where it may."""
+    def _decision(self, recording_id: str, corpus: str, restart: str) -> Decision | None:
+        """Why work on this audio that begins there may not be kept in this corpus; None where it may."""
         if not self._of_audio:
             return None
         found = self._of_audio.get(erased_hash(recording_id, self._key), ())
-        return next((one for one in found if one.corpus in (None, corpus)), None)
+        of_corpus = (one for one in found if one.corpus in (None, corpus))
+        return next((one for one in of_corpus if restart == "decode" or one.scope == ROWS), None)
 
     def _readmissions(self, files: Iterable[tuple[str, str]]) -> list[Row]:
         """The rows that readmit what was erased of these (recording_id, uri), each once in a run."""

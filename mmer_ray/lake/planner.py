@@ -49,7 +49,7 @@ DROP_REPEATED = """
 
 COMPARED = """
     CREATE TEMP TABLE compared AS
-    SELECT position, known.recording_id, known.heard_key, CASE
+    SELECT position, known.recording_id, known.heard_key, known.uri IS NOT NULL AS is_known, CASE
             WHEN known.uri IS NULL OR known.size_bytes <> listed.size_bytes OR known.modified <> listed.modified
                 THEN 'new'
             WHEN known.status = 'scored' THEN 'scored'

@@ -7,7 +7,7 @@ finishes it (`removing.py`). It names what goes, so it is the last file to go.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ import pyarrow as pa
 
 from mmer_ray.errors import LakeError
 from mmer_ray.lake.store_errors import writing
-from mmer_ray.tables import SCHEMAS, Row
+from mmer_ray.tables import DERIVED_TABLES, SCHEMAS, Row
 
 INTENT_NAME = "erasing.json"
 INTENT_DRAFT_NAME = "erasing.json.draft"
 FORMAT = "mmer_ray removal 1"
-WITH_AUDIO = tuple(name for name, schema in SCHEMAS.items() if "recording_id" in schema.names)
+WITH_AUDIO = tuple(
+    name for name, schema in SCHEMAS.items() if "recording_id" in schema.names and name not in DERIVED_TABLES
+)
 """The tables whose rows belong to audio: all of them are searched, whichever tables a later version adds."""
 
 
@@ -114,7 +116,7 @@ def _parsed(document: Mapping[str, Any]) -> Removal:
 def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
     """Make the tables of the schema `going` that `goes` asks."""
     rows = [(name, recording) for name, ids in removal.rows.items() for recording in ids]
-    tables = {
+    tables: dict[str, tuple[list[str], Sequence[tuple[str, ...]]]] = {
         "recordings": (["recording_id"], [(one,) for one in removal.recordings]),
         "files": (["corpus", "uri"], removal.files),
         "kept": (["recording_id", "heard_key"], removal.kept),
@@ -126,6 +128,13 @@ def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
         connection.register("going_rows", pa.Table.from_arrays(arrays, names=columns))
         connection.execute(f"CREATE TABLE going.{name} AS FROM going_rows")
         connection.unregister("going_rows")
+
+
+def touched(name: str) -> str:
+    """The condition that a row of a table, called `part`, with a recording_id speaks of audio that loses rows."""
+    named = " UNION ALL ".join(f"SELECT recording_id FROM going.{one}" for one in ("recordings", "kept", "rows"))
+    files = "EXISTS (FROM going.files AS going WHERE going.corpus = part.corpus AND going.uri = part.uri)"
+    return f"({f'{files} OR ' if name == 'recordings' else ''}part.recording_id IN ({named}))"
 
 
 def goes(name: str) -> str:

@@ -3,6 +3,7 @@
     erasing.json    what goes is put down
     a commit        the decisions (`erasures`), and the hearings that take the place of others: now it counts
     commits         each commit's counts are lowered to what stays
+    derived tables  the partitions that are made of such rows are emptied; compaction makes them again
     every table     the partitions that hold such rows are written anew without them
     every table     its older versions and their log are deleted
     erasing.json    goes
@@ -29,8 +30,8 @@ import pyarrow as pa
 
 from mmer_ray.lake.erased import erasures_table
 from mmer_ray.lake.failpoint import failpoint
-from mmer_ray.lake.removal import WITH_AUDIO, Removal, drop_intent, goes, make_going, read_intent, write_intent
-from mmer_ray.tables import DATA_TABLES, DERIVED_TABLES, SORT_KEYS, partition_columns
+from mmer_ray.lake.removal import WITH_AUDIO, Removal, drop_intent, goes, make_going, read_intent, touched, write_intent
+from mmer_ray.tables import DATA_TABLES, DERIVED_TABLES, SCHEMAS, SORT_KEYS, partition_columns
 
 if TYPE_CHECKING:
     from mmer_ray.lake.store import Lake
@@ -52,9 +53,10 @@ def remove(lake: Lake, removal: Removal) -> Removal:
     run_id = removal.commit_id.rpartition(".")[0]
     with stored_rows(lake, removal) as connection:
         _lower_counts(lake, connection, run_id)
+        _empty_derived(lake, connection, run_id)
         for name in WITH_AUDIO:
             _rewrite(lake, connection, name, run_id)
-    _forget(lake, run_id)
+    _forget(lake)
     failpoint("before_removal_end")
     drop_intent(lake.address, is_local=lake.is_local)
     failpoint("after_removal")
@@ -132,6 +134,19 @@ def _lower_counts(lake: Lake, connection: duckdb.DuckDBPyConnection, run_id: str
     replace_rows(lake, "commits", rows.cast(stored), run_id, {})
 
 
+def _empty_derived(lake: Lake, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """Empty the partitions of the derived tables that audio which loses rows has a part in."""
+    from mmer_ray.lake.rewrite import replace_rows
+
+    with_audio = ["recordings", *(name for name in DERIVED_TABLES if "recording_id" in SCHEMAS[name].names)]
+    found = (f"SELECT corpus, month FROM stored.{name} AS part WHERE {touched(name)}" for name in with_audio)
+    places = connection.execute(f"FROM ({' UNION '.join(found)}) ORDER BY ALL").fetchall() if DERIVED_TABLES else []
+    for name in DERIVED_TABLES:
+        for corpus, month in places:
+            empty = pa.RecordBatchReader.from_batches(lake.schema(name), [])
+            replace_rows(lake, name, empty, run_id, {"corpus": corpus, "month": month})
+
+
 def _rewrite(lake: Lake, connection: duckdb.DuckDBPyConnection, name: str, run_id: str) -> None:
     """Write the partitions anew that hold rows which go, without them."""
     from mmer_ray.lake.rewrite import replace_rows
@@ -155,14 +170,11 @@ def _rewrite(lake: Lake, connection: duckdb.DuckDBPyConnection, name: str, run_i
         replace_rows(lake, name, rows.cast(stored), run_id, place)
 
 
-def _forget(lake: Lake, run_id: str) -> None:
+def _forget(lake: Lake) -> None:
     """Delete the older versions of every table that names audio, also of those that hold no such row any longer: a row
     may have gone before, and lie in an older file."""
-    from mmer_ray.lake.rewrite import forget_earlier, replace_rows
+    from mmer_ray.lake.rewrite import forget_earlier
 
-    for name in DERIVED_TABLES:
-        empty = pa.RecordBatchReader.from_batches(lake.schema(name), [])
-        replace_rows(lake, name, empty, run_id, {})
     for name in (*WITH_AUDIO, *DERIVED_TABLES, "commits"):
         failpoint(f"before_forget_{name}")
         forget_earlier(lake, name)

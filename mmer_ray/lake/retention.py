@@ -47,16 +47,19 @@ _AGE = re.compile(r"(\d{1,6})d")
 
 HELD = """
     CREATE TEMP TABLE held AS
-    SELECT recording_id, corpus, uri, size_bytes, day FROM internal.current
-    UNION ALL
-    SELECT recording_id, min(corpus), NULL, NULL, max(day) FROM internal.results
-    WHERE recording_id NOT IN (SELECT recording_id FROM internal.current) GROUP BY recording_id
+    SELECT *, corpus IN (SELECT corpus FROM named) AS has_rules FROM (
+        SELECT recording_id, corpus, uri, size_bytes, day FROM internal.current
+        UNION ALL
+        SELECT recording_id, min(corpus), NULL, NULL, max(day) FROM internal.results
+        WHERE recording_id NOT IN (SELECT recording_id FROM internal.current) GROUP BY recording_id
+    )
 """
-"""The files of all audio; that of a file which changed since has none."""
+"""The files of all audio, and whether their corpus has rules of its own; what a file was before it changed has no
+uri."""
 EXPIRED = """
     CREATE TEMP TABLE expired AS
     SELECT held.recording_id, held.corpus, held.uri, held.size_bytes, cutoffs.table_name FROM held JOIN cutoffs
-    ON cutoffs.corpus = held.corpus OR (cutoffs.corpus IS NULL AND held.corpus NOT IN (FROM named))
+    ON cutoffs.corpus = held.corpus OR (cutoffs.corpus IS NULL AND NOT held.has_rules)
     WHERE held.day < cutoffs.day
 """
 REACHED = """
@@ -179,8 +182,9 @@ def _reached(connection: duckdb.DuckDBPyConnection, key: bytes, policy: Policy, 
 
 def _cutoffs(policy: Policy, today: date) -> list[tuple[str | None, str, date]]:
     """(corpus, table, first day that stays); corpus None for those without rules of their own."""
+    rules: list[tuple[str | None, Mapping[str, int]]] = [(None, policy.default), *policy.corpora.items()]
     found = []
-    for corpus, ages in [(None, policy.default), *policy.corpora.items()]:
+    for corpus, ages in rules:
         days = dict(ages)
         for table, others in IMPLIED.items():
             for other in others:

@@ -80,7 +80,7 @@ def connect_internal(
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake; unless it must be whole, rows may be gone."""
     for tries_left in reversed(range(MOMENT_TRIES)):
-        before = None
+        before: _Moment | None = None
         try:
             before = _Moment.of(lake)
             connection = _connected(lake, before, spill, require_whole=require_whole)

@@ -79,7 +79,8 @@ def test_what_is_too_old_goes_and_a_recording_says_what_it_has_lost(
     policy = tmp_path / "policy.toml"
     policy.write_text('[default]\nwords = "0d"\nutterances = "0d"\n')
     would = json.loads(mmer("lake", "retain", "--lake", copied, "--policy", policy, "--dry-run", "--json").out)
-    assert (would["schema"], would["dry_run"], set(would["num_rows"])) == ("mmer.retain/1", True, {"utterances", "words"})
+    assert (would["schema"], would["dry_run"]) == ("mmer.retain/1", True)
+    assert set(would["num_rows"]) == {"utterances", "words"}
     assert mmer("lake", "retain", "--lake", copied, "--policy", policy).code == 0
     shown = mmer("show", "--lake", copied, "call.opus")
     assert "removed: its utterances and words had reached their age" in shown.out

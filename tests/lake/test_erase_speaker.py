@@ -58,8 +58,8 @@ def test_measures_are_those_of_who_is_left_and_the_ledger_still_sums(made: tuple
         talk = reader.conversation(ERASED)
         status = reader.status()
         (shown,) = reader.sql(
-            "SELECT num_utterances, num_speakers, speech_ms + non_speech_ms = duration_ms AS sums, recluster FROM results "
-            "WHERE recording_id = $id",
+            "SELECT num_utterances, num_speakers, speech_ms + non_speech_ms = duration_ms AS sums, recluster "
+            "FROM results WHERE recording_id = $id",
             {"id": talk.recording["recording_id"]},
         ).to_pylist()
     assert talk.measures is not None
@@ -86,7 +86,7 @@ def test_hearings_that_nobody_looks_at_go_whole(made: tuple[Lake, Path]) -> None
     write(lake, listing(audio), newer("transcribe"))
     erase_first_speaker(lake)
     with open_lake(lake.address) as reader:
-        (recording,) = reader.sql("SELECT DISTINCT recording_id FROM recordings WHERE ends_with(uri, 'erased.wav')").to_pylist()
+        recording = {"recording_id": reader.find_recording(ERASED)["recording_id"]}
         counted = reader.sql(
             "SELECT count(*) AS num FROM internal.results WHERE recording_id = $recording_id", recording
         ).to_pylist()
