@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from mmer_ray.records import SAMPLE_RATE_HZ, Samples
+from mmer_ray.records import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Samples
 
-MARGIN_S = 0.2
+MARGIN_MS = 200
 """Covered before and after a stretch: recognizers place words a tenth of a second off, and words fade."""
 TONE_HZ = 1_000
 """The usual tone of broadcasting. A period is 16 whole samples."""
@@ -34,8 +34,9 @@ def sample_ranges(stretches_s: Iterable[tuple[float, float]]) -> list[tuple[int,
     """
     ranges: list[tuple[int, int]] = []
     for start_s, end_s in sorted(stretches_s):
-        first = max(0, math.floor((start_s - MARGIN_S) * SAMPLE_RATE_HZ))
-        end = math.ceil((end_s + MARGIN_S) * SAMPLE_RATE_HZ)
+        # Times of the lake are whole milliseconds, which floats miss by a hair.
+        first = max(0, math.floor(round(start_s * 1000, 3)) - MARGIN_MS) * SAMPLES_PER_MS
+        end = (math.ceil(round(end_s * 1000, 3)) + MARGIN_MS) * SAMPLES_PER_MS
         if ranges and first <= ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -41,8 +41,6 @@ class Redacted:
     """What was taken out, in seconds of the recording, sorted by start."""
     has_all_times: bool
     """Whether `stretches` has all that was taken out: an utterance without words does not say when it was said."""
-    names: Mapping[str, str]
-    """Name of a speaker -> the name to be published, for every speaker."""
 
 
 class _Piece(NamedTuple):
@@ -69,7 +67,6 @@ def redact(utterances: Sequence[Utterance], rules: RuleSet) -> Redacted:
         tuple(replace(_without_labels(one, rules), speaker=names[one.speaker]) for one, _ in done),
         tuple(sorted(stretches)),
         all(some is not None for _, some in done),
-        names,
     )
 
 

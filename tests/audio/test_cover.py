@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mmer_ray.audio.cover import MARGIN_S, TONE_AMPLITUDE, TONE_HZ, Cover, covered, sample_ranges
-from mmer_ray.records import SAMPLE_RATE_HZ, Samples
+from mmer_ray.audio.cover import MARGIN_MS, TONE_AMPLITUDE, TONE_HZ, Cover, covered, sample_ranges
+from mmer_ray.records import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Samples
 
 RANGES = sample_ranges([(1.0, 1.5), (3.0, 3.1)])
 
@@ -24,8 +24,8 @@ def test_samples_differ_inside_the_stretches_and_their_margins_alone(cover: Cove
     after = covered(before, 0, RANGES, cover)
 
     inside = np.zeros(before.shape[1], dtype=bool)
-    for start_s, end_s in ((1.0, 1.5), (3.0, 3.1)):
-        inside[round((start_s - MARGIN_S) * SAMPLE_RATE_HZ) : round((end_s + MARGIN_S) * SAMPLE_RATE_HZ)] = True
+    for start_ms, end_ms in ((1_000, 1_500), (3_000, 3_100)):
+        inside[(start_ms - MARGIN_MS) * SAMPLES_PER_MS : (end_ms + MARGIN_MS) * SAMPLES_PER_MS] = True
     np.testing.assert_array_equal(after[:, ~inside], before[:, ~inside])
     # What is inside says nothing of what was there: it is the same whatever it covers, on both channels.
     np.testing.assert_array_equal(after[:, inside], covered(np.zeros_like(before), 0, RANGES, cover)[:, inside])

@@ -82,7 +82,7 @@ def test_what_is_not_secret_is_published_as_it_was(secrets: Path, tmp_path: Path
         ("S1", "thanks Mr. [WORD] bye"),
     ]
     assert [one["emotions"][0]["label"] for one in document["utterances"]] == ["neutral"] * 3
-    assert document["utterances"][0]["words"][3] == {"word": "[CARD]", "start_s": 2.0, "end_s": 2.667, "p": 0.9}
+    assert document["utterances"][0]["words"][3] == {"word": "[CARD]", "start_s": 2.25, "end_s": 3.0, "p": 0.9}
     rows = pq.read_table(folder / "utterances.parquet").to_pylist()
     assert [row["num_words"] for row in rows] == [6, 5, 4]
     words = pq.read_table(folder / "words.parquet").to_pylist()
