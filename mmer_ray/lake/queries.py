@@ -215,9 +215,10 @@ class LakeReader:
 
 
 @contextmanager
-def open_lake(address: str | Path, storage_options: Mapping[str, str] | None = None) -> Iterator[LakeReader]:
-    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none."""
-    lake = Lake(address, storage_options, to_read=True)
+def open_lake(address: str | Path) -> Iterator[LakeReader]:
+    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none, `PreflightError` where its store
+    cannot be used."""
+    lake = Lake(address, to_read=True)
     if not lake.exists:
         raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
     reader = LakeReader(lake)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from mmer_ray.errors import LakeError, StoreError
 
 MAX_REASON_CHARS = 300
+WAITS_S = (0.2, 1.0, 3.0)
+"""Before a change is tried again. What is away for longer is the caller's matter."""
+
+Answer = TypeVar("Answer")
 
 
 def damaged(address: str, what: str) -> LakeError:
@@ -38,6 +44,20 @@ def writing(address: str) -> Iterator[None]:
         yield
     except (DeltaError, OSError) as exc:
         raise StoreError(f"the lake {address} cannot be written: {_first_line(exc)}") from exc
+
+
+def patiently(work: Callable[[], Answer]) -> Answer:
+    """What `work` returns, tried again after a `StoreError`.
+
+    deltalake gives up a conditional PUT whose answer got lost, since it cannot tell whether it was done; `work` looks
+    into the log first.
+    """
+    for wait_s in WAITS_S:
+        try:
+            return work()
+        except StoreError:
+            time.sleep(wait_s)
+    return work()
 
 
 def _first_line(exc: BaseException) -> str:

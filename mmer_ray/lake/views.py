@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.files import reading_files
 from mmer_ray.lake.visibility import (
     ACTIVE,
     ACTIVE_OF_VERSION_1,
@@ -77,6 +78,8 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
     listed = {name: lake.files(name) for name in names}
     connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
     try:
+        if not lake.is_local:
+            connection.register_filesystem(reading_files(lake.address))
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET parquet_metadata_cache = true")
         connection.execute("CREATE SCHEMA internal")

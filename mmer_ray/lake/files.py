@@ -1,0 +1,42 @@
+"""The files of a lake that are read and written as they are, without deltalake: one way to them on a disk and in a
+bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from mmer_ray.sources.s3 import bucket_and_key, file_system
+from mmer_ray.sources.uris import is_remote
+
+CONNECTION = {
+    "connect_timeout": 10,
+    "read_timeout": 20,
+    "retries": {"mode": "standard", "total_max_attempts": 5},
+    "max_pool_connections": 32,
+}
+NUM_ROUNDS = 3
+"""Server errors, throttling, time-outs and broken connections are tried again by botocore, with a pause that grows;
+bodies that broke off by s3fs. A store that does not answer is given up after five minutes and the pauses."""
+
+
+def open_files(address: str, **arguments: Any) -> tuple[Any, str]:
+    """The file system of an address, as fsspec's, and the path there. Raises what `s3.store_errors` explains."""
+    if not is_remote(address):
+        return LocalFileSystem(), address
+    return file_system(CONNECTION, NUM_ROUNDS, **arguments), address.removeprefix("s3://")
+
+
+def first_names(address: str, most: int) -> list[str]:
+    """Names of at most so many objects below an `s3://` address, relative to it."""
+    store, _ = open_files(address)
+    bucket, key = bucket_and_key(f"{address}/")
+    page = store.call_s3("list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=most)
+    return [str(item["Key"]).removeprefix(key) for item in page.get("Contents", ())]
+
+
+def reading_files(address: str) -> Any:
+    """The file system that DuckDB reads an `s3://` lake through: it asks for ranges that it needs, each once."""
+    store, _ = open_files(address, default_cache_type="none", default_fill_cache=False)
+    return store
