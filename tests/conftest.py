@@ -54,13 +54,10 @@ def ray_cluster() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """Address of a server on loopback that speaks S3."""
-    from moto.server import ThreadedMotoServer
+    from tests.s3_server import s3_serving
 
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
+    with s3_serving() as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The lease of a lake's one writer on an object store: the object `writer.lease`, changed by conditional PUTs alone.
 
-    {"holder": "host 12345 9f3c2a", "fencing": 7, "lease_s": 60.0, "released": false}
+    {"holder": "host 12345 9f3c2a", "fencing": 7, "lease_s": 60.0, "released": false, "writes": 12}
 
 The holder writes it anew three times a lease; whoever finds it older than its `lease_s` may take it, with the next
 fencing number, which only grows. Its age is the store's own: the answer's Date minus the object's Last-Modified, both
@@ -28,7 +28,7 @@ from typing import Any
 
 from mmer_ray.errors import LakeError, StoreError
 from mmer_ray.lake.failpoint import failpoint
-from mmer_ray.sources.s3 import bucket_and_key, client, error_code, explained, http_status, store_errors
+from mmer_ray.sources.s3 import bucket_and_key, client, error_code, explained, failures, http_status, store_errors
 
 LEASE_NAME = "writer.lease"
 LEASE_S = 60.0
@@ -75,6 +75,7 @@ class Lease:
         self._address, self._lease_s = address, lease_s
         self._client = client(CONNECTION)
         self._etag = ""
+        self._num_writes = 0
         self._valid_until_s = 0.0
         self._lost_to: str | None = None
         self._busy = threading.Lock()
@@ -159,7 +160,12 @@ class Lease:
 
     def _send(self, etag: str, *, is_released: bool) -> str:
         bucket, key = _place(self._address)
-        state = {"holder": self.holder, "fencing": self.fencing, "lease_s": self._lease_s, "released": is_released}
+        self._num_writes += 1
+        state = {
+            **{"holder": self.holder, "fencing": self.fencing, "lease_s": self._lease_s, "released": is_released},
+            # An etag follows from the bytes: without a number a renewed lease would be the one that others have read.
+            "writes": self._num_writes,
+        }
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         answer = self._client.put_object(Bucket=bucket, Key=key, Body=json.dumps(state).encode(), **condition)
         return str(answer["ETag"])
@@ -262,9 +268,7 @@ def _held(address: str, found: LeaseState | None) -> LakeError:
 @contextmanager
 def _store_failures(address: str) -> Iterator[None]:
     """Raise `StoreError`, which may pass, for what goes wrong on the way to the store."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except (OSError, BotoCoreError, ClientError) as exc:
+    except failures() as exc:
         raise StoreError(f"the lease of the lake {address} cannot be renewed: {explained(address, exc)}") from exc

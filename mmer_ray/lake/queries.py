@@ -25,7 +25,7 @@ from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utte
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
-from mmer_ray.lake.views import connect, damaged
+from mmer_ray.lake.views import connect, damaged, is_of_store
 from mmer_ray.tables import Row
 
 MAX_CANDIDATES = 10
@@ -101,6 +101,8 @@ class LakeReader:
         except (duckdb.IOException, duckdb.HTTPException) as exc:
             raise damaged(self.address, exc) from exc
         except duckdb.Error as exc:
+            if is_of_store(exc):
+                raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
         return answer
 

@@ -10,7 +10,7 @@ This is the only file that imports deltalake, and it does so when a table is fir
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,7 @@ class DataFile:
     """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
     say, as in lakes of version 1."""
     last_commit: str | None
+    size_bytes: int = 0
 
 
 class Lake:
@@ -210,7 +211,8 @@ class Lake:
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
-        return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
+        sizes = actions.column("size_bytes").to_pylist()
+        return [DataFile(*facts) for facts in zip(paths, first, last, sizes, strict=True)]
 
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"
@@ -218,14 +220,18 @@ class Lake:
     def _opened(self, name: str) -> DeltaTable | None:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
 
         with reading(f"{self.address}/{name}"):
             if name in self._tables:
                 self._tables[name].update_incremental()
-            elif DeltaTable.is_deltatable(self._uri(name), self.storage_options):
-                table = DeltaTable(self._uri(name), storage_options=self.storage_options)
-                refuse_newer(f"{self.address}/{name}", _version_of(table))
-                self._tables[name] = table
+            else:
+                # Not asked first (`is_deltatable`): that waits for the store with Python's lock held, and the thread
+                # that renews the lease with it (deltalake 1.6.6).
+                with suppress(TableNotFoundError):
+                    table = DeltaTable(self._uri(name), storage_options=self.storage_options)
+                    refuse_newer(f"{self.address}/{name}", _version_of(table))
+                    self._tables[name] = table
         if name not in self._tables and self._card is not None and name in self._card.tables:
             raise damaged(self.address, f"its table {name} is gone")
         return self._tables.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -23,6 +24,7 @@ from mmer_ray.lake.visibility import (
     committed_view,
     with_commits,
 )
+from mmer_ray.sources.s3 import REMEDY
 from mmer_ray.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
     connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
     try:
         if not lake.is_local:
-            connection.register_filesystem(reading_files(lake.address))
+            connection.register_filesystem(reading_files(lake.address, chain.from_iterable(listed.values())))
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET parquet_metadata_cache = true")
         connection.execute("CREATE SCHEMA internal")
@@ -94,15 +96,27 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
             connection.execute(statement)
     except BaseException as exc:
         connection.close()
-        if isinstance(exc, UNREADABLE):
+        if isinstance(exc, UNREADABLE) or is_of_store(exc):
             raise damaged(lake.address, exc) from exc
         raise
     return connection
 
 
-def damaged(address: str, exc: duckdb.Error) -> LakeError:
+def damaged(address: str, exc: BaseException) -> LakeError:
     """What to raise where DuckDB cannot read a lake's own files."""
-    return LakeError(f"the lake {address} is damaged: {str(exc).splitlines()[0][:300]}; restore it from a copy")
+    if is_of_store(exc):
+        reason = str(exc).strip().splitlines()[-1][:300]
+        if not reason.startswith("FileNotFoundError"):
+            return LakeError(f"the lake {address} cannot be read: {reason}; {REMEDY}")
+    else:
+        reason = str(exc).splitlines()[0][:300]
+    return LakeError(f"the lake {address} is damaged: {reason}; restore it from a copy")
+
+
+def is_of_store(exc: BaseException) -> bool:
+    """Whether DuckDB passes on what its file system raised (`files.reading_files`): a traceback in an error without a
+    kind of its own."""
+    return type(exc) is duckdb.Error
 
 
 def _committed_files(

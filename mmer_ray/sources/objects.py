@@ -8,7 +8,7 @@ from typing import Any
 
 from mmer_ray.errors import AudioError, ErrorCode
 from mmer_ray.sources.buckets import RemoteObject, described
-from mmer_ray.sources.s3 import file_system, http_status
+from mmer_ray.sources.s3 import failures, file_system, http_status
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 15
@@ -91,7 +91,6 @@ def _error_code(exc: Exception) -> ErrorCode | None:
     aiohttp, for credentials and connections, come out as they are.
     """
     from botocore import exceptions as botocore
-    from s3fs.core import S3_RETRYABLE_ERRORS
     from s3fs.utils import FileExpired
 
     missing = (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.CredentialRetrievalError)
@@ -105,5 +104,4 @@ def _error_code(exc: Exception) -> ErrorCode | None:
     status = http_status(exc)
     if status in _CODE_BY_STATUS:
         return _CODE_BY_STATUS[status]
-    of_store = (OSError, botocore.BotoCoreError, botocore.ClientError, *S3_RETRYABLE_ERRORS)
-    return ErrorCode.IO_ERROR if isinstance(exc, of_store) else None
+    return ErrorCode.IO_ERROR if isinstance(exc, failures()) else None

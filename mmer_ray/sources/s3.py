@@ -81,7 +81,7 @@ def _settings_of(environment: tuple[tuple[str, str], ...]) -> StoreSettings:
 
 
 def file_system(config: Mapping[str, Any], num_rounds: int, **arguments: Any) -> Any:
-    """s3fs on the store, without a cache of listings, which would hide changes.
+    """s3fs on the store; unless asked for, without a cache of listings, which would hide changes.
 
     `config` is botocore's. s3fs repeats what botocore has given up `num_rounds` times in all, and a request whose body
     broke off. One instance serves all callers with the same arguments.
@@ -90,11 +90,10 @@ def file_system(config: Mapping[str, Any], num_rounds: int, **arguments: Any) ->
 
     settings = store_settings()
     store = s3fs.S3FileSystem(
-        use_listings_cache=False,
         endpoint_url=settings.endpoint_url,
         client_kwargs={"region_name": settings.region},
         config_kwargs=dict(config),
-        **arguments,
+        **{"use_listings_cache": False, **arguments},
     )
     store.retries = num_rounds
     return store
@@ -136,14 +135,20 @@ def _response(error: BaseException) -> Mapping[str, Any]:
     return found or {}
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What s3fs and botocore raise for a store that refuses or fails."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from s3fs.core import S3_RETRYABLE_ERRORS
+
+    return (OSError, BotoCoreError, ClientError, *S3_RETRYABLE_ERRORS)
+
+
 @contextmanager
 def store_errors(address: str) -> Iterator[None]:
     """Raise `PreflightError`, naming the bucket and the remedy, for what says that the store cannot be used at all."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except (OSError, BotoCoreError, ClientError) as exc:
+    except failures() as exc:
         raise PreflightError(explained(address, exc)) from exc
 
 

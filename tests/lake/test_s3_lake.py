@@ -177,6 +177,21 @@ def test_a_file_that_went_while_a_reader_was_open_is_a_damaged_lake(address: str
             reader.sql("FROM words")
 
 
+def test_a_store_that_does_not_answer_a_query_is_named_with_the_remedy(
+    address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job(Lake(address), listing(audio)[:1])
+    monkeypatch.setattr("mmer_ray.lake.files.CONNECTION", {"retries": {"total_max_attempts": 1}})
+    monkeypatch.setattr("mmer_ray.lake.files.NUM_ROUNDS", 1)
+    proxy = FaultProxy(s3_server)
+    with proxy.running() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with open_lake(address) as reader:
+            proxy.refused = 1.0
+            with pytest.raises(LakeError, match=r"cannot be read: .*reduce your request rate.*check AWS_ENDPOINT_URL"):
+                reader.sql("FROM words")
+
+
 def test_a_query_asks_for_few_ranges_and_lists_nothing(
     address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

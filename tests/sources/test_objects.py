@@ -19,6 +19,7 @@ from mmer_ray.sources.buckets import list_objects
 from mmer_ray.sources.objects import ObjectReader, find_object
 from tests.bad_audio.containers import wav16
 from tests.bad_audio.signals import voice
+from tests.fault_proxy import FaultProxy
 
 URI = "s3://calls/2026/a.wav"
 
@@ -75,6 +76,24 @@ def test_what_is_no_object_is_not_found(uri: str, calls: boto3.client) -> None:
     with pytest.raises(AudioError) as caught:
         ObjectReader(uri)
     assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_a_body_that_broke_off_is_read_again_and_never_taken_for_the_whole(
+    calls: boto3.client, s3_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(250)) * 40
+    put(calls, data)
+    proxy = FaultProxy(s3_environment)
+    with proxy.running() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        reader = ObjectReader(URI)
+        proxy.truncated = 0.3
+        assert b"".join(reader.read_at(offset, 500) for offset in range(0, len(data), 500)) == data
+        assert proxy.faults["truncated"] > 0
+        proxy.truncated = 1.0
+        with pytest.raises(AudioError) as caught:
+            reader.read_at(0, 500)
+    assert caught.value.code is ErrorCode.IO_ERROR
 
 
 class Refusing(BaseHTTPRequestHandler):
