@@ -10,6 +10,8 @@ from mmer_ray.cli.lake_retain import retain
 from mmer_ray.cli.lake_upgrade import upgrade
 from mmer_ray.cli.lake_verify import verify
 
-lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+lake = typer.Typer(
+    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+)
 for command in (compare, erase, retain, verify, upgrade):
     lake.command()(command)

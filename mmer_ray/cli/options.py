@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from mmer_ray.runners.job import JobOptions
 
 
-Lake = Annotated[str, typer.Option("--lake", metavar="DIR", help="The lake: the folder that holds the tables.")]
+Lake = Annotated[
+    str, typer.Option("--lake", metavar="DIR", help="The lake: the folder (or s3:// prefix) that holds the tables.")
+]
 LakeToRead = Annotated[
     str | None,
     typer.Option(
         "--lake",
         metavar="DIR",
-        help="The lake: the folder that holds the tables. Left out: the one that you scored last.",
+        help="The lake: the folder (or s3:// prefix) that holds the tables. Left out: the one that you scored last.",
         show_default=False,
     ),
 ]

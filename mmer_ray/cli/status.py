@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmer_ray.cli.job_summary import failures_command, ledger_document
@@ -35,26 +34,20 @@ RUN_COLUMNS = (
 
 def status(lake: LakeToRead = None, json: Json = False) -> None:
     """Runs, the ledger of seconds, and failures by code."""
+    from mmer_ray.lake.exclusive import may_be_written
     from mmer_ray.lake.queries import open_lake
 
     lake = lake_to_read(lake)
-    was_locked = _is_locked(lake)
+    was_locked = may_be_written(lake)
     with open_lake(lake) as reader:
         found = reader.status()
-    found = replace(found, runs=settled(found.runs, may_be_running=was_locked or _is_locked(lake)))
+    found = replace(found, runs=settled(found.runs, may_be_running=was_locked or may_be_written(lake)))
     if json:
         print_json(status_document(found, lake))
         return
     _show_ledger(found)
     _show_failures(found, lake)
     _show_runs(found)
-
-
-def _is_locked(lake: str) -> bool:
-    """Whether a process may be writing the lake; one on an object store has no lock that would tell."""
-    from mmer_ray.lake.lock import is_locked
-
-    return "://" in lake.removeprefix("file://") or is_locked(Path(lake.removeprefix("file://")))
 
 
 def settled(runs: Sequence[Row], *, may_be_running: bool) -> list[Row]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.files import open_files
+from mmer_ray.sources.s3 import error_code, store_errors
+from mmer_ray.sources.uris import is_remote
 from mmer_ray.tables import SCHEMA_VERSION
 
 CARD_NAME = "lake.json"
@@ -35,20 +37,35 @@ class Card:
 
 
 def read_card(address: str) -> Card | None:
-    """None where there is no `lake.json`. Raises `LakeError` on a damaged one and on one of a newer version."""
+    """None where there is no `lake.json`. Raises `LakeError` on a damaged one and on one of a newer version,
+    `PreflightError` where the store cannot be used."""
     try:
-        with fsspec.open(f"{address}/{CARD_NAME}", "r", encoding="utf-8") as file:
-            card = json.load(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        text = _card_text(address)
+        card = None if text is None else json.loads(text)
     except (ValueError, OSError) as exc:
         raise LakeError(f"{address}/{CARD_NAME} cannot be read: {exc}; restore it from a copy") from exc
+    if text is None:
+        return None
     version = card.get("schema_version") if isinstance(card, dict) else None
     if not isinstance(version, int) or version < 1:
         raise LakeError(f"{address}/{CARD_NAME} cannot be read: it names no schema version; restore it from a copy")
     refuse_newer(address, version)
     tables = card.get("tables")
     return Card(version, str(card.get("key_fingerprint")), tuple(tables) if isinstance(tables, list) else ())
+
+
+def _card_text(address: str) -> bytes | None:
+    """The bytes of `lake.json`, None where there is none. Raises OSError, and `PreflightError` as `read_card`."""
+    with store_errors(address) if is_remote(address) else nullcontext():
+        files, path = open_files(address)
+        try:
+            # From its start: s3fs then does without a question about its size, whose answer names no reason.
+            text: bytes = files.cat_file(f"{path}/{CARD_NAME}", start=0)
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            if error_code(exc) == "NoSuchBucket":
+                raise
+            return None
+    return text
 
 
 def refuse_newer(place: str, version: int) -> None:
@@ -67,13 +84,15 @@ def write_card(address: str, card: Card, *, is_local: bool) -> None:
         "key_fingerprint": card.key_fingerprint,
         "tables": list(card.tables),
     }
+    text = json.dumps(document, indent=2) + "\n"
+    files, path = open_files(address)
+    if not is_local:
+        files.pipe_file(f"{path}/{CARD_NAME}", text.encode())
+        return
     # Renamed into place: a kill in between leaves a name that the next run overwrites.
-    target = f"{address}/{CARD_NAME}"
-    draft = f"{address}/{DRAFT_NAME}" if is_local else target
-    with fsspec.open(draft, "w", encoding="utf-8") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
-    if is_local:
-        Path(draft).replace(target)
+    draft = Path(path) / DRAFT_NAME
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(Path(path) / CARD_NAME)
 
 
 def lake_key() -> bytes:

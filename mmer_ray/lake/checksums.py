@@ -18,9 +18,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import fsspec
-
 from mmer_ray.lake.failpoint import failpoint
+from mmer_ray.lake.files import open_files
 
 CHECKSUMS_FOLDER = "checksums"
 LOG_FOLDER = "_delta_log"
@@ -106,7 +105,7 @@ class Checksums:
 
     def sum_of(self, name: str, path: str) -> FileSum:
         """Read a file of a table. Raises OSError."""
-        store, root = store_of(self._address)
+        store, root = open_files(self._address)
         with store.open(f"{root}/{name}/{path}", "rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
             return FileSum(int(file.tell()), digest)
@@ -114,7 +113,7 @@ class Checksums:
     def _added(self, name: str, version: int) -> list[str]:
         """The files of one version that are still there."""
         entry = f"{LOG_FOLDER}/{version:020d}"
-        store, root = store_of(self._address)
+        store, root = open_files(self._address)
         try:
             lines = store.cat_file(f"{root}/{name}/{entry}.json").splitlines()
         except FileNotFoundError:
@@ -124,12 +123,12 @@ class Checksums:
         return [path for path in (*added, f"{entry}.json", f"{entry}.checkpoint.parquet") if self._exists(name, path)]
 
     def _log_files(self, name: str) -> list[str]:
-        store, root = store_of(self._address)
+        store, root = open_files(self._address)
         names = [PurePosixPath(path).name for path in store.ls(f"{root}/{name}/{LOG_FOLDER}", detail=False)]
         return [f"{LOG_FOLDER}/{one}" for one in names if _OF_LOG.fullmatch(one)]
 
     def _exists(self, name: str, path: str) -> bool:
-        store, root = store_of(self._address)
+        store, root = open_files(self._address)
         return bool(store.exists(f"{root}/{name}/{path}"))
 
     def _write(self, name: str, version: int, sums: Mapping[str, FileSum]) -> None:
@@ -156,15 +155,8 @@ class Checksums:
 
     def _store(self, name: str) -> tuple[Any, str]:
         """The file system and the folder of a table's records."""
-        store, root = store_of(self._address)
+        store, root = open_files(self._address)
         return store, f"{root}/{CHECKSUMS_FOLDER}/{name}"
-
-
-def store_of(address: str) -> tuple[Any, str]:
-    """The file system of a lake and its path there, without what earlier listings remember: deltalake writes too."""
-    store, root = fsspec.core.url_to_fs(address)
-    store.invalidate_cache()
-    return store, root
 
 
 def _record_name(version: int) -> str:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from mmer_ray.errors import LakeError
 from mmer_ray.lake.card import CARD_NAME, DRAFT_NAME
-from mmer_ray.lake.checksums import CHECKSUMS_FOLDER, LOG_FOLDER, FileSum, Recorded, store_of
+from mmer_ray.lake.checksums import CHECKSUMS_FOLDER, LOG_FOLDER, FileSum, Recorded
+from mmer_ray.lake.files import open_files
 from mmer_ray.lake.finding import Finding
 from mmer_ray.lake.lock import LOCK_NAME
 from mmer_ray.lake.table_log import logged_files
@@ -99,7 +100,7 @@ class TableFiles:
                     yield self._damage(path, "its bytes are not those that were written", FROM_A_COPY)
 
     def _schemas(self, paths: Iterable[str]) -> Iterator[Finding]:
-        store, root = store_of(self._lake.address)
+        store, root = open_files(self._lake.address)
         for path in paths:
             try:
                 with store.open(f"{root}/{self._name}/{path}", "rb") as file:
@@ -121,7 +122,7 @@ class TableFiles:
 
     def _stored(self) -> dict[str, int]:
         """Path below the table's folder -> bytes, of every file that is there."""
-        store, root = store_of(f"{self._lake.address}/{self._name}")
+        store, root = open_files(f"{self._lake.address}/{self._name}")
         found: dict[str, dict[str, Any]] = store.find(root, detail=True)
         return {path[len(root) + 1 :]: int(facts["size"]) for path, facts in found.items()}
 
@@ -143,7 +144,7 @@ class TableFiles:
 
 def foreign_files(lake: Lake) -> Iterator[Finding]:
     """What lies in the lake's own folder and is not part of a lake."""
-    store, root = store_of(lake.address)
+    store, root = open_files(lake.address)
     for path in sorted(store.ls(root, detail=False)):
         name = path.rstrip("/").rpartition("/")[2]
         if name not in OWN_FILES | set(SCHEMAS) | {CHECKSUMS_FOLDER}:

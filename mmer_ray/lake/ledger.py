@@ -153,6 +153,7 @@ class Received:
         self.num_failed -= int(summary.num_rows) - num_scored
         self.num_erased += int(summary.num_rows)
         self.planned_ms += _sum(expected_ms.filter(is_scored)) - _sum(summary.column("duration_ms").filter(is_scored))
+
     def keep(self, num_recordings: int, num_copies: int) -> None:
         """Take note of answers that are not written since the earlier ones stay, counted by `add` already, and of the
         copies that waited for them, which come with them."""
@@ -228,9 +229,7 @@ def run_ledger(
     )
 
 
-def _is_erased(
-    connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.Table, key: bytes
-) -> pa.Array[Any]:
+def _is_erased(connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.Table, key: bytes) -> pa.Array[Any]:
     """Which of these files the run has put down in `erasures`."""
     query = "SELECT DISTINCT uri_hash FROM internal.erasures WHERE run_id = ? AND scope <> 'readmitted'"
     hashes = {one for (one,) in connection.execute(query, [run_id]).fetchall()}

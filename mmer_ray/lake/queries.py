@@ -26,7 +26,7 @@ from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
-from mmer_ray.lake.views import connect, damaged
+from mmer_ray.lake.views import connect, damaged, is_of_store
 from mmer_ray.tables import Row
 
 MAX_CANDIDATES = 10
@@ -102,6 +102,8 @@ class LakeReader:
         except (duckdb.IOException, duckdb.HTTPException) as exc:
             raise damaged(self.address, exc) from exc
         except duckdb.Error as exc:
+            if is_of_store(exc):
+                raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
         return answer
 
@@ -223,9 +225,10 @@ class LakeReader:
 
 
 @contextmanager
-def open_lake(address: str | Path, storage_options: Mapping[str, str] | None = None) -> Iterator[LakeReader]:
-    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none."""
-    lake = Lake(address, storage_options, to_read=True)
+def open_lake(address: str | Path) -> Iterator[LakeReader]:
+    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none, `PreflightError` where its store
+    cannot be used."""
+    lake = Lake(address, to_read=True)
     if not lake.exists:
         raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
     reader = LakeReader(lake)

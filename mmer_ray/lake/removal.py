@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.files import open_files
 from mmer_ray.lake.store_errors import writing
 from mmer_ray.tables import DERIVED_TABLES, SCHEMAS, Row
 
@@ -66,8 +66,8 @@ def read_intent(address: str) -> Removal | None:
     """The removal that is under way in the lake; None where there is none. Raises `LakeError` on a damaged one."""
     place = f"{address}/{INTENT_NAME}"
     try:
-        with fsspec.open(place, "r", encoding="utf-8") as file:
-            text = file.read()
+        files, path = open_files(place)
+        text = files.cat_file(path).decode()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:
@@ -83,8 +83,8 @@ def write_intent(address: str, removal: Removal, *, is_local: bool) -> None:
     target = f"{address}/{INTENT_NAME}"
     draft = f"{address}/{INTENT_DRAFT_NAME}" if is_local else target
     with writing(address):
-        with fsspec.open(draft, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"format": FORMAT, **asdict(removal)}) + "\n")
+        files, path = open_files(draft)
+        files.pipe_file(path, (json.dumps({"format": FORMAT, **asdict(removal)}) + "\n").encode())
         if is_local:
             Path(draft).replace(target)
 
@@ -92,8 +92,8 @@ def write_intent(address: str, removal: Removal, *, is_local: bool) -> None:
 def drop_intent(address: str, *, is_local: bool) -> None:
     """Take it away. Raises `StoreError`."""
     with writing(address):
-        store, path = fsspec.core.url_to_fs(f"{address}/{INTENT_NAME}")
-        store.rm_file(path)
+        files, path = open_files(f"{address}/{INTENT_NAME}")
+        files.rm_file(path)
         if is_local:
             Path(f"{address}/{INTENT_DRAFT_NAME}").unlink(missing_ok=True)
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import fsspec
 import pyarrow as pa
 
 from mmer_ray.lake.failpoint import failpoint
-from mmer_ray.lake.store import ROW_GROUP_ROWS, RUN_IN_LOG, Lake
+from mmer_ray.lake.files import open_files
+from mmer_ray.lake.store import ROW_GROUP_ROWS, Lake
 from mmer_ray.lake.store_errors import writing
 from mmer_ray.lake.table_log import logged_files, property_of
 from mmer_ray.lake.visibility import quoted
@@ -32,7 +32,7 @@ def replace_rows(lake: Lake, name: str, rows: pa.RecordBatchReader, run_id: str,
     Rows are streamed and lie in the files in their order; each must belong to the partition. The earlier files stay
     until `forget_earlier`. Raises `StoreError`.
     """
-    from deltalake import CommitProperties, WriterProperties, write_deltalake
+    from deltalake import WriterProperties, write_deltalake
 
     failpoint(f"before_rewrite_{name}")
     with writing(lake.address):
@@ -42,7 +42,7 @@ def replace_rows(lake: Lake, name: str, rows: pa.RecordBatchReader, run_id: str,
             mode="overwrite",
             predicate=" AND ".join(f"{column} = {quoted(value)}" for column, value in partition.items()) or None,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP_ROWS),
-            commit_properties=CommitProperties(custom_metadata={RUN_IN_LOG: run_id}),
+            commit_properties=lake.commit_properties(run_id),
         )
     failpoint(f"after_rewrite_{name}")
     lake.record_checksums(name)
@@ -74,8 +74,9 @@ def has_forgotten(lake: Lake, name: str) -> bool:
 
 def _remove_log(lake: Lake, name: str, table: DeltaTable) -> None:
     """Delete the entries and checkpoints before the newest version's; its checkpoint holds what they said."""
-    store, folder = fsspec.core.url_to_fs(f"{lake.address}/{name}/_delta_log")
-    for path in store.ls(folder, detail=False):
+    files, folder = open_files(f"{lake.address}/{name}/_delta_log")
+    for path in files.ls(folder, detail=False):
         version = PurePosixPath(path).name.partition(".")[0]
         if version.isdigit() and int(version) < table.version():
-            store.rm_file(path)
+            lake.require_writer()
+            files.rm_file(path)

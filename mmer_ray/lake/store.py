@@ -1,7 +1,7 @@
 """A lake is a folder: one Delta table per name in `tables.SCHEMAS` and `lake.json`, which says how it was made.
 
     lake.json      schema version, fingerprint of the key, tables
-    writer.lock    held by the one writer (local lakes)
+    writer.lock    held by the one writer; below s3:// it is writer.lease
     recordings/ results/ utterances/ ... runs/ commits/
     checksums/     a digest of every file of the tables (`checksums.py`)
 
@@ -10,18 +10,18 @@ This is the only file that imports deltalake, and it does so when a table is fir
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.address import checked_address, holds_other_things
 from mmer_ray.lake.card import (
-    DRAFT_NAME,
     KEY_VARIABLE,
     PUBLIC_KEY,
     Card,
@@ -32,16 +32,22 @@ from mmer_ray.lake.card import (
     write_card,
 )
 from mmer_ray.lake.checksums import Checksums
-from mmer_ray.lake.lock import LOCK_NAME, only_writer
-from mmer_ray.lake.store_errors import damaged, reading, writing
+from mmer_ray.lake.exclusive import WriteAccess
+from mmer_ray.lake.lease import LEASE_S
+from mmer_ray.lake.store_errors import damaged, patiently, reading, writing
 from mmer_ray.lake.table_log import additions, missing_columns, paths_of
+from mmer_ray.sources.s3 import deltalake_options
+from mmer_ray.sources.uris import is_remote
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
 
 APPLICATION = "mmer_ray"
 """Application id of every append; its version is the number of the commit that the append belongs to."""
+FENCING = "mmer_ray.fencing"
+"""Application id whose version is the fencing number of the lease under which a table was changed last, and the
+property that says so where there is nothing to append."""
 VERSION_PROPERTY = "mmer_ray.schemaVersion"
 """The property of each table that says which version of its schema it was last written with."""
 RUN_IN_LOG, SEQUENCE_IN_LOG = "mmer_run", "mmer_sequence"
@@ -59,11 +65,6 @@ CONFIGURATION = {
 """Deletion vectors stay off: readers take whole files from the log."""
 
 ROW_GROUP_ROWS = 122_880
-_UNFIT_IN_PATH = re.compile(r"[*?\[\]|^\\%\x00-\x1f]")
-"""deltalake panics on some of these in a table's address, DuckDB takes others for a pattern (1.6.6, 2.0.0)."""
-
-_PARTITION_IN_PATH = re.compile(r"(^|/)(corpus|month)=")
-"""DuckDB would read every row's corpus or month from that folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +76,26 @@ class DataFile:
     """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
     say, as in lakes of version 1."""
     last_commit: str | None
+    size_bytes: int = 0
 
 
 class Lake:
     """The lake at an address. Nothing is created before `create`; an absent lake reads as empty."""
 
-    def __init__(
-        self, address: str | Path, storage_options: Mapping[str, str] | None = None, *, to_read: bool = False
-    ) -> None:
-        """Take a folder or an `s3://` prefix; `storage_options` go to deltalake's own store.
+    def __init__(self, address: str | Path, *, to_read: bool = False, lease_s: float = LEASE_S) -> None:
+        """Take a folder or an `s3://` prefix, whose store the environment names (`sources/s3.py`).
 
-        Raises `LakeError` when the address holds something else, or a lake made with another key; who only
-        comes `to_read` needs no key.
+        Raises `LakeError` when the address holds something else, or a lake made with another key; who only comes
+        `to_read` needs no key. `PreflightError` where the store cannot be used. `lease_s` is the length of the lease
+        under which a lake on a store is written.
         """
-        text = str(address).removeprefix("file://")
-        self.is_local = "://" not in text
-        _check_address(text)
-        self.address = str(Path(text).absolute()) if self.is_local else text.rstrip("/")
-        self.storage_options = {"conditional_put": "etag", **(storage_options or {})} if not self.is_local else {}
+        self.address = checked_address(address)
+        self.is_local = not is_remote(self.address)
         self.key = lake_key()
-        if found := _UNFIT_IN_PATH.search(self.address):
-            raise LakeError(f"a lake's path cannot contain {found.group()!r}: {self.address}; choose another folder")
-        if _PARTITION_IN_PATH.search(self.address):
-            raise LakeError(
-                f"{self.address}: a lake cannot lie in a folder called corpus=... or month=..., its own are"
-            )
         self.checksums = Checksums(self.address, is_local=self.is_local)
         self._tables: dict[str, DeltaTable] = {}
-        self._lock_depth = 0
+        self._access = WriteAccess(self.address, lease_s)
+        self.storage_options = {} if self.is_local else deltalake_options(self.address)
         self._card = self._check(to_read)
 
     @property
@@ -127,48 +120,78 @@ class Lake:
         card = self._card or Card(SCHEMA_VERSION, fingerprint(self.key))
         if card.schema_version == SCHEMA_VERSION and set(card.tables) >= set(SCHEMAS):
             return
+        self.require_writer()
         with writing(self.address):
             if self.is_local:
                 Path(self.address).mkdir(parents=True, exist_ok=True)
             if self._card is None:
                 # First without tables: a kill in between leaves a lake that is begun, not one that is damaged.
                 write_card(self.address, card, is_local=self.is_local)
-            for name in SCHEMAS:
-                self._make(name)
+        for name in SCHEMAS:
+            work = partial(self._make, name)
+            work() if self.is_local else patiently(work)
+        with writing(self.address):
             self._card = replace(card, schema_version=SCHEMA_VERSION, tables=tuple(SCHEMAS))
             write_card(self.address, self._card, is_local=self.is_local)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the one writer. The kernel lets the lock go when the process ends, however it ends.
+        """Be the one writer: by a lock on a disk, which the kernel lets go when the process ends, however it ends; by a
+        lease on a store, which ends some time after it.
 
-        This object may nest it. Raises `LakeError` while anybody else writes. An `s3://` lake has no lock: there
-        `append` finds out. A removal that was cut short is finished first (`removing.py`).
+        This object may nest it. Raises `LakeError` while anybody else writes, `PreflightError` for a store that cannot
+        be written. A removal that was cut short is finished first (`removing.py`).
         """
         from mmer_ray.lake.removing import finish_removal
 
-        with ExitStack() as stack:
-            if self.is_local and not self._lock_depth:
-                Path(self.address).mkdir(parents=True, exist_ok=True)
-                stack.enter_context(only_writer(Path(self.address).resolve()))
-            self._lock_depth += 1
-            stack.callback(self._unnest)
-            if self._lock_depth == 1:
+        is_outermost = not self._access.is_held
+        with self._access.held() as took_over:
+            if took_over:
+                self._fence_off()
+            if is_outermost:
                 finish_removal(self)
             yield
 
-    def _unnest(self) -> None:
-        self._lock_depth -= 1
+    def require_writer(self) -> None:
+        """Return while this object may change the lake. Raises `LakeError` once its lease is lost, `StoreError` where
+        nobody can tell."""
+        self._access.require()
+
+    def commit_properties(self, run_id: str, sequence: int | None = None) -> CommitProperties:
+        """What the log says of a change: who made it, as part of which commit, under which fencing number."""
+        from deltalake import CommitProperties, Transaction
+
+        metadata, transactions = {RUN_IN_LOG: run_id}, []
+        if sequence is not None:
+            metadata[SEQUENCE_IN_LOG] = str(sequence)
+            transactions.append(Transaction(APPLICATION, sequence))
+        if self._access.fencing:
+            transactions.append(Transaction(FENCING, self._access.fencing))
+        return CommitProperties(app_transactions=transactions, custom_metadata=metadata)
+
+    def _fence_off(self) -> None:
+        """Let every table refuse what the writer before may still have under way: its fencing number is too small, and
+        an entry that it has begun meets one of the same application, which deltalake refuses."""
+        number = {FENCING: str(self._access.fencing)}
+        for table in filter(None, map(self.opened, SCHEMAS)):
+            with writing(self.address):
+                table.alter.set_table_properties(
+                    number, raise_if_not_exists=False, commit_properties=self.commit_properties("fence")
+                )
 
     def append(self, name: str, rows: pa.Table, sequence: int, run_id: str) -> bool:
         """Add rows to a table as part of commit `sequence` of this run, at most once.
 
         Returns False where this run has added them already, so a commit may be tried again. Raises `LakeError` where
-        another job has taken the number, `StoreError` where the store fails. The library does not refuse a
+        another job has taken the number or the lease, `StoreError` where the store fails. The library does not refuse a
         transaction it has seen, so the last one is read first; of two jobs that get past this, the store's
         conditional put refuses one.
         """
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+        work = partial(self._append, name, rows, sequence, run_id)
+        return work() if self.is_local else patiently(work)
+
+    def _append(self, name: str, rows: pa.Table, sequence: int, run_id: str) -> bool:
+        from deltalake import WriterProperties, write_deltalake
 
         table = self.newest(name)
         with writing(self.address):
@@ -183,10 +206,7 @@ class Lake:
                 # Columns that an older table lacks are added to it.
                 schema_mode="merge",
                 writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP_ROWS),
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(APPLICATION, sequence)],
-                    custom_metadata={RUN_IN_LOG: run_id, SEQUENCE_IN_LOG: str(sequence)},
-                ),
+                commit_properties=self.commit_properties(run_id, sequence),
             )
             self.record_checksums(name)
         return True
@@ -218,7 +238,8 @@ class Lake:
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
         first, last = (_extremes(actions, end) for end in ("min", "max"))
-        return [DataFile(*facts) for facts in zip(paths, first, last, strict=True)]
+        sizes = actions.column("size_bytes").to_pylist()
+        return [DataFile(*facts) for facts in zip(paths, first, last, sizes, strict=True)]
 
     def schema(self, name: str) -> pa.Schema:
         """The columns of a table as it is stored: those of earlier versions are among them. Raises `StoreError`."""
@@ -230,52 +251,70 @@ class Lake:
     def opened(self, name: str) -> DeltaTable | None:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
         from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
 
         with reading(f"{self.address}/{name}"):
             if name in self._tables:
                 self._tables[name].update_incremental()
-            elif DeltaTable.is_deltatable(self._uri(name), self.storage_options):
-                table = DeltaTable(self._uri(name), storage_options=self.storage_options)
-                refuse_newer(f"{self.address}/{name}", _version_of(table))
-                self._tables[name] = table
+            else:
+                # Not asked first (`is_deltatable`): that waits for the store with Python's lock held, and the thread
+                # that renews the lease with it (deltalake 1.6.6).
+                with suppress(TableNotFoundError):
+                    table = DeltaTable(self._uri(name), storage_options=self.storage_options)
+                    refuse_newer(f"{self.address}/{name}", _version_of(table))
+                    self._tables[name] = table
         if name not in self._tables and self._card is not None and name in self._card.tables:
             raise damaged(self.address, f"its table {name} is gone")
         return self._tables.get(name)
 
     def newest(self, name: str) -> DeltaTable:
-        """The table at its newest version, to be changed. Raises `StoreError`."""
-        known = self._tables.get(name)
-        if known is None:
-            known = self.opened(name)
-            assert known is not None, f"{self.address}: append to {name} before create"
-            return known
+        """The table at its newest version, to be changed. Raises `StoreError`, and `LakeError` where this object may
+        not change it."""
+        self.require_writer()
+        table = self._tables.get(name)
+        if table is None:
+            table = self.opened(name)
+            assert table is not None, f"{self.address}: append to {name} before create"
+        else:
+            with writing(self.address):
+                table.update_incremental()
+        if self._access.fencing:
+            self._require_newest_fence(table, name)
+        return table
+
+    def _require_newest_fence(self, table: DeltaTable, name: str) -> None:
         with writing(self.address):
-            known.update_incremental()
-        return known
+            newest = table.transaction_version(FENCING) or 0
+        if newest > self._access.fencing:
+            raise LakeError(
+                f"another job writes the lake {self.address}: {name} was changed under lease {newest}, this job has "
+                f"lease {self._access.fencing}; run the same command again when that job has ended"
+            )
 
     def _make(self, name: str) -> None:
         """Create a table, or bring one of an earlier version to this one: its columns, then its mark."""
         from deltalake import DeltaTable, Field
 
+        self.require_writer()
         table = self.opened(name)
+        statistics = {"delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name])}
         if table is None:
-            self._tables[name] = DeltaTable.create(
-                self._uri(name),
-                SCHEMAS[name],
-                partition_by=partition_columns(name),
-                configuration=CONFIGURATION | {"delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name])},
-                storage_options=self.storage_options,
-                raise_if_key_not_exists=False,
-            )
+            with writing(self.address):
+                self._tables[name] = DeltaTable.create(
+                    self._uri(name),
+                    SCHEMAS[name],
+                    partition_by=partition_columns(name),
+                    configuration=CONFIGURATION | statistics,
+                    storage_options=self.storage_options,
+                    raise_if_key_not_exists=False,
+                )
             self.record_checksums(name)
         elif _version_of(table) < SCHEMA_VERSION:
-            if missing := missing_columns(name, table):
-                table.alter.add_columns([Field.from_arrow(field) for field in missing])
-            properties = {
-                VERSION_PROPERTY: str(SCHEMA_VERSION),
-                "delta.dataSkippingStatsColumns": ",".join(LOG_STATISTICS[name]),
-            }
-            table.alter.set_table_properties(properties, raise_if_not_exists=False)
+            with writing(self.address):
+                if missing := missing_columns(name, table):
+                    table.alter.add_columns([Field.from_arrow(field) for field in missing])
+                properties = {VERSION_PROPERTY: str(SCHEMA_VERSION), **statistics}
+                table.alter.set_table_properties(properties, raise_if_not_exists=False)
 
     def _require_own(self, table: DeltaTable, name: str, sequence: int, run_id: str) -> None:
         """Return where this run wrote that sequence number; raise `LakeError` where another job did."""
@@ -293,7 +332,7 @@ class Lake:
         """What the lake says of itself, None where there is none; `LakeError` when it is not one, or not ours."""
         card = read_card(self.address)
         if card is None:
-            if self.is_local and _holds_other_things(Path(self.address)):
+            if (self.is_local or not to_read) and holds_other_things(self.address):
                 raise LakeError(f"{self.address} is not empty and not a lake; name an empty or a new folder")
             return None
         if not to_read and card.key_fingerprint != fingerprint(self.key):
@@ -314,21 +353,3 @@ def _extremes(actions: pa.Table, end: str) -> list[str | None]:
         return [None] * int(actions.num_rows)
     values: list[str | None] = actions.column(name).to_pylist()
     return values
-
-
-def _check_address(text: str) -> None:
-    if "://" in text and not text.startswith("s3://"):
-        raise LakeError(f"{text}: a lake lies in a folder or below s3://; name one of these")
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        # deltalake and DuckDB take addresses as UTF-8 only.
-        raise LakeError(f"{text!a}: a lake's path must be UTF-8; rename the folder or choose another one") from exc
-
-
-def _holds_other_things(folder: Path) -> bool:
-    if not folder.exists():
-        return False
-    if not folder.is_dir():
-        return True
-    return any(entry.name not in {LOCK_NAME, DRAFT_NAME} for entry in folder.iterdir())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.files import reading_files
 from mmer_ray.lake.removal import WITH_AUDIO, Removal, goes, make_going, read_intent
 from mmer_ray.lake.visibility import (
     ACTIVE,
@@ -25,6 +27,7 @@ from mmer_ray.lake.visibility import (
     stored_view,
     with_commits,
 )
+from mmer_ray.sources.s3 import REMEDY
 from mmer_ray.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -119,14 +122,14 @@ def _is_changing(lake: Lake, before: _Moment | None) -> bool:
     return before is not None and not before.is_still(lake)
 
 
-def _connected(
-    lake: Lake, moment: _Moment, spill: Spill | None, *, require_whole: bool
-) -> duckdb.DuckDBPyConnection:
+def _connected(lake: Lake, moment: _Moment, spill: Spill | None, *, require_whole: bool) -> duckdb.DuckDBPyConnection:
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
     names = ["commits", *(name for name in SCHEMAS if name != "commits")]
     listed = {name: lake.files(name) for name in names}
     connection, removal = _closed_connection(spill), moment.removal
     try:
+        if not lake.is_local:
+            connection.register_filesystem(reading_files(lake.address, chain.from_iterable(listed.values())))
         connection.execute("CREATE SCHEMA internal")
         files = _committed_files(connection, listed)
         hidden = removal is not None and _counts(connection, removal)
@@ -144,7 +147,7 @@ def _connected(
             connection.execute(statement)
     except BaseException as exc:
         connection.close()
-        if isinstance(exc, UNREADABLE):
+        if isinstance(exc, UNREADABLE) or is_of_store(exc):
             raise damaged(lake.address, exc) from exc
         raise
     return connection
@@ -156,10 +159,12 @@ def connect_stored(lake: Lake, spill: Spill) -> duckdb.DuckDBPyConnection:
     connection = _closed_connection(spill)
     try:
         connection.execute("CREATE SCHEMA stored")
-        for name in SCHEMAS:
-            paths = [file.path for file in lake.files(name)]
-            stored = lake.schema(name) if paths else SCHEMAS[name]
-            connection.execute(stored_view(connection, name, paths, stored))
+        listed = {name: lake.files(name) for name in SCHEMAS}
+        if not lake.is_local:
+            connection.register_filesystem(reading_files(lake.address, chain.from_iterable(listed.values())))
+        for name, files in listed.items():
+            stored = lake.schema(name) if files else SCHEMAS[name]
+            connection.execute(stored_view(connection, name, [file.path for file in files], stored))
     except BaseException as exc:
         connection.close()
         if isinstance(exc, UNREADABLE):
@@ -181,9 +186,21 @@ def _counts(connection: duckdb.DuckDBPyConnection, removal: Removal) -> bool:
     return found != [(0,)]
 
 
-def damaged(address: str, exc: duckdb.Error) -> LakeError:
+def damaged(address: str, exc: BaseException) -> LakeError:
     """What to raise where DuckDB cannot read a lake's own files."""
-    return LakeError(f"the lake {address} is damaged: {str(exc).splitlines()[0][:300]}; restore it from a copy")
+    if is_of_store(exc):
+        reason = str(exc).strip().splitlines()[-1][:300]
+        if not reason.startswith("FileNotFoundError"):
+            return LakeError(f"the lake {address} cannot be read: {reason}; {REMEDY}")
+    else:
+        reason = str(exc).splitlines()[0][:300]
+    return LakeError(f"the lake {address} is damaged: {reason}; restore it from a copy")
+
+
+def is_of_store(exc: BaseException) -> bool:
+    """Whether DuckDB passes on what its file system raised (`files.reading_files`): a traceback in an error without a
+    kind of its own."""
+    return type(exc) is duckdb.Error
 
 
 def _committed_files(

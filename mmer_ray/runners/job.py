@@ -153,9 +153,7 @@ class Job:
         listed = self._listing.batches()
         if self._given is not None:
             listed = self._given.marked(listed)
-        plan = plan_job(
-            listed, self._lake, self._keys, profile.run, retried=self._retried, erased=self._takes_erased
-        )
+        plan = plan_job(listed, self._lake, self._keys, profile.run, retried=self._retried, erased=self._takes_erased)
         if self._limit is not None:
             plan = plan.limited(self._limit)
         warnings = [*self._unused_transcripts(), *lost_counts(plan)]

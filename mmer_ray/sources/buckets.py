@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mmer_ray.errors import PreflightError, SourceError
+from mmer_ray.errors import SourceError
+from mmer_ray.sources.s3 import bucket_and_key, error_code, file_system, http_status, store_errors
 
 MAX_REQUESTS = 32
 """Questions about single objects that are under way at once."""
@@ -37,21 +37,38 @@ def describe_objects(uris: Sequence[str]) -> Iterator[RemoteObject]:
     """Ask the store about many objects at once, in their order.
 
     One that is not there, or that may not be read, has `exists=False`: opening it says why. Raises `PreflightError`
-    where the store does not answer at all.
+    where the store does not answer, refuses the credentials or has no such bucket.
     """
     if not uris:
         return
+    asked: set[str] = set()
     with ThreadPoolExecutor(min(MAX_REQUESTS, len(uris))) as pool:
-        yield from pool.map(_describe_object, uris)
+        for found in pool.map(_describe_object, uris):
+            if not found.exists and (bucket := _bucket_and_key(found.uri)[0]) not in asked:
+                asked.add(bucket)
+                _require_bucket(found.uri)
+            yield found
+
+
+def _require_bucket(uri: str) -> None:
+    """Raise `PreflightError` where not the object is refused but the credentials, or where there is no such bucket: the
+    answer to a question about one object has no code that would tell (HTTP HEAD has no body)."""
+    with store_errors(uri):
+        try:
+            _listing_store().call_s3("list_objects_v2", Bucket=_bucket_and_key(uri)[0], MaxKeys=1)
+        except PermissionError as exc:
+            # Who may not list a bucket may be allowed to read its objects.
+            if error_code(exc) not in ("AccessDenied", "403"):
+                raise
 
 
 def _describe_object(uri: str) -> RemoteObject:
     bucket, key = _bucket_and_key(uri)
-    with _store_errors(uri):
+    with store_errors(uri):
         try:
             answer = _listing_store().call_s3("head_object", Bucket=bucket, Key=key)
         except OSError as exc:
-            if _is_unreachable(exc):
+            if http_status(exc) not in (403, 404):
                 raise
             return RemoteObject(uri, exists=False)
         return described(uri, {**answer, "size": answer.get("ContentLength")})
@@ -60,7 +77,8 @@ def _describe_object(uri: str) -> RemoteObject:
 def list_objects(prefix: str) -> Iterator[RemoteObject]:
     """The object of this name, or else all objects in this folder, sorted by key; a page at a time.
 
-    Raises `SourceError` where there are none or access is refused, `PreflightError` where the store does not answer.
+    Raises `SourceError` where there are none, `PreflightError` where the store does not answer, refuses the credentials
+    or has no such bucket.
     """
     bucket, key = _bucket_and_key(prefix)
     folder = key if not key or key.endswith("/") else f"{key}/"
@@ -77,7 +95,7 @@ def list_objects(prefix: str) -> Iterator[RemoteObject]:
 def _pages(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
     request = {"Bucket": bucket, "Prefix": folder}
     while True:
-        with _store_errors(prefix):
+        with store_errors(prefix):
             page: Mapping[str, Any] = _listing_store().call_s3("list_objects_v2", **request)
         for item in page.get("Contents", ()):
             # Consoles make folders visible by empty objects whose names end with a slash.
@@ -89,33 +107,10 @@ def _pages(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     if not bucket:
         raise SourceError(f"{uri!r} names no bucket; write s3://BUCKET/PREFIX")
     return bucket, key
-
-
-@contextmanager
-def _store_errors(address: str) -> Iterator[None]:
-    """Say in our words why a store could not be asked, and what to do."""
-    from botocore.exceptions import BotoCoreError, ParamValidationError
-
-    remedy = "check the address, AWS_ENDPOINT_URL, the network and the credentials (AWS_PROFILE or AWS_ACCESS_KEY_ID)"
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise SourceError(f"source {address}: no such bucket; check its name") from exc
-    except PermissionError as exc:
-        raise SourceError(f"source {address} may not be read: {exc}; check the credentials and their rights") from exc
-    except ParamValidationError as exc:
-        raise SourceError(f"source {address} is no address of a store: {exc}") from exc
-    except (OSError, BotoCoreError) as exc:
-        raise PreflightError(f"{address}: the store did not answer: {exc}; {remedy}") from exc
-
-
-def _is_unreachable(error: OSError) -> bool:
-    """Whether an error is about the way to the store and not the store's answer about one object."""
-    return isinstance(error, ConnectionError | TimeoutError)
 
 
 def described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
@@ -131,9 +126,5 @@ def described(uri: str, info: Mapping[str, Any]) -> RemoteObject:
 
 
 def _listing_store() -> Any:
-    import s3fs
-
-    store = s3fs.S3FileSystem(use_listings_cache=False, config_kwargs=LISTING_CONNECTION)
     # botocore waits longer from attempt to attempt; attempts of s3fs around those would multiply the time.
-    store.retries = 1
-    return store
+    return file_system(LISTING_CONNECTION, num_rounds=1)

@@ -25,7 +25,7 @@ NOT_AUDIO_EXTENSIONS = frozenset(
     # playlists, links, settings, logs, peaks of audio editors
     "m3u m3u8 pls cue xspf lnk url webloc desktop ini cfg log pk peak peaks reapeaks asd sfk "
     # unfinished or put aside
-    "part partial crdownload download tmp temp bak old swp lock".split()
+    "part partial crdownload download tmp temp bak old swp lock lease".split()
 )
 """Files of a folder that are not tried. All others are, with or without an extension."""
 AUDIO_FOLDER_EXTENSIONS = frozenset("wav wave flac mp3 ogg oga opus m4a mp4 aac webm amr aif aiff caf au wma".split())

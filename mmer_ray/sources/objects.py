@@ -8,6 +8,7 @@ from typing import Any
 
 from mmer_ray.errors import AudioError, ErrorCode
 from mmer_ray.sources.buckets import RemoteObject, described
+from mmer_ray.sources.s3 import failures, file_system, http_status
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 15
@@ -64,19 +65,9 @@ def find_object(uri: str) -> RemoteObject:
 
 
 def _store() -> Any:
-    import s3fs
-
-    store = s3fs.S3FileSystem(
-        # s3fs keeps one instance per set of arguments; its listing cache would hide that an object has changed.
-        use_listings_cache=False,
-        config_kwargs={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "read_timeout": READ_TIMEOUT_S,
-            "retries": {"mode": "standard", "total_max_attempts": NUM_ATTEMPTS},
-        },
-    )
-    store.retries = NUM_RETRIES
-    return store
+    retries = {"mode": "standard", "total_max_attempts": NUM_ATTEMPTS}
+    timeouts = {"connect_timeout": CONNECT_TIMEOUT_S, "read_timeout": READ_TIMEOUT_S}
+    return file_system({**timeouts, "retries": retries}, NUM_RETRIES)
 
 
 @contextlib.contextmanager
@@ -100,7 +91,6 @@ def _error_code(exc: Exception) -> ErrorCode | None:
     aiohttp, for credentials and connections, come out as they are.
     """
     from botocore import exceptions as botocore
-    from s3fs.core import S3_RETRYABLE_ERRORS
     from s3fs.utils import FileExpired
 
     missing = (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.CredentialRetrievalError)
@@ -111,9 +101,7 @@ def _error_code(exc: Exception) -> ErrorCode | None:
     if isinstance(exc, FileExpired):
         return ErrorCode.CHANGED_DURING_READ
     # The names of errors differ from store to store, statuses do not.
-    response = getattr(exc, "response", None) or getattr(exc.__cause__, "response", None) or {}
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = http_status(exc)
     if status in _CODE_BY_STATUS:
         return _CODE_BY_STATUS[status]
-    of_store = (OSError, botocore.BotoCoreError, botocore.ClientError, *S3_RETRYABLE_ERRORS)
-    return ErrorCode.IO_ERROR if isinstance(exc, of_store) else None
+    return ErrorCode.IO_ERROR if isinstance(exc, failures()) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmer_ray.errors import ErrorCode
 from mmer_ray.lake.failpoint import VARIABLE
+from mmer_ray.lake.lease import LEASE_S
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.store import Lake
 from tests.lake.makers import job, listing
@@ -15,12 +16,12 @@ FAILING = {"c.wav": ErrorCode.EMPTY_FILE, "e.wav": ErrorCode.IO_ERROR}
 """`c.wav` is empty; `e.wav` could not be read this time and is tried in every run."""
 
 
-def run_job(lake: Path, audio: Path) -> Ledger:
+def run_job(lake: str | Path, audio: Path, lease_s: float = LEASE_S) -> Ledger:
     """Score a folder, with a commit after every second recording."""
-    return job(Lake(lake), listing(audio), failing=FAILING, recordings_per_commit=2)[1]
+    return job(Lake(lake, lease_s=lease_s), listing(audio), failing=FAILING, recordings_per_commit=2)[1]
 
 
-def die_at(point: str, lake: Path, audio: Path) -> None:
+def die_at(point: str, lake: str | Path, audio: Path, lease_s: float = LEASE_S) -> None:
     """The same job with a failpoint set; returning from here fails the drill."""
     os.environ[VARIABLE] = point
-    run_job(lake, audio)
+    run_job(lake, audio, lease_s)

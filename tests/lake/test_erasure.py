@@ -22,17 +22,14 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.tables import DATA_TABLES, SCHEMAS
 from tests.lake.makers import (
     EVERY_TABLE,
+    a_run,
     audio_file,
     audio_id,
     contents,
-    failed,
     job,
     listing,
     newer,
     plan_of,
-    recording_at,
-    taken,
-    a_run,
 )
 from tests.lake.removals import (
     ERASED,

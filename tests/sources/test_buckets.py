@@ -178,13 +178,13 @@ def test_named_prefixes_are_the_roots_of_a_manifest(tmp_path: Path) -> None:
     [
         ("s3://calls/nothing", "holds no objects"),
         ("s3://no-such-bucket/x", "no such bucket"),
-        ("s3://closed/x", "s3://closed/x may not be read.*credentials"),
+        ("s3://closed/x", "these credentials may not use bucket 'closed'"),
         ("s3:///x", "names no bucket"),
         ("s3://no bucket!/x", "is no address of a store"),
     ],
 )
 def test_a_bucket_that_cannot_be_listed_is_refused_by_name(store: Store, source: str, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises((SourceError, PreflightError), match=said):
         recordings(listing_of(source))
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import numpy as np
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import AudioError, ErrorCode
@@ -22,37 +19,23 @@ from mmer_ray.sources.buckets import list_objects
 from mmer_ray.sources.objects import ObjectReader, find_object
 from tests.bad_audio.containers import wav16
 from tests.bad_audio.signals import voice
+from tests.fault_proxy import FaultProxy
 
 URI = "s3://calls/2026/a.wav"
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def credentials(s3_environment: str) -> None:
     """Known ones, and no store that another test has opened."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of a server that speaks S3."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
 
 
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> boto3.client:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+def calls() -> boto3.client:
+    """A client of the server, which has an empty bucket `calls`."""
     client = boto3.client("s3")
     client.create_bucket(Bucket="calls")
+    for found in client.list_objects_v2(Bucket="calls").get("Contents", ()):
+        client.delete_object(Bucket="calls", Key=found["Key"])
     return client
 
 
@@ -60,9 +43,9 @@ def put(client: boto3.client, data: bytes, key: str = "2026/a.wav") -> None:
     client.put_object(Bucket="calls", Key=key, Body=data)
 
 
-def test_a_recording_in_a_bucket_is_listed_probed_and_decoded(bucket: boto3.client) -> None:
+def test_a_recording_in_a_bucket_is_listed_probed_and_decoded(calls: boto3.client) -> None:
     data = wav16(np.tile(voice(), 100))
-    put(bucket, data)
+    put(calls, data)
     (listed,) = list_objects("s3://calls/2026/")
     assert (listed.uri, listed.size_bytes) == (URI, len(data))
     assert listed == find_object(URI)
@@ -75,12 +58,12 @@ def test_a_recording_in_a_bucket_is_listed_probed_and_decoded(bucket: boto3.clie
     assert len(windows) >= 5
 
 
-def test_reading_an_object_that_was_replaced_says_so(bucket: boto3.client) -> None:
-    put(bucket, bytes(1000))
+def test_reading_an_object_that_was_replaced_says_so(calls: boto3.client) -> None:
+    put(calls, bytes(1000))
     reader = ObjectReader(URI)
     assert reader.read_at(10, 5) == bytes(5)
     assert not reader.changed()
-    put(bucket, bytes(range(250)) * 4)
+    put(calls, bytes(range(250)) * 4)
     assert reader.changed()
     with pytest.raises(AudioError) as caught:
         reader.read_at(20, 5)
@@ -88,11 +71,29 @@ def test_reading_an_object_that_was_replaced_says_so(bucket: boto3.client) -> No
 
 
 @pytest.mark.parametrize("uri", ["s3://calls/none.wav", "s3://no-such-bucket/a.wav", "s3://calls/2026"])
-def test_what_is_no_object_is_not_found(uri: str, bucket: boto3.client) -> None:
-    put(bucket, b"sound")
+def test_what_is_no_object_is_not_found(uri: str, calls: boto3.client) -> None:
+    put(calls, b"sound")
     with pytest.raises(AudioError) as caught:
         ObjectReader(uri)
     assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_a_body_that_broke_off_is_read_again_and_never_taken_for_the_whole(
+    calls: boto3.client, s3_environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(250)) * 40
+    put(calls, data)
+    proxy = FaultProxy(s3_environment)
+    with proxy.running() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        reader = ObjectReader(URI)
+        proxy.truncated = 0.3
+        assert b"".join(reader.read_at(offset, 500) for offset in range(0, len(data), 500)) == data
+        assert proxy.faults["truncated"] > 0
+        proxy.truncated = 1.0
+        with pytest.raises(AudioError) as caught:
+            reader.read_at(0, 500)
+    assert caught.value.code is ErrorCode.IO_ERROR
 
 
 class Refusing(BaseHTTPRequestHandler):
