@@ -12,6 +12,7 @@ from mmer_ray import __version__
 from mmer_ray.cli.demo import demo
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
+from mmer_ray.cli.lake import lake
 from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
 from mmer_ray.cli.recluster import recluster
@@ -59,6 +60,7 @@ def options(
 for command in (score, plan, query, show, status, recluster, export, demo):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(lake, name="lake")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from mmer_ray.errors import LakeError
+from mmer_ray.lake.serving import add_serving_views
 from mmer_ray.lake.visibility import (
     ACTIVE,
     ACTIVE_OF_VERSION_1,
@@ -22,7 +24,7 @@ from mmer_ray.lake.visibility import (
     committed_view,
     with_commits,
 )
-from mmer_ray.tables import SCHEMAS
+from mmer_ray.tables import DERIVED_TABLES, SCHEMAS
 
 if TYPE_CHECKING:
     from mmer_ray.lake.store import DataFile, Lake
@@ -58,13 +60,26 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 
     Raises `LakeError` for a damaged lake.
     """
-    connection = connect_internal(lake)
-    for statement in (ACTIVE_OF_VERSION_1, SHOWN):
-        connection.execute(statement)
-    for name, query in VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {query}")
+    connection = connect_to_build(lake)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def connect_to_build(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection for compaction: that of `connect_internal` with the lake's views. Nothing that a user types goes
+    there. Raises `LakeError` for a damaged lake."""
+    connection = connect_internal(lake, spill)
+    try:
+        with reading_files(lake.address):
+            for statement in (ACTIVE_OF_VERSION_1, SHOWN):
+                connection.execute(statement)
+            for name, query in VIEWS.items():
+                connection.execute(f"CREATE VIEW {name} AS {query}")
+            add_serving_views(connection, {name: lake.files(name) for name in DERIVED_TABLES})
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -73,7 +88,7 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake."""
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
-    names = ["commits", *(name for name in SCHEMAS if name != "commits")]
+    names = ["commits", *(name for name in SCHEMAS if name not in ("commits", *DERIVED_TABLES))]
     listed = {name: lake.files(name) for name in names}
     connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
     try:
@@ -95,6 +110,15 @@ def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyC
             raise damaged(lake.address, exc) from exc
         raise
     return connection
+
+
+@contextmanager
+def reading_files(address: str) -> Iterator[None]:
+    """Raise `LakeError` for what DuckDB raises where a file is gone or is no Parquet."""
+    try:
+        yield
+    except UNREADABLE as exc:
+        raise damaged(address, exc) from exc
 
 
 def damaged(address: str, exc: duckdb.Error) -> LakeError:

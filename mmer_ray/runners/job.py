@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import cast
 
@@ -34,6 +34,7 @@ from mmer_ray.runners.estimate import SHARE, Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
 from mmer_ray.runners.todo import OnHeard, todo_of, with_given
+from mmer_ray.runners.upkeep import compact_after_job
 from mmer_ray.sources.listing import recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
@@ -154,6 +155,9 @@ class Job:
                     driven = Driver(writer, planned.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
             except StoppedError:
                 return self._report(planned, tally, None, Driven(Ledger(), interrupted=True))
+            if not driven.interrupted:
+                warnings = compact_after_job(self._lake, self._profile.run.compact_after_files)
+                planned = replace(planned, warnings=planned.warnings + warnings)
         return self._report(planned, tally, this_run.run_id, driven)
 
     def _planned(self) -> _Planned:
