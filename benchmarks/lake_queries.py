@@ -202,8 +202,12 @@ def make_files(folder: Path, year: Year, num_json: int) -> int:
         wide = wide.append_column("role", pa.array(list(ROLES)).take(wide.column("channel").combine_chunks()))
         rows = CALLS_PER_TASK * UTTERANCES_PER_CALL
         for at in range(0, wide.num_rows, rows):
-            pq.write_table(wide.slice(at, rows), folder / "parquet" / f"{night:03d}-{at:07d}.parquet", compression="zstd")
-        for at in range(0, min(per_night, wide.num_rows // UTTERANCES_PER_CALL) * UTTERANCES_PER_CALL, UTTERANCES_PER_CALL):
+            pq.write_table(
+                wide.slice(at, rows), folder / "parquet" / f"{night:03d}-{at:07d}.parquet", compression="zstd"
+            )
+        for at in range(
+            0, min(per_night, wide.num_rows // UTTERANCES_PER_CALL) * UTTERANCES_PER_CALL, UTTERANCES_PER_CALL
+        ):
             segments = wide.slice(at, UTTERANCES_PER_CALL).to_pylist()
             (folder / "json" / f"{segments[0]['recording_id']}.json").write_text(
                 json.dumps({"segments": segments, "language": "en"}, default=date.isoformat)
@@ -267,15 +271,20 @@ def main() -> None:
         year = Year(options.utterances)
         begun = time.perf_counter()
         make_lake(folder / "lake", year)
-        print(f"{year.num_calls:,} calls, {year.num_calls * UTTERANCES_PER_CALL:,} utterances, {NUM_DAYS} commits, "
-              f"{os.cpu_count()} cores; lake made in {time.perf_counter() - begun:.0f} s", flush=True)
+        print(
+            f"{year.num_calls:,} calls, {year.num_calls * UTTERANCES_PER_CALL:,} utterances, {NUM_DAYS} commits, "
+            f"{os.cpu_count()} cores; lake made in {time.perf_counter() - begun:.0f} s",
+            flush=True,
+        )
         parameters = _parameters(folder / "lake")
         before_open_s, before = asked_of_lake(folder / "lake", parameters, options.rounds)
         with open_lake(folder / "lake") as reader:
             expected = answers(reader, parameters)
         begun = time.perf_counter()
         done = compact(Lake(folder / "lake"))
-        print(f"{done.num_files:,} files joined to {len(done.parts)} in {time.perf_counter() - begun:.0f} s", flush=True)
+        print(
+            f"{done.num_files:,} files joined to {len(done.parts)} in {time.perf_counter() - begun:.0f} s", flush=True
+        )
         after_open_s, after = asked_of_lake(folder / "lake", parameters, options.rounds)
         with open_lake(folder / "lake") as reader:
             _require_equal(expected, answers(reader, parameters))
@@ -284,8 +293,10 @@ def main() -> None:
         json_rows = f"SELECT unnest(segments, recursive := true) FROM read_json('{folder}/json/*.json')"
         scale = year.num_calls / num_json
         of_json = {name: ms * scale for name, ms in asked_of_files(json_rows, parameters, 1).items()}
-    print(f"opening: {before_open_s:.2f} s before compaction, {after_open_s:.2f} s after; JSON: times of {num_json:,} "
-          f"files x {scale:.0f}; ms, median of {options.rounds} warm runs (JSON: 1)")
+    print(
+        f"opening: {before_open_s:.2f} s before compaction, {after_open_s:.2f} s after; JSON: times of {num_json:,} "
+        f"files x {scale:.0f}; ms, median of {options.rounds} warm runs (JSON: 1)"
+    )
     columns = {"before": before, "compacted": after, "parquet per task": parquet, "JSON per call": of_json}
     print(f"{'':30}" + "".join(f"{column:>18}" for column in columns))
     for query in QUERIES:

@@ -10,7 +10,15 @@ import pytest
 from deltalake import DeltaTable
 
 from mmer_ray.lake.store import Lake
-from mmer_ray.tables import DATA_TABLES, DERIVED_TABLES, LOG_STATISTICS, SCHEMAS, SORT_KEYS, V1_COLUMNS, partition_columns
+from mmer_ray.tables import (
+    DATA_TABLES,
+    DERIVED_TABLES,
+    LOG_STATISTICS,
+    SCHEMAS,
+    SORT_KEYS,
+    V1_COLUMNS,
+    partition_columns,
+)
 from tests.lake.makers import audio_file, contents, job, listing
 
 PERSONAL = {"text", "word", "uri", "metadata", "error_message", "speaker", "role"}

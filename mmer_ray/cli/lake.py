@@ -7,6 +7,8 @@ import typer
 from mmer_ray.cli.lake_compact import compact
 from mmer_ray.cli.lake_vacuum import vacuum
 
-lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+lake = typer.Typer(
+    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+)
 lake.command()(compact)
 lake.command()(vacuum)

@@ -12,7 +12,9 @@ from mmer_ray.cli.output import count, print_json, print_table, say
 if TYPE_CHECKING:
     from mmer_ray.lake.compaction import Compacted
 
-OneCorpus = Annotated[str | None, typer.Option(help="Only this corpus; without it, the whole lake.", show_default=False)]
+OneCorpus = Annotated[
+    str | None, typer.Option(help="Only this corpus; without it, the whole lake.", show_default=False)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 
 
@@ -34,14 +36,20 @@ def compact(lake: Lake, corpus: OneCorpus = None, dry_run: DryRun = False, json:
         return
     tables = sorted({part.table for part in done.parts})
     rows = [
-        (table, sum(part.table == table for part in done.parts), sum(len(p.files) for p in done.parts if p.table == table))
+        (
+            table,
+            sum(part.table == table for part in done.parts),
+            sum(len(p.files) for p in done.parts if p.table == table),
+        )
         for table in tables
     ]
     would = "would be " if dry_run else ""
     if rows:
         print_table(("table", "partitions", "files"), rows)
-    say(f"{count(done.num_files, 'file')} {would}joined to {len(done.parts):,}; "
-        f"tables of dashboards {would}rebuilt for {count(len(done.rebuilt), 'month')} of a corpus")
+    say(
+        f"{count(done.num_files, 'file')} {would}joined to {len(done.parts):,}; "
+        f"tables of dashboards {would}rebuilt for {count(len(done.rebuilt), 'month')} of a corpus"
+    )
 
 
 def _document(done: Compacted, lake: str, dry_run: bool) -> dict[str, Any]:

@@ -158,7 +158,8 @@ def _listed(lake: Lake, names: Sequence[str] | dict[str, pa.Schema]) -> list[Par
 
 
 def _is_torn(file: DataFile, commit_ids: set[str]) -> bool:
-    return file.first_commit == file.last_commit and file.first_commit not in commit_ids
+    commit_id = file.first_commit
+    return commit_id is not None and commit_id == file.last_commit and commit_id not in commit_ids
 
 
 def _join(lake: Lake, connection: duckdb.DuckDBPyConnection, part: Part, run_id: str) -> None:

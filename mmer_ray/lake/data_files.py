@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -54,33 +55,41 @@ def write_files(
 ) -> list[WrittenFile]:
     """Write rows, in their order, into new files of the table `name` of the lake at `address`.
 
-    `schema` is the table's; its columns of `partition` stand in the folder's name alone. Raises OSError.
+    `schema` is the table's; its columns of `partition` stand in the folder's name alone. Where it fails, as on a full
+    disk, nothing is left. Raises OSError.
     """
     folder = "/".join(f"{column}={quote(value, safe='')}" for column, value in partition.items())
     stored = pa.schema([field for field in schema if field.name not in partition])
-    groups = _row_groups((_as_stored(batch, stored, partition) for batch in rows))
+    groups = _row_groups(_as_stored(batch, stored, partition) for batch in rows)
     store, root = fsspec.core.url_to_fs(f"{address}/{name}")
     store.makedirs(f"{root}/{folder}", exist_ok=True)
-    written = []
-    group = next(groups, None)
-    while group is not None:
-        path = f"{folder}/part-{uuid.uuid4()}.parquet".lstrip("/")
-        summary = _Summary(name)
-        with store.open(f"{root}/{path}", "wb") as file, _writer(file, group) as writer:
-            while group is not None and file.tell() < FILE_BYTES:
-                writer.write_table(group, row_group_size=group.num_rows)
-                summary.add(group)
-                group = next(groups, None)
-        now_ms = time.time_ns() // 1_000_000
-        written.append(WrittenFile(path, store.size(f"{root}/{path}"), summary.num_rows, now_ms, summary.as_json()))
+    written: list[WrittenFile] = []
+    begun: list[str] = []
+    try:
+        group = next(groups, None)
+        while group is not None:
+            begun.append(f"{folder}/part-{uuid.uuid4()}.parquet".lstrip("/"))
+            summary = _Summary(name)
+            with store.open(f"{root}/{begun[-1]}", "wb") as file, _writer(file, group) as writer:
+                while group is not None and file.tell() < FILE_BYTES:
+                    writer.write_table(group, row_group_size=group.num_rows)
+                    summary.add(group)
+                    group = next(groups, None)
+            now_ms = time.time_ns() // 1_000_000
+            num_bytes = int(store.size(f"{root}/{begun[-1]}"))
+            written.append(WrittenFile(begun[-1], num_bytes, summary.num_rows, now_ms, summary.as_json()))
+    except BaseException:
+        remove_files(address, name, begun)
+        raise
     return written
 
 
-def remove_files(address: str, name: str, files: list[WrittenFile]) -> None:
-    """Delete files that no log came to name. Raises OSError."""
+def remove_files(address: str, name: str, paths: Iterable[str]) -> None:
+    """Delete files that no log came to name, where they are there and the store lets us."""
     store, root = fsspec.core.url_to_fs(f"{address}/{name}")
-    for file in files:
-        store.rm_file(f"{root}/{file.path}")
+    for path in paths:
+        with suppress(OSError):
+            store.rm_file(f"{root}/{path}")
 
 
 def _writer(file: Any, group: pa.Table) -> pq.ParquetWriter:
@@ -118,8 +127,8 @@ def _as_stored(batch: pa.RecordBatch, schema: pa.Schema, partition: Mapping[str,
     """The columns of the files, with their types. What they do not hold must be empty, or said by the folder's name."""
     for name in set(batch.schema.names) - set(schema.names):
         column = batch.column(name)
-        same = pc.all(pc.equal(column, pa.scalar(partition.get(name), pa.string()))).as_py() if name in partition else False
-        assert same or column.null_count == len(column), f"column {name} would be lost"
+        is_said = name in partition and pc.all(pc.equal(column, pa.scalar(partition[name]))).as_py()
+        assert is_said or column.null_count == len(column), f"column {name} would be lost"
     columns = [batch.column(field.name).cast(field.type) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 

@@ -53,7 +53,7 @@ def replace_rows(
         written = write_files(lake.address, name, iter(rows), schema, partition)
     num_written = sum(file.num_rows for file in written)
     if num_rows not in (None, num_written):
-        remove_files(lake.address, name, written)
+        remove_files(lake.address, name, [file.path for file in written])
         raise LakeError(f"{lake.address}: {num_written} rows of {name} came where {num_rows} lie; nothing was changed")
     failpoint(f"after_files_{name}")
     if gone or written:

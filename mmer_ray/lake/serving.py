@@ -37,10 +37,10 @@ _FROM_EMOTIONS = SCHEMAS["serving_utterances"].names[SCHEMAS["serving_utterances
 _FROM_UTTERANCES = SCHEMAS["serving_utterances"].names[: -len(_FROM_EMOTIONS) - 1]
 _UTTERANCE_COLUMNS = ", ".join([*_FROM_UTTERANCES, *_FROM_EMOTIONS])
 _DAY_COLUMNS = ", ".join(SCHEMAS["day_rollup"].names[:-1])
-_SOURCE_COLUMNS = ", ".join(SCHEMAS["serving_sources"].names)
+_SOURCE_COLUMNS = ", ".join(SCHEMAS["serving_sources"].names[:-1])
 
 SOURCES = f"""
-    CREATE VIEW internal.sources AS
+    CREATE OR REPLACE VIEW internal.sources AS
     SELECT shown.corpus, shown.recording_id, shown.month, shown.day, md5(concat_ws('|', '{SERVING_VERSION}',
         shown.heard_key, shown.heard_commit, coalesce(shown.active_scorer, ''), coalesce(felt.emotions_commit, ''),
         coalesce(shown.scorer, ''), coalesce(shown.calls_commit, ''), coalesce(edits.edits, ''))) AS source
@@ -55,13 +55,13 @@ SOURCES = f"""
 """What each recording's rows are made of now, as each corpus sees it."""
 
 BUILT = """
-    CREATE TABLE internal.built AS
+    CREATE OR REPLACE TABLE internal.built AS
     SELECT corpus, recording_id, month, day, source, num_utterances, build_id FROM {files}
 """
-BUILT_DAYS = f"CREATE TABLE internal.built_days AS SELECT {_DAY_COLUMNS}, build_id FROM {{files}}"
+BUILT_DAYS = f"CREATE OR REPLACE TABLE internal.built_days AS SELECT {_DAY_COLUMNS}, build_id FROM {{files}}"
 
 CHANGED = """
-    CREATE TABLE internal.changed AS
+    CREATE OR REPLACE TABLE internal.changed AS
     SELECT coalesce(now.corpus, built.corpus) AS corpus, coalesce(now.recording_id, built.recording_id) AS recording_id,
         now.month, now.day, built.month AS built_month, built.day AS built_day
     FROM internal.sources AS now
@@ -70,11 +70,11 @@ CHANGED = """
 """
 """Recordings whose stored rows do not count: changed, new or gone."""
 CHANGED_SHOWN = """
-    CREATE TABLE internal.changed_shown AS
+    CREATE OR REPLACE TABLE internal.changed_shown AS
     FROM internal.shown SEMI JOIN internal.changed USING (corpus, recording_id)
 """
 CHANGED_DAYS = """
-    CREATE TABLE internal.changed_days AS
+    CREATE OR REPLACE TABLE internal.changed_days AS
     SELECT corpus, day FROM internal.changed WHERE day IS NOT NULL
     UNION
     SELECT corpus, built_day FROM internal.changed WHERE built_day IS NOT NULL
@@ -91,12 +91,6 @@ DROP_CHANGED_DAYS = """
     DELETE FROM internal.built_days AS old USING internal.changed_days AS gone
     WHERE old.corpus = gone.corpus AND old.day = gone.day
 """
-ALL_CHANGED = """
-    CREATE VIEW internal.changed AS
-    SELECT corpus, recording_id, month, day, NULL::VARCHAR AS built_month, NULL::DATE AS built_day FROM internal.shown
-"""
-ALL_DAYS = "CREATE VIEW internal.changed_days AS SELECT DISTINCT corpus, day FROM internal.shown"
-
 REPLACED = "SELECT min(built_day), max(built_day) FROM internal.changed WHERE built_day IS NOT NULL"
 
 _SUMS = ", ".join(
@@ -117,12 +111,14 @@ def day_sums(rows: str) -> str:
     """The query that sums up these rows, an expression of SQL with the columns of `serving_utterances`."""
     return DAYS.replace(_ALL_ROWS, rows)
 
+
 DAY_CALLS = """
-    CREATE VIEW day_calls AS
+    CREATE OR REPLACE VIEW day_calls AS
     SELECT corpus, month, day, coalesce(num_calls, 0) AS num_calls, coalesce(duration_ms, 0) AS duration_ms,
         coalesce(num_files, 0) AS num_files, coalesce(num_failed, 0) AS num_failed
     FROM (
-        SELECT shown.corpus, shown.month, shown.day, count(*) AS num_calls, sum(heard.duration_ms)::BIGINT AS duration_ms
+        SELECT shown.corpus, shown.month, shown.day, count(*) AS num_calls,
+            sum(heard.duration_ms)::BIGINT AS duration_ms
         FROM internal.shown AS shown JOIN internal.heard AS heard USING (recording_id, heard_key) GROUP BY ALL
     ) FULL JOIN (
         SELECT corpus, month, day, count(*) AS num_files, count(*) FILTER (status = 'failed') AS num_failed
@@ -143,20 +139,24 @@ def add_serving_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str,
     connection.execute(SOURCES)
     for name, statement in (("serving_sources", BUILT), ("day_rollup", BUILT_DAYS)):
         connection.execute(statement.format(files=_rows(name, kept[name])))
+    utterances, days = _live_rows("internal.shown"), DAYS
+    # Where nothing is stored nothing is compared: opening such a lake costs no more than it did.
     if whole:
-        for statement in (CHANGED, CHANGED_SHOWN, CHANGED_DAYS, DROP_CHANGED_DAYS):
-            connection.execute(statement)
-        utterances = _utterances(connection, kept["serving_utterances"])
-    else:
-        # Nothing is stored: then nothing is compared when a lake is opened.
-        for statement in (ALL_CHANGED, ALL_DAYS):
-            connection.execute(statement)
-        utterances = _live_rows("internal.shown")
-    connection.execute(f"CREATE VIEW serving_utterances AS {utterances}")
-    connection.execute(f"CREATE VIEW day_rollup AS {_days(connection) if whole else DAYS}")
-    connection.execute(f"CREATE VIEW serving_sources AS SELECT {_SOURCE_COLUMNS} FROM internal.built")
+        compare(connection)
+        connection.execute(DROP_CHANGED_DAYS)
+        utterances, days = _utterances(connection, kept["serving_utterances"]), _days(connection)
+    sources = f"SELECT {_SOURCE_COLUMNS} FROM internal.built"
+    for name, query in (("serving_utterances", utterances), ("day_rollup", days), ("serving_sources", sources)):
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
     connection.execute(DAY_CALLS)
     _note_broken(connection, files, whole)
+
+
+def compare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables `internal.changed`, `.changed_shown` and `.changed_days`: what of the stored rows does not
+    count."""
+    for statement in (CHANGED, CHANGED_SHOWN, CHANGED_DAYS):
+        connection.execute(statement)
 
 
 def _whole_places(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[DataFile]]) -> set[Place]:
@@ -233,7 +233,7 @@ def _note_broken(
     """Make `internal.broken`: corpus and month of stored rows that do not count, as a compaction that was killed
     leaves."""
     places = {(file.corpus, file.month) for some in files.values() for file in some}
-    connection.execute("CREATE TABLE internal.broken (corpus VARCHAR, month VARCHAR)")
+    connection.execute("CREATE OR REPLACE TABLE internal.broken (corpus VARCHAR, month VARCHAR)")
     for corpus, month in places - whole:
         connection.execute("INSERT INTO internal.broken VALUES ($corpus, $month)", {"corpus": corpus, "month": month})
 

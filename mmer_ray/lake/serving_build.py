@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmer_ray.lake.rewrite import replace_rows
-from mmer_ray.lake.serving import Place, day_sums
+from mmer_ray.lake.serving import Place, compare, day_sums
 from mmer_ray.tables import DERIVED_TABLES, SORT_KEYS
 
 if TYPE_CHECKING:
@@ -31,25 +31,30 @@ STALE = """
     ) WHERE $corpus IS NULL OR corpus = $corpus ORDER BY ALL
 """
 
-PLACE = "corpus = $corpus AND month = $month"
+PART = """
+    CREATE OR REPLACE TABLE internal.part AS
+    FROM serving_utterances WHERE corpus = $corpus AND month = $month
+"""
+"""The rows of a partition, as the view has them now."""
 ROWS = {
-    "serving_utterances": f"SELECT *, $build AS build_id FROM serving_utterances WHERE {PLACE}",
-    "day_rollup": "SELECT *, $build AS build_id FROM ("
-    + day_sums(f"(FROM serving_utterances WHERE {PLACE})")
-    + ")",
-    "serving_sources": f"""
+    "serving_utterances": "SELECT *, $build AS build_id FROM internal.part",
+    "day_rollup": f"SELECT *, $build AS build_id FROM ({day_sums('internal.part')})",
+    "serving_sources": """
         SELECT sources.*, coalesce(num_utterances, 0)::BIGINT AS num_utterances, $build AS build_id
-        FROM (SELECT recording_id, corpus, month, day, source FROM internal.sources WHERE {PLACE}) AS sources
+        FROM (
+            SELECT recording_id, corpus, month, day, source FROM internal.sources
+            WHERE corpus = $corpus AND month = $month
+        ) AS sources
         LEFT JOIN (
-            SELECT recording_id, count(*) AS num_utterances FROM serving_utterances WHERE {PLACE} GROUP BY recording_id
+            SELECT recording_id, count(*) AS num_utterances FROM internal.part GROUP BY recording_id
         ) USING (recording_id)
     """,
 }
-"""The rows of a partition, as the views have them now."""
 
 
 def stale_partitions(connection: duckdb.DuckDBPyConnection, corpus: str | None = None) -> tuple[Place, ...]:
     """Corpus and month of the derived rows that readers compute anew; `connection` is that of `connect_to_build`."""
+    compare(connection)
     return tuple((str(one), str(month)) for one, month in connection.execute(STALE, {"corpus": corpus}).fetchall())
 
 
@@ -59,8 +64,10 @@ def build_serving(lake: Lake, connection: duckdb.DuckDBPyConnection, build_id: s
     Raises `StoreError`.
     """
     for corpus, month in places:
+        place = {"corpus": corpus, "month": month}
+        connection.execute(PART, place)
         for name in DERIVED_TABLES:
-            order = ", ".join(SORT_KEYS[name])
-            parameters = {"corpus": corpus, "month": month, "build": build_id}
-            rows = connection.sql(f"{ROWS[name]} ORDER BY {order}", params=parameters).to_arrow_reader(BATCH_ROWS)
-            replace_rows(lake, name, rows, build_id, {"corpus": corpus, "month": month})
+            parameters = {"build": build_id} | (place if name == "serving_sources" else {})
+            query = f"{ROWS[name]} ORDER BY {', '.join(SORT_KEYS[name])}"
+            rows = connection.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS)
+            replace_rows(lake, name, rows, build_id, place)

@@ -15,7 +15,7 @@ UTTERANCES = f"""
     SELECT {", ".join(f"said.{name}" for name in OF_UTTERANCES)}, {", ".join(f"felt.{name}" for name in OF_EMOTIONS)}
     FROM utterances AS said LEFT JOIN active_emotions AS felt USING (corpus, recording_id, utterance_idx)
     ORDER BY ALL
-"""  # noqa: S608
+"""
 DAYS = """
     SELECT corpus, month, day, role, scorer, label, count(*) AS num_utterances, sum(end_ms - start_ms) AS speech_ms,
         coalesce(sum(num_words), 0) AS num_words, coalesce(sum(overlap_ms), 0) AS overlap_ms,

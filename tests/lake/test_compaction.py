@@ -127,9 +127,7 @@ def test_one_corpus_alone(lake: Lake) -> None:
     require_true(lake.address)
 
 
-def test_rows_of_an_unfinished_commit_go(
-    tmp_path: Path, drill: multiprocessing.context.ForkServerContext
-) -> None:
+def test_rows_of_an_unfinished_commit_go(tmp_path: Path, drill: multiprocessing.context.ForkServerContext) -> None:
     audio = six_files(tmp_path / "audio")
     victim = drill.Process(target=die_at, args=("before_append_commits:2", tmp_path / "lake", audio))
     victim.start()
@@ -254,7 +252,9 @@ def test_a_lake_of_version_1_reads_as_before(tmp_path: Path) -> None:
 
 
 def test_only_a_lake_with_many_small_files_is_due(lake: Lake) -> None:
-    most = max(sum(one.corpus == file.corpus for one in lake.files(name)) for name in SCHEMAS for file in lake.files(name))
+    most = max(
+        sum(one.corpus == file.corpus for one in lake.files(name)) for name in SCHEMAS for file in lake.files(name)
+    )
     assert compact_if_due(lake, most) is None
     done = compact_if_due(lake, most - 1)
     assert done is not None

@@ -100,7 +100,9 @@ def test_the_orphans_of_torn_writes_go_once_they_are_old(lake: Lake) -> None:
 def test_rows_of_unfinished_commits_go_and_then_their_files(
     tmp_path: Path, drill: multiprocessing.context.ForkServerContext
 ) -> None:
-    victim = drill.Process(target=die_at, args=("before_append_commits:2", tmp_path / "lake", six_files(tmp_path / "a")))
+    victim = drill.Process(
+        target=die_at, args=("before_append_commits:2", tmp_path / "lake", six_files(tmp_path / "a"))
+    )
     victim.start()
     victim.join()
     lake = Lake(tmp_path / "lake")
