@@ -238,7 +238,7 @@ def test_corpora_with_odd_names(tmp_path: Path) -> None:
     require_true(lake.address)
     job(lake, [recording_at(audio_file(tmp_path / "audio", "c.wav"), path.parent, "../up")])
     compact(lake)
-    assert {len(lake.files(name)) for name in ("utterances", "serving_utterances")} == {3}
+    assert len(lake.files("serving_utterances")) == 3, "each corpus is shown the audio that it shares"
     require_true(lake.address)
 
 

@@ -20,7 +20,7 @@ from mmer_ray.lake.rewrite import forget_earlier, replace_rows, sweep
 from mmer_ray.lake.store import APPLICATION, Lake
 from mmer_ray.tables import SCHEMAS, SORT_KEYS
 from tests.lake.drill import forget_until
-from tests.lake.makers import contents, job, listing
+from tests.lake.makers import audio_file, contents, job, listing
 from tests.lake.test_writer import six_files
 
 PLACE = {"corpus": "calls", "month": "2026-11"}
@@ -35,10 +35,11 @@ def drill() -> multiprocessing.context.ForkServerContext:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """Five recordings, each in a commit of its own, in the corpora `calls` and `other`."""
-    audio = six_files(tmp_path / "audio")
-    for corpus in ("calls", "other"):
-        job(Lake(tmp_path / "lake"), listing(audio, corpus))
+    """Recordings of the corpora `calls` and `other`, each in a commit of its own."""
+    job(Lake(tmp_path / "lake"), listing(six_files(tmp_path / "audio")))
+    for name in ("v.wav", "w.wav"):
+        audio_file(tmp_path / "more", name)
+    job(Lake(tmp_path / "lake"), listing(tmp_path / "more", "other"))
     return Lake(tmp_path / "lake")
 
 
@@ -69,7 +70,7 @@ def log_entries(lake: Lake, name: str) -> set[str]:
 def test_rows_lie_in_their_order_over_row_groups_and_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = in_order(lake, "words")
     monkeypatch.setattr(data_files, "ROW_GROUP_ROWS", 7)
-    monkeypatch.setattr(data_files, "FILE_BYTES", 6_000)
+    monkeypatch.setattr(data_files, "FILE_BYTES", 1_000)
     assert replace_rows(lake, "words", batches(rows), "run", PLACE) == rows.num_rows
     files = [file for file in lake.files("words") if file.corpus == "calls"]
     assert len(files) > 1
