@@ -127,6 +127,9 @@ class RunOptions(Options):
     """The first commit comes this soon, so that a job that is killed early leaves something."""
     commit_every_mb: float = Field(64.0, gt=0)
     """Megabytes of rows in memory that make a commit."""
+    compact_after_files: int = Field(32, ge=0)
+    """A finished job compacts the lake where a month of a corpus has more small files than this in some table; 0:
+    never."""
     max_attempts: int = Field(3, ge=1)
     """Tries before a recording that kills its worker is quarantined as `worker_crash`."""
     max_retries: int = Field(5, ge=0)

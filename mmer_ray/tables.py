@@ -27,6 +27,9 @@ Row = dict[str, Any]
 CLASSES = ("angry", "happy", "neutral", "sad", "fear", "disgust", "surprise", "contempt")
 """Emotion classes with a column of their own; all others add up in `p_other`."""
 
+SUMMED = ("valence", "arousal", "dominance", "confidence")
+"""Scores of which a day's sums are kept."""
+
 _TEXT, _INT, _LONG, _SCORE, _FLAG = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.bool_()
 _INSTANT = pa.timestamp("us", tz="UTC")
 _PLACE: list[tuple[str, pa.DataType]] = [
@@ -132,6 +135,29 @@ SCHEMAS: dict[str, pa.Schema] = {
         + [("erased_at", _INSTANT)]
         + _STAMP
     ),
+    "serving_utterances": pa.schema(
+        _PLACE
+        + [("heard_key", _TEXT)]
+        + _columns(_INT, "utterance_idx channel")
+        + _columns(_TEXT, "speaker role")
+        + _columns(_INT, "start_ms end_ms")
+        + _columns(_TEXT, "text language")
+        + _columns(_INT, "num_words overlap_ms")
+        + _columns(_SCORE, "asr_logprob snr_db speaker_confidence")
+        + _columns(_TEXT, "scorer label")
+        + _columns(_SCORE, " ".join(f"p_{name}" for name in (*CLASSES, "other")))
+        + _columns(_SCORE, "valence arousal dominance confidence")
+        + _columns(_TEXT, "skip_reason build_id")
+    ),
+    "day_rollup": pa.schema(
+        _columns(_TEXT, "corpus month")
+        + [("day", pa.date32())]
+        + _columns(_TEXT, "role scorer label")
+        + _columns(_LONG, "num_utterances speech_ms num_words overlap_ms")
+        + [column for name in SUMMED for column in ((f"num_{name}", _LONG), (f"{name}_sum", pa.float64()))]
+        + [("build_id", _TEXT)]
+    ),
+    "serving_sources": pa.schema(_PLACE + [("source", _TEXT), ("num_utterances", _LONG), ("build_id", _TEXT)]),
     "runs": pa.schema(
         _columns(_TEXT, "run_id status")
         + _columns(_INSTANT, "started_at written_at")
@@ -172,6 +198,10 @@ SCHEMAS: dict[str, pa.Schema] = {
   (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
   `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:
   the only one that the row speaks of, null for all. `reason` is the user's, `retention` where an age was reached.
+- `serving_utterances`: what each corpus is shown of each utterance, with its active scorer's answer, in one wide row.
+- `day_rollup`: the same summed up by day, corpus, role, scorer and label. `num_valence` utterances have a valence, and
+  `valence_sum` is its sum; so it is with each of `SUMMED`.
+- `serving_sources`: what the two were made of: `source` is a digest of all that decides a recording's rows.
 - `runs`: a row for the start and one for the end of each job."""
 
 V1_COLUMNS: dict[str, pa.Schema] = {
@@ -202,8 +232,10 @@ DATA_TABLES = (
 )
 """The tables a commit appends to, in this order, before the row in `commits` makes it visible."""
 
-DERIVED_TABLES: tuple[str, ...] = ()
-"""Tables that are made of rows of others, by corpus and month: what is removed empties those partitions."""
+DERIVED_TABLES = ("serving_utterances", "day_rollup", "serving_sources")
+"""Tables that compaction makes of the others, a partition of all three in this order; `build_id` is that of the
+compaction, equal in the three. A reader uses them where they are still true (`lake/serving.py`)."""
+
 
 SORT_KEYS = {
     "recordings": ("day", "recording_id", "uri"),
@@ -214,9 +246,17 @@ SORT_KEYS = {
     "pieces": ("day", "recording_id", "window_idx"),
     "emotions": ("day", "recording_id", "utterance_idx"),
     "calls": ("day", "recording_id"),
+    "active_scorers": ("commit_id",),
     "speaker_edits": ("day", "recording_id"),
+    "erasures": ("commit_id",),
+    "serving_utterances": ("day", "recording_id", "utterance_idx"),
+    "day_rollup": ("day", "role", "scorer", "label"),
+    "serving_sources": ("day", "recording_id"),
+    "runs": ("run_id", "written_at"),
+    "commits": ("sequence",),
 }
-"""How the rows of one commit lie in their files; utterances and turns are numbered by their start."""
+"""How the rows of one commit, and all rows of a compacted partition, lie in their files; utterances and turns are
+numbered by their start."""
 
 
 def partition_columns(table: str) -> list[str]:
@@ -237,6 +277,9 @@ LOG_STATISTICS = {
     "active_scorers": ("commit_id",),
     "speaker_edits": ("recording_id", "day", "commit_id"),
     "erasures": ("commit_id",),
+    "serving_utterances": ("recording_id", "day", "scorer", "build_id"),
+    "day_rollup": ("day", "build_id"),
+    "serving_sources": ("recording_id", "day", "build_id"),
     "runs": ("run_id", "status"),
     "commits": ("sequence", "commit_id"),
 }

@@ -10,7 +10,15 @@ import pytest
 from deltalake import DeltaTable
 
 from mmer_ray.lake.store import Lake
-from mmer_ray.tables import DATA_TABLES, LOG_STATISTICS, SCHEMAS, SORT_KEYS, V1_COLUMNS, partition_columns
+from mmer_ray.tables import (
+    DATA_TABLES,
+    DERIVED_TABLES,
+    LOG_STATISTICS,
+    SCHEMAS,
+    SORT_KEYS,
+    V1_COLUMNS,
+    partition_columns,
+)
 from tests.lake.makers import audio_file, contents, job, listing
 
 PERSONAL = {"text", "word", "uri", "metadata", "error_message", "speaker", "role"}
@@ -31,7 +39,10 @@ def test_keys_partitions_and_statistics_are_columns_of_their_tables() -> None:
         columns = set(SCHEMAS[name].names)
         assert columns >= {*LOG_STATISTICS[name], *SORT_KEYS.get(name, ()), *partition_columns(name)}
         assert not PERSONAL & set(LOG_STATISTICS[name])
-    assert {name for name in SCHEMAS if partition_columns(name)} == set(DATA_TABLES) - {"active_scorers", "erasures"}
+    assert {name for name in SCHEMAS if partition_columns(name)} == {
+        *(set(DATA_TABLES) - {"active_scorers", "erasures"}),
+        *DERIVED_TABLES,
+    }
 
 
 def test_a_column_of_version_1_is_no_column_of_today() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import typer
 
+from mmer_ray.cli.lake_compact import compact
 from mmer_ray.cli.lake_compare import compare
 from mmer_ray.cli.lake_erase import erase
 from mmer_ray.cli.lake_retain import retain
 from mmer_ray.cli.lake_upgrade import upgrade
+from mmer_ray.cli.lake_vacuum import vacuum
 from mmer_ray.cli.lake_verify import verify
 
 lake = typer.Typer(
-    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+    name="lake", help="Keep a lake: compact, verify, erase.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (compare, erase, retain, verify, upgrade):
+for command in (compact, vacuum, verify, upgrade, erase, retain, compare):
     lake.command()(command)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -74,9 +74,14 @@ class DataFile:
     path: str
     first_commit: str | None
     """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
-    say, as in lakes of version 1."""
+    say, as in lakes of version 1. In a derived table, which has none: of build_id."""
     last_commit: str | None
-    size_bytes: int = 0
+    corpus: str | None = None
+    """Corpus and month of its rows; None in a table without partitions."""
+    month: str | None = None
+    num_bytes: int = 0
+    num_rows: int | None = None
+    """None where the log does not say."""
 
 
 class Lake:
@@ -225,6 +230,10 @@ class Lake:
         tables = [self.opened(name) for name in SCHEMAS]
         return 1 + max((table.transaction_version(APPLICATION) or 0 for table in tables if table), default=0)
 
+    def has(self, name: str) -> bool:
+        """Whether a table was made: a lake of an earlier version may lack some. Raises `LakeError` on a damaged one."""
+        return self.opened(name) is not None
+
     def files(self, name: str) -> list[DataFile]:
         """The data files of a table's newest version, from its log. Other files in the folder do not count.
 
@@ -237,9 +246,9 @@ class Lake:
         paths = [f"{self.address}/{name}/{path}" for path in paths_of(actions)]
         if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
-        first, last = (_extremes(actions, end) for end in ("min", "max"))
-        sizes = actions.column("size_bytes").to_pylist()
-        return [DataFile(*facts) for facts in zip(paths, first, last, sizes, strict=True)]
+        wanted = ("partition.corpus", "partition.month", "size_bytes", "num_records")
+        columns = [_extremes(actions, "min"), _extremes(actions, "max"), *(_column(actions, one) for one in wanted)]
+        return [DataFile(*facts) for facts in zip(paths, *columns, strict=True)]
 
     def schema(self, name: str) -> pa.Schema:
         """The columns of a table as it is stored: those of earlier versions are among them. Raises `StoreError`."""
@@ -349,7 +358,12 @@ def _version_of(table: DeltaTable) -> int:
 
 def _extremes(actions: pa.Table, end: str) -> list[str | None]:
     name = f"{end}.commit_id"
+    return _column(actions, name if name in actions.column_names else f"{end}.build_id")
+
+
+def _column(actions: pa.Table, name: str) -> list[Any]:
+    """A column of the log's description of files; nulls where it has none."""
     if name not in actions.column_names:
         return [None] * int(actions.num_rows)
-    values: list[str | None] = actions.column(name).to_pylist()
+    values: list[Any] = actions.column(name).to_pylist()
     return values

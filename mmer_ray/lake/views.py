@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ import duckdb
 from mmer_ray.errors import LakeError
 from mmer_ray.lake.files import reading_files
 from mmer_ray.lake.removal import WITH_AUDIO, Removal, goes, make_going, read_intent
+from mmer_ray.lake.serving import add_serving_views
 from mmer_ray.lake.visibility import (
     ACTIVE,
     ACTIVE_OF_VERSION_1,
@@ -29,6 +32,7 @@ from mmer_ray.lake.visibility import (
 )
 from mmer_ray.sources.s3 import REMEDY
 from mmer_ray.tables import SCHEMAS
+from mmer_ray.tables import DERIVED_TABLES, SCHEMAS
 
 if TYPE_CHECKING:
     from mmer_ray.lake.store import DataFile, Lake
@@ -66,11 +70,7 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 
     Raises `LakeError` for a damaged lake.
     """
-    connection = connect_internal(lake)
-    for statement in (ACTIVE_OF_VERSION_1, SHOWN):
-        connection.execute(statement)
-    for name, query in VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {query}")
+    connection = connect_to_build(lake)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
@@ -79,6 +79,24 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 def connect_internal(
     lake: Lake, spill: Spill | None = None, *, require_whole: bool = True
 ) -> duckdb.DuckDBPyConnection:
+def connect_to_build(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection for compaction: that of `connect_internal` with the lake's views. Nothing that a user types goes
+    there. Raises `LakeError` for a damaged lake."""
+    connection = connect_internal(lake, spill)
+    try:
+        with reading_files(lake.address):
+            for statement in (ACTIVE_OF_VERSION_1, SHOWN):
+                connection.execute(statement)
+            for name, query in VIEWS.items():
+                connection.execute(f"CREATE VIEW {name} AS {query}")
+            add_serving_views(connection, {name: lake.files(name) for name in DERIVED_TABLES})
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake; unless it must be whole, rows may be gone."""
@@ -124,7 +142,7 @@ def _is_changing(lake: Lake, before: _Moment | None) -> bool:
 
 def _connected(lake: Lake, moment: _Moment, spill: Spill | None, *, require_whole: bool) -> duckdb.DuckDBPyConnection:
     # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
-    names = ["commits", *(name for name in SCHEMAS if name != "commits")]
+    names = ["commits", *(name for name in SCHEMAS if name not in ("commits", *DERIVED_TABLES))]
     listed = {name: lake.files(name) for name in names}
     connection, removal = _closed_connection(spill), moment.removal
     try:
@@ -187,6 +205,16 @@ def _counts(connection: duckdb.DuckDBPyConnection, removal: Removal) -> bool:
 
 
 def damaged(address: str, exc: BaseException) -> LakeError:
+@contextmanager
+def reading_files(address: str) -> Iterator[None]:
+    """Raise `LakeError` for what DuckDB raises where a file is gone or is no Parquet."""
+    try:
+        yield
+    except UNREADABLE as exc:
+        raise damaged(address, exc) from exc
+
+
+def damaged(address: str, exc: duckdb.Error) -> LakeError:
     """What to raise where DuckDB cannot read a lake's own files."""
     if is_of_store(exc):
         reason = str(exc).strip().splitlines()[-1][:300]

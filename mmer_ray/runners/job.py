@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from mmer_ray.audio.decode import Decoder
@@ -24,6 +24,7 @@ from mmer_ray.runners.durations import num_probers, probe_headers, with_duration
 from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
+from mmer_ray.runners.upkeep import compact_after_job
 from mmer_ray.runners.work import Work, do, inactive_note, lost_counts, restarts_of, work_s
 from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
@@ -146,6 +147,9 @@ class Job:
                 return self._report(planned, tally, None, None)
             work = Work(planned.plan, self._profile, self._models, planned.guess.runner, self._given)
             run_id, driven = do(self._lake, work, tally, stop)
+            if not driven.interrupted:
+                warnings = compact_after_job(self._lake, self._profile.run.compact_after_files)
+                planned = replace(planned, warnings=planned.warnings + warnings)
         return self._report(planned, tally, run_id, driven)
 
     def _planned(self) -> _Planned:

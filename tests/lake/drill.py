@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 from mmer_ray.errors import ErrorCode
+from mmer_ray.lake.compaction import compact
 from mmer_ray.lake.failpoint import VARIABLE
 from mmer_ray.lake.lease import LEASE_S
 from mmer_ray.lake.ledger import Ledger
+from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.vacuum import vacuum
 from tests.lake.makers import job, listing
 
 FAILING = {"c.wav": ErrorCode.EMPTY_FILE, "e.wav": ErrorCode.IO_ERROR}
@@ -25,3 +28,21 @@ def die_at(point: str, lake: str | Path, audio: Path, lease_s: float = LEASE_S) 
     """The same job with a failpoint set; returning from here fails the drill."""
     os.environ[VARIABLE] = point
     run_job(lake, audio, lease_s)
+
+
+def compact_until(point: str, lake: Path) -> None:
+    """A compaction with a failpoint set."""
+    os.environ[VARIABLE] = point
+    compact(Lake(lake))
+
+
+def vacuum_until(point: str, lake: Path) -> None:
+    """A vacuum that keeps nothing, with a failpoint set."""
+    os.environ[VARIABLE] = point
+    vacuum(Lake(lake), 0)
+
+
+def forget_until(point: str, lake: Path) -> None:
+    """A table's earlier versions forgotten, with a failpoint set."""
+    os.environ[VARIABLE] = point
+    forget_earlier(Lake(lake), "utterances")

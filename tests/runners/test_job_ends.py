@@ -14,7 +14,7 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.pipelines import corpus
 from mmer_ray.profiles import load_profile
 from mmer_ray.records import Failure, ScoredRecording, Task
-from mmer_ray.runners import driver, job
+from mmer_ray.runners import driver, job, upkeep
 from mmer_ray.runners.job import JobOptions
 from mmer_ray.runners.store_retry import StoreRetry
 
@@ -52,8 +52,8 @@ def files(folder: Path, num: int) -> Path:
     return calls
 
 
-def asked(calls: Path, lake: Path) -> JobOptions:
-    return JobOptions((str(calls),), str(lake), load_profile("synthetic", SETTINGS))
+def asked(calls: Path, lake: Path, *settings: str) -> JobOptions:
+    return JobOptions((str(calls),), str(lake), load_profile("synthetic", [*SETTINGS, *settings]))
 
 
 def num_rows(lake: Path) -> int:
@@ -102,3 +102,35 @@ def test_a_job_whose_recordings_all_fail_for_our_reasons_ends_and_keeps_its_rows
 def test_a_folder_of_bad_files_is_no_reason_to_end(tmp_path: Path) -> None:
     report = job.run(asked(files(tmp_path, 30), tmp_path / "lake"))
     assert (report.num_failed, report.failures_by_code) == (30, {"empty_file": 30})
+
+
+def test_a_job_joins_small_files_once_there_are_many(tmp_path: Path) -> None:
+    calls, lake = files(tmp_path, 3), tmp_path / "lake"
+    assert job.run(asked(calls, lake, "run.compact_after_files=100")).warnings == ()
+    num_files = len(Lake(lake).files("recordings"))
+    assert num_files > 1
+    for index in range(3, 6):
+        (calls / f"{index:03d}.wav").write_bytes(b"." * (index + 1))
+    assert job.run(asked(calls, lake, f"run.compact_after_files={num_files}")).num_failed == 3
+    assert len(Lake(lake).files("recordings")) == 1
+    assert num_rows(lake) == 6
+
+
+def test_with_0_files_are_never_joined(tmp_path: Path) -> None:
+    calls, lake = files(tmp_path, 5), tmp_path / "lake"
+    job.run(asked(calls, lake, "run.compact_after_files=0"))
+    assert len(Lake(lake).files("recordings")) > 1
+
+
+def test_a_compaction_that_fails_is_a_warning_of_a_finished_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise StoreError("No space left on device")
+
+    monkeypatch.setattr(upkeep, "compact_if_due", full_disk)
+    calls, lake = files(tmp_path, 3), tmp_path / "lake"
+    report = job.run(asked(calls, lake, "run.compact_after_files=1"))
+    assert report.num_failed == num_rows(lake) == 3
+    (warning,) = report.warnings
+    assert "could not be joined: No space left on device" in warning

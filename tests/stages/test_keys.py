@@ -69,6 +69,7 @@ def test_every_stage_has_its_own_key(models: Path) -> None:
         ("emotion.batch_s=7", set()),
         ("run.batch_s=60", set()),
         ("run.max_actors=4", set()),
+        ("run.compact_after_files=0", set()),
     ],
 )
 def test_an_option_changes_the_keys_of_what_hangs_on_it_and_no_other(
