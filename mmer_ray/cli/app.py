@@ -17,6 +17,7 @@ from mmer_ray.cli.query import query
 from mmer_ray.cli.recluster import recluster
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
+from mmer_ray.cli.speakers import speakers
 from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
 
@@ -59,6 +60,7 @@ def options(
 for command in (score, plan, query, show, status, recluster, export, demo):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(speakers, name="speakers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import typer
 
-lake = typer.Typer(name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None)
+lake = typer.Typer(
+    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
+)

@@ -69,7 +69,7 @@ def _table(recording: str, utterances: Sequence[Utterance]) -> str:
     for start_ms, end_ms, one in _distinct(utterances):
         emotion = one.emotions[0] if one.emotions else Emotion(scorer="", label=None)
         dimensions = [emotion.confidence, emotion.valence, emotion.arousal, emotion.dominance]
-        said = [one.speaker, one.channel, one.text, one.language]
+        said = [one.called, one.channel, one.text, one.language]
         rows.writerow([recording, _timedelta(start_ms), _timedelta(end_ms), *said, emotion.label, *dimensions])
     return text.getvalue()
 

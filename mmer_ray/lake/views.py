@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
 from mmer_ray.errors import LakeError
-from mmer_ray.lake.visibility import (
-    ACTIVE,
-    ACTIVE_OF_VERSION_1,
-    CURRENT,
-    FELT,
-    HEARD,
-    SHOWN,
-    VIEWS,
-    commits_table,
-    committed,
-    committed_view,
-    with_commits,
-)
+from mmer_ray.lake.edited_speakers import make_edited
+from mmer_ray.lake.table_rows import RowFile, committed, committed_view, row_files, rows_of, with_commits
+from mmer_ray.lake.visibility import ACTIVE_OF_VERSION_1, NEWEST, VIEWS, shown
 from mmer_ray.tables import SCHEMAS
 
 if TYPE_CHECKING:
     from mmer_ray.lake.store import DataFile, Lake
+
+Made = TypeVar("Made")
 
 SAFE_SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -34,6 +27,9 @@ SAFE_SETTINGS = {
     "python_enable_replacements": "false",
     "temp_directory": "",
 }
+
+OPENING_TRIES = 5
+"""A lake may be rewritten while it is opened; so often in a row it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,17 @@ class Spill:
         return {"temp_directory": self.folder, "memory_limit": f"{self.memory_mb}MB"}
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a lake holds at one moment: every table as of the same commit."""
+
+    connection: duckdb.DuckDBPyConnection
+    versions: Mapping[str, int]
+    """Table -> the version of it that was there before its files were listed."""
+    files: Mapping[str, Sequence[RowFile]]
+    """Table -> the files that are read."""
+
+
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 """What DuckDB raises for a file that is gone or is no Parquet."""
 _COUNTED = [name for name in SCHEMAS if f"num_{name}" in SCHEMAS["commits"].names]
@@ -58,43 +65,78 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 
     Raises `LakeError` for a damaged lake.
     """
-    connection = connect_internal(lake)
-    for statement in (ACTIVE_OF_VERSION_1, SHOWN):
-        connection.execute(statement)
-    for name, query in VIEWS.items():
-        connection.execute(f"CREATE VIEW {name} AS {query}")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
+    return moment_now(lake).connection
+
+
+def moment_now(lake: Lake, settings: Mapping[str, str] | None = None) -> Moment:
+    """The lake as it is now, for readers: `connect`, with further settings of DuckDB."""
+
+    def opened(versions: Mapping[str, int]) -> Moment:
+        moment = _internal(lake, versions, settings)
+        with closed_on_error(moment.connection, lake.address):
+            moment.connection.execute(f"CREATE TABLE internal.shown AS {shown()}")
+            make_public(moment.connection)
+        return moment
+
+    return while_it_changes(lake, opened)
 
 
 def connect_internal(lake: Lake, spill: Spill | None = None) -> duckdb.DuckDBPyConnection:
     """A connection for the planner and the writer: the tables `commits` and `internal.current`, `.heard`, `.felt`,
     `.active`, and the views of committed rows. Nothing that a user types goes there. With `spill` its memory is
     bounded. Raises `LakeError` for a damaged lake."""
-    # Commits first: the other tables, listed later, then hold at least the rows of every commit seen.
-    names = ["commits", *(name for name in SCHEMAS if name != "commits")]
-    listed = {name: lake.files(name) for name in names}
-    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(spill.settings if spill else {})})
+    settings = spill.settings if spill else None
+    return while_it_changes(lake, lambda versions: _internal(lake, versions, settings)).connection
+
+
+def while_it_changes(lake: Lake, make: Callable[[Mapping[str, int]], Made]) -> Made:
+    """What `make` gives for the versions of the lake's tables; once more where files that it was about to read were
+    rewritten and removed meanwhile."""
+    versions = lake.versions()
+    for _ in range(OPENING_TRIES - 1):
+        try:
+            return make(versions)
+        except LakeError:
+            before, versions = versions, lake.versions()
+            if before == versions:
+                raise
+    return make(versions)
+
+
+def _internal(lake: Lake, versions: Mapping[str, int], settings: Mapping[str, str] | None) -> Moment:
+    listed = list_files(lake)
+    connection = new_connection(settings)
+    with closed_on_error(connection, lake.address):
+        files = {"commits": row_files(connection, "commits", listed["commits"])}
+        connection.execute(f"CREATE TABLE commits AS {rows_of('commits', files['commits'])}")
+        files |= committed_files(connection, listed)
+        make_rows(connection, files)
+        require_whole(connection, lake.address, files)
+        for name, statement in NEWEST.items():
+            connection.execute(f"CREATE TABLE internal.{name} AS {statement('internal')}")
+        connection.execute(ACTIVE_OF_VERSION_1)
+    return Moment(connection, versions, files)
+
+
+def new_connection(settings: Mapping[str, str] | None) -> duckdb.DuckDBPyConnection:
+    """An empty DuckDB in memory."""
+    connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(settings or {})})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")
+    connection.execute("CREATE SCHEMA internal")
+    return connection
+
+
+@contextmanager
+def closed_on_error(connection: duckdb.DuckDBPyConnection, address: str) -> Iterator[None]:
+    """Close it when what is done with it fails; what cannot be read is `LakeError`."""
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET parquet_metadata_cache = true")
-        connection.execute("CREATE SCHEMA internal")
-        files = _committed_files(connection, listed)
-        for name in names[1:]:
-            connection.execute(committed_view(connection, name, files[name]))
-        # Set here, since nothing can be allowed once outside access is off.
-        paths = [path for some in files.values() for path in some]
-        connection.execute("SET allowed_paths = $paths", {"paths": paths})
-        _require_whole(connection, lake.address, listed)
-        for statement in (CURRENT, HEARD, FELT, ACTIVE):
-            connection.execute(statement)
+        yield
     except BaseException as exc:
         connection.close()
         if isinstance(exc, UNREADABLE):
-            raise damaged(lake.address, exc) from exc
+            raise damaged(address, exc) from exc
         raise
-    return connection
 
 
 def damaged(address: str, exc: duckdb.Error) -> LakeError:
@@ -102,34 +144,66 @@ def damaged(address: str, exc: duckdb.Error) -> LakeError:
     return LakeError(f"the lake {address} is damaged: {str(exc).splitlines()[0][:300]}; restore it from a copy")
 
 
-def _committed_files(
-    connection: duckdb.DuckDBPyConnection, listed: dict[str, list[DataFile]]
-) -> Mapping[str, Sequence[str]]:
-    """Table -> paths of its finished commits' files. Makes `commits`; `listed` learns which commits a file holds."""
-    connection.execute(commits_table(connection, [file.path for file in listed["commits"]]))
+def list_files(lake: Lake) -> dict[str, list[DataFile]]:
+    """Table -> its files. Commits first: the others, listed later, then hold at least the rows of every commit."""
+    return {name: lake.files(name) for name in ("commits", *(name for name in SCHEMAS if name != "commits"))}
+
+
+def committed_files(
+    connection: duckdb.DuckDBPyConnection,
+    listed: Mapping[str, Sequence[DataFile]],
+    known: Mapping[str, Sequence[RowFile]] | None = None,
+) -> dict[str, list[RowFile]]:
+    """The files of every table but `commits` that hold finished commits. What is `known` is not read again."""
     commit_ids = {commit_id for (commit_id,) in connection.execute("SELECT commit_id FROM commits").fetchall()}
+    found = {}
     for name in listed:
-        if "commit_id" in SCHEMAS[name].names and name != "commits":
-            listed[name] = committed(with_commits(connection, listed[name]), commit_ids)
-    return {name: [file.path for file in some] for name, some in listed.items()}
+        if name == "commits":
+            continue
+        old = {one.file.path: one for one in (known or {}).get(name, ())}
+        new = [file for file in listed[name] if file.path not in old]
+        if "commit_id" in SCHEMAS[name].names:
+            new = committed(with_commits(connection, new), commit_ids)
+        kept = [old[file.path] for file in listed[name] if file.path in old]
+        found[name] = [*kept, *row_files(connection, name, new)]
+    return found
 
 
-def _require_whole(
-    connection: duckdb.DuckDBPyConnection, address: str, listed: Mapping[str, Sequence[DataFile]]
+def make_rows(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[RowFile]]) -> None:
+    """Make the views of committed rows, as they are to be read, and allow their files to be read."""
+    for name in SCHEMAS:
+        if name != "commits":
+            connection.execute(committed_view(name, files[name]))
+    make_edited(connection)
+    # Set here, since nothing can be allowed once outside access is off.
+    paths = [one.file.path for some in files.values() for one in some]
+    connection.execute("SET allowed_paths = $paths", {"paths": paths})
+
+
+def make_public(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what readers may name, and close the connection to everything else."""
+    for name, query in VIEWS.items():
+        connection.execute(f"CREATE VIEW {name} AS {query}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def require_whole(
+    connection: duckdb.DuckDBPyConnection, address: str, files: Mapping[str, Sequence[RowFile]], after: int = 0
 ) -> None:
-    """Raise `LakeError` where a commit's rows are gone: an emptied entry of a table's log reads as one that adds
-    nothing, a lost table as one that was never written."""
+    """Raise `LakeError` where rows of a commit with a sequence above `after` are gone: an emptied entry of a table's
+    log reads as one that adds nothing, a lost table as one that was never written."""
     for name in _COUNTED:
-        wanted = connection.execute(f"SELECT commit_id FROM commits WHERE num_{name} > 0").fetchall()  # noqa: S608
-        held = {file.first_commit for file in listed[name]}
-        several = [file for file in listed[name] if file.first_commit != file.last_commit]
-        for (commit_id,) in wanted:
+        query = f"SELECT commit_id FROM commits WHERE num_{name} > 0 AND sequence > $after"  # noqa: S608
+        held = {one.file.first_commit for one in files[name]}
+        several = [one.file for one in files[name] if one.file.first_commit != one.file.last_commit]
+        for (commit_id,) in connection.execute(query, {"after": after}).fetchall():
             if commit_id not in held and not any(_may_hold(file, commit_id) for file in several):
                 raise LakeError(
                     f"the lake {address} is damaged: the {name} of commit {commit_id} are gone; restore it from a copy"
                 )
     finished = "SELECT count(*) FROM internal.runs WHERE status = 'finished' AND num_scored + num_failed > 0"
-    if not listed["commits"] and connection.execute(finished).fetchall() != [(0,)]:
+    if not files["commits"] and connection.execute(finished).fetchall() != [(0,)]:
         raise LakeError(f"the lake {address} is damaged: its commits are gone; restore it from a copy")
 
 
