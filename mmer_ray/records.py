@@ -97,6 +97,13 @@ class SpeakerTurn:
     """`S1`, `S2`, .. as in the utterances."""
     confidence: float | None = None
     """As `Turn.confidence`."""
+    speaker_name: str | None = None
+    """As `Utterance.speaker_name`."""
+
+    @property
+    def called(self) -> str:
+        """As `Utterance.called`."""
+        return self.speaker_name or self.speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,13 @@ class Utterance:
     role: str | None = None
     emotions: tuple[Emotion, ...] = ()
     """Empty until an emotion model has answered."""
+    speaker_name: str | None = None
+    """The name that somebody gave the speaker (`mmer speakers rename`); None: only `speaker` is known."""
+
+    @property
+    def called(self) -> str:
+        """The speaker as people are shown it: by name, where there is one."""
+        return self.speaker_name or self.speaker
 
 
 @dataclass(frozen=True)

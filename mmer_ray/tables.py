@@ -124,7 +124,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "speaker_edits": pa.schema(
         _PLACE
         + _columns(_TEXT, "heard_key edit_id action speaker target")
-        + [("utterances", pa.list_(_INT))]
+        + [(name, pa.list_(_INT)) for name in ("utterances", "turns")]
         + [("author", _TEXT), ("edited_at", _INSTANT)]
         + _STAMP
     ),
@@ -192,8 +192,10 @@ SCHEMAS: dict[str, pa.Schema] = {
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.
 - `speaker_edits`: what people changed about the speakers of one hearing, replayed in the order of commits. `action` is
-  `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` are
-  `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts).
+  `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` and
+  these `turns` are `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts). `speaker` is an id
+  as of that moment, `utterances` and `turns` are `utterance_idx` and `turn_idx`. Measures are made again in the same
+  commit; the rows of utterances, turns and results stay as they were heard.
 - `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
   (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
   `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:

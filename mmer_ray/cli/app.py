@@ -21,6 +21,7 @@ from mmer_ray.cli.rescore import rescore
 from mmer_ray.cli.retry import retry
 from mmer_ray.cli.score import plan, score
 from mmer_ray.cli.show import show
+from mmer_ray.cli.speakers import speakers
 from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
 
@@ -64,6 +65,7 @@ for command in (score, plan, query, show, status, recluster, rescore, retry, exp
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")
+app.add_typer(speakers, name="speakers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

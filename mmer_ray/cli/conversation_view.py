@@ -118,5 +118,5 @@ def _lines(utterances: Sequence[Utterance], duration_s: float) -> Iterator[Line]
 
 
 def name_of(utterance: Utterance) -> str:
-    """`S2 customer`, or `S2` where no role is known."""
-    return plain(f"{utterance.speaker} {utterance.role}" if utterance.role else utterance.speaker)
+    """`S2 customer`, or `S2` where no role is known; a name in the place of `S2` where somebody gave one."""
+    return plain(f"{utterance.called} {utterance.role}" if utterance.role else utterance.called)

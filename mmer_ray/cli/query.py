@@ -28,7 +28,7 @@ Sql = Annotated[
     str,
     typer.Argument(
         metavar="SQL",
-        help="One SELECT over recordings, utterances, words, emotions, active_emotions, calls, runs, commits.",
+        help="One SELECT over recordings, utterances, turns, words, emotions, active_emotions, calls, runs, commits.",
     ),
 ]
 Format = Annotated[
@@ -37,12 +37,28 @@ Format = Annotated[
 ]
 
 
-def query(sql: Sql, lake: LakeToRead = None, fmt: Format = RowFormat.TABLE) -> None:
+MaxRows = Annotated[int, typer.Option(min=1, help="Refuse an answer with more rows.")]
+Timeout = Annotated[float, typer.Option(min=0.001, help="Stop the query after so many seconds.")]
+Memory = Annotated[int, typer.Option(min=50, help="Stop the query where it needs more memory (MB).")]
+ReadOnly = Annotated[bool, typer.Option("--readonly", help="Write nothing: there is no other way to query.")]
+
+
+def query(
+    sql: Sql,
+    lake: LakeToRead = None,
+    fmt: Format = RowFormat.TABLE,
+    max_rows: MaxRows = 1_000_000,
+    timeout_s: Timeout = 300.0,
+    memory_mb: Memory = 2_000,
+    readonly: ReadOnly = True,
+) -> None:
     """Answer a DuckDB query over the lake's tables. Reads only."""
+    from mmer_ray.lake.limits import QueryLimits
     from mmer_ray.lake.queries import open_lake
     from mmer_ray.lake.values import values_of
 
-    with open_lake(lake_to_read(lake)) as reader:
+    assert readonly, "a flag that can only be set"
+    with open_lake(lake_to_read(lake), limits=QueryLimits(max_rows, timeout_s, memory_mb)) as reader:
         answer = reader.sql(sql)
     columns = list(_distinct(answer.column_names))
     values = [values_of(column) for column in answer.columns]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmer_ray.cli.options import Json, Lake, RecordingName
-from mmer_ray.cli.output import count, print_json, say
+from mmer_ray.cli.output import count, note, print_json, say
 from mmer_ray.errors import UsageError
 
 Speakers = Annotated[int | None, typer.Option(min=1, help="So many speakers.", show_default=False)]
@@ -48,3 +48,6 @@ def recluster(
         return
     before = f", before {done.num_speakers_before}" if done.num_files else ", as it was"
     say(f"{done.uri}: {count(done.num_speakers, 'speaker')}{before}")
+    if done.num_edits_left:
+        edits = count(done.num_edits_left, "edit")
+        note(f"{edits} of its speakers (`mmer speakers`) stayed with the earlier count; --undo brings them back")

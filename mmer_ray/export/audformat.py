@@ -80,7 +80,7 @@ class AudformatFolder:
             self._labels |= {*emotion.probabilities, *filter(None, [emotion.label])}
         felt = said.emotions[0] if said.emotions else Emotion(scorer="", label=None)
         dimensions = [felt.confidence, felt.valence, felt.arousal, felt.dominance]
-        return [said.speaker, said.channel, said.text, said.language, felt.label, *dimensions]
+        return [said.called, said.channel, said.text, said.language, felt.label, *dimensions]
 
     def _header(self) -> str:
         """JSON, which YAML 1.2 takes as it is."""

@@ -18,7 +18,7 @@ class SpokenStretch(Protocol):
     @property
     def channel(self) -> int: ...
     @property
-    def speaker(self) -> str: ...
+    def called(self) -> str: ...
 
 
 def to_rttm(recording: str, turns: Sequence[SpokenStretch]) -> str:
@@ -26,6 +26,6 @@ def to_rttm(recording: str, turns: Sequence[SpokenStretch]) -> str:
     name = file_field(recording)
     return "".join(
         f"SPEAKER {name} {one.channel + 1} {time_fields(one.start_s, one.end_s)} "
-        f"<NA> <NA> {field(one.speaker)} <NA> <NA>\n"
+        f"<NA> <NA> {field(one.called)} <NA> <NA>\n"
         for one in turns
     )

@@ -55,7 +55,7 @@ def cues(utterances: Sequence[Utterance]) -> Iterator[Cue]:
     for one in sorted(utterances, key=lambda utterance: (utterance.start_s, utterance.channel)):
         label = next((emotion.label for emotion in one.emotions if emotion.label), None)
         for start_s, end_s, text in _pieces(one):
-            yield Cue(start_s, max(end_s, start_s + MIN_CUE_S), one.speaker, text, label)
+            yield Cue(start_s, max(end_s, start_s + MIN_CUE_S), one.called, text, label)
 
 
 def _pieces(one: Utterance) -> Iterator[tuple[float, float, str]]:

@@ -34,11 +34,11 @@ def to_textgrid(utterances: Sequence[Utterance], duration_s: float) -> str:
 
 
 def _speakers(utterances: Sequence[Utterance]) -> list[str]:
-    return list(dict.fromkeys(one.speaker for one in sorted(utterances, key=lambda one: one.start_s)))
+    return list(dict.fromkeys(one.called for one in sorted(utterances, key=lambda one: one.start_s)))
 
 
 def _tiers(speaker: str, utterances: Sequence[Utterance]) -> Iterator[tuple[str, list[Interval]]]:
-    mine = [one for one in utterances if one.speaker == speaker]
+    mine = [one for one in utterances if one.called == speaker]
     yield from _without_overlaps(speaker, (_interval(one.start_s, one.end_s, one.text) for one in mine))
     words = (word for one in mine for word in timed_words(one))
     yield from _without_overlaps(f"{speaker} words", (_interval(word.start_s, word.end_s, word.word) for word in words))

@@ -29,8 +29,8 @@ def _segment(one: Utterance) -> dict[str, Any]:
     segment: dict[str, Any] = {"start": round(one.start_s, 3), "end": round(one.end_s, 3), "text": one.text}
     if one.asr_logprob is not None:
         segment["avg_logprob"] = one.asr_logprob
-    words = [_word(word, one.speaker) for word in one.words]
-    return {**segment, "words": words, "speaker": one.speaker}
+    words = [_word(word, one.called) for word in one.words]
+    return {**segment, "words": words, "speaker": one.called}
 
 
 def _word(word: Word, speaker: str) -> dict[str, Any]:

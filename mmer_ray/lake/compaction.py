@@ -27,8 +27,9 @@ from mmer_ray.lake.rewrite import replace_rows
 from mmer_ray.lake.run import new_run_id
 from mmer_ray.lake.serving_build import build_serving, stale_partitions
 from mmer_ray.lake.store import DataFile, Lake
-from mmer_ray.lake.views import Spill, connect_internal, connect_to_build, reading_files
-from mmer_ray.lake.visibility import quoted, with_commits
+from mmer_ray.lake.table_rows import with_commits
+from mmer_ray.lake.views import Spill, connect_internal, connect_to_build, reading_rows
+from mmer_ray.lake.visibility import quoted
 from mmer_ray.tables import DERIVED_TABLES, SCHEMAS, SORT_KEYS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def compact(lake: Lake, corpus: str | None = None, *, max_files: int = 1, dry_ru
         if not dry_run:
             lake.create()
         parts = _joined(lake, run_id, spill, corpus, max_files, dry_run)
-        with connect_to_build(lake, spill) as connection, reading_files(lake.address):
+        with connect_to_build(lake, spill) as connection, reading_rows(lake.address):
             stale = stale_partitions(connection, corpus)
             if not dry_run:
                 build_serving(lake, connection, run_id, stale)
@@ -123,7 +124,7 @@ def _joined(
     lake: Lake, run_id: str, spill: Spill, corpus: str | None, max_files: int | None, dry_run: bool
 ) -> tuple[Part, ...]:
     """Join the files of what is due: where `max_files` is None, of partitions with rows of unfinished commits."""
-    with connect_internal(lake, spill) as connection, reading_files(lake.address):
+    with connect_internal(lake, spill) as connection, reading_rows(lake.address):
         found = connection.execute("SELECT commit_id FROM commits").fetchall()
         commit_ids = {commit_id for (commit_id,) in found}
         due = [

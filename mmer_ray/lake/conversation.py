@@ -48,7 +48,12 @@ def turns_of(rows: Iterable[Row]) -> tuple[SpeakerTurn, ...]:
     """The rows of `turns` of one recording."""
     return tuple(
         SpeakerTurn(
-            row["start_ms"] / 1000, row["end_ms"] / 1000, row["channel"], row["speaker"], _score(row["confidence"])
+            row["start_ms"] / 1000,
+            row["end_ms"] / 1000,
+            row["channel"],
+            row["speaker"],
+            _score(row["confidence"]),
+            row["speaker_name"],
         )
         for row in rows
     )
@@ -73,6 +78,7 @@ def _utterance(row: Row, words: Sequence[Word], emotions: Sequence[Emotion]) -> 
         dialogue_idx=row["dialogue_idx"] or 0,
         role=row["role"],
         emotions=tuple(emotions),
+        speaker_name=row["speaker_name"],
     )
 
 

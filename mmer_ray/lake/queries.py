@@ -5,29 +5,36 @@
 
 Views: recordings, results, utterances, words, turns, pieces, emotions, active_emotions, calls, active_scorers,
 speaker_edits, erasures, runs, commits. A row of results stands there once for every corpus that has the audio. What a
-reader sees is one moment of the lake; open it again to see later commits.
+reader sees is one moment of the lake; `refresh` moves it to a later one.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError, SourceError, UsageError
+from mmer_ray.lake.changing import OPENING_TRIES
 from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
 from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.ledger import Ledger, lake_ledger
+from mmer_ray.lake.limits import QueryLimits, in_memory, limited
+from mmer_ray.lake.refresh import next_moment
+from mmer_ray.lake.statements import refuse_writing
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
-from mmer_ray.lake.views import connect, damaged, is_of_store
+from mmer_ray.lake.views import UNREADABLE, Moment, damaged, is_of_store, moment_now
 from mmer_ray.tables import Row
+
+Answer = TypeVar("Answer")
 
 MAX_CANDIDATES = 10
 """So many recordings are listed when a name fits several."""
@@ -44,7 +51,8 @@ WAYS_TO_NAME = (
 )
 """How a recording may be named, the strictest first: the first way that finds any decides."""
 
-_EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(?:ANALYZE\b|\(\s*\w[\w\s,]*\))?", re.IGNORECASE)
+GONE = (*UNREADABLE, duckdb.HTTPException, FileNotFoundError)
+"""What a query raises whose files are not there any more, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +89,66 @@ class LakeStatus:
 
 
 class LakeReader:
-    """One moment of a lake, through bound parameters only. Safe to share between threads."""
+    """One moment of a lake, through bound parameters only. Safe to share between threads.
 
-    def __init__(self, lake: Lake) -> None:
+    It moves to a later moment by `refresh`, or by itself: where files that it reads were removed by compaction or
+    erasure, and with `refresh_s` where so many seconds have passed since it looked for new commits. A query that runs
+    meanwhile ends at its own moment.
+    """
+
+    def __init__(self, lake: Lake, limits: QueryLimits | None = None, refresh_s: float | None = None) -> None:
         self.address = lake.address
-        self._connection = connect(lake)
+        self._lake, self._refresh_s = lake, refresh_s
+        self.limits = limits or QueryLimits()
+        self._refreshing = Lock()
+        self._looked_s = time.monotonic()
+        with in_memory(self.limits):
+            self._moment = moment_now(lake, self.limits.settings)
 
     def close(self) -> None:
         """Let the files go."""
-        self._connection.close()
+        self._moment.connection.close()
+
+    def refresh(self) -> bool:
+        """Show what was committed since; whether anything was. Costs little where few commits are new.
+
+        Raises `LakeError` for a lake that was damaged since.
+        """
+        with self._refreshing:
+            return self._move()
 
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer to one reading statement (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN).
 
-        `parameters` fill `$name` in it. Raises `UsageError` for anything else and for what DuckDB refuses.
+        `parameters` fill `$name` in it. Raises `UsageError` for anything else, for what DuckDB refuses and for what
+        takes more than the reader's `limits`.
         """
+
+        def answer(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+            refuse_writing(connection, query)
+            try:
+                return limited(connection.cursor(), query, dict(parameters or {}), self.limits)
+            except duckdb.InvalidInputException as exc:
+                # Of the query, or of a file that is no Parquet; a query of our own tells.
+                raise UsageError(f"the query cannot be answered: {exc}") from exc
+
         try:
-            _refuse_writing(self._connection, query)
-            answer: pa.Table = self._connection.cursor().sql(query, params=dict(parameters or {})).to_arrow_table()
-        except (duckdb.IOException, duckdb.HTTPException) as exc:
-            raise damaged(self.address, exc) from exc
+            return self._asked(answer)
         except duckdb.Error as exc:
             if is_of_store(exc):
                 raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
-        return answer
 
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
         a bare file name points to. Raises `SourceError` where it fits none or several."""
+        return self._asked(lambda connection: self._find(connection, name))
+
+    def _find(self, connection: duckdb.DuckDBPyConnection, name: str) -> Row:
         parameters = {"name": name.removeprefix("./")}
         for way in WAYS_TO_NAME:
             query = f"SELECT * FROM recordings WHERE {way} ORDER BY is_copy, corpus, uri"  # noqa: S608
-            found = self._rows(query, parameters)
+            found = _rows(connection, query, parameters)
             if len({row["recording_id"] for row in found}) > 1:
                 some = "\n".join(f"  {row['recording_id']}  {row['uri']}" for row in found[:MAX_CANDIDATES])
                 more = f"\n  and {len(found) - MAX_CANDIDATES} more" if len(found) > MAX_CANDIDATES else ""
@@ -134,7 +169,7 @@ class LakeReader:
             ORDER BY duration_ms <= $easy_ms DESC, num_speakers > 1 DESC, uri, corpus
             LIMIT $limit
         """
-        rows = self._rows(query, {"easy_ms": EASY_TO_READ_MS, "limit": limit})
+        rows = self.rows(query, {"easy_ms": EASY_TO_READ_MS, "limit": limit})
         num_all = rows[0]["num_all"] if rows else 0
         return [{name: value for name, value in row.items() if name != "num_all"} for row in rows], num_all
 
@@ -145,23 +180,26 @@ class LakeReader:
         The emotions are the active scorer's, or the newest one's that has heard this recording. Raises `SourceError`
         as `find_recording` does.
         """
-        row = self.find_recording(recording) if isinstance(recording, str) else recording
+        return self._asked(lambda connection: self._conversation(connection, recording))
+
+    def _conversation(self, connection: duckdb.DuckDBPyConnection, recording: str | Row) -> Conversation:
+        row = self._find(connection, recording) if isinstance(recording, str) else recording
         if row["status"] != "scored":
             return Conversation(row, (), None, None)
         place = {"corpus": row["corpus"], "recording_id": row["recording_id"]}
         mine = "WHERE corpus = $corpus AND recording_id = $recording_id"
         spoken = f"{mine} ORDER BY utterance_idx"
-        calls = self._rows(f"SELECT * FROM calls {mine}", place)  # noqa: S608
-        scorer = self._scorer_of(place, calls)
+        calls = _rows(connection, f"SELECT * FROM calls {mine}", place)  # noqa: S608
+        scorer = _scorer_of(connection, place, calls)
         emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"  # noqa: S608
-        said = self._rows(f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
+        said = _rows(connection, f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
         utterances = utterances_of(
             said,
-            self._rows(f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
-            self._rows(emotions, {**place, "scorer": scorer}),
+            _rows(connection, f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
+            _rows(connection, emotions, {**place, "scorer": scorer}),
         )
-        turns = turns_of(self._rows(f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
-        results = self._rows(f"SELECT * FROM results {mine}", place)  # noqa: S608
+        turns = turns_of(_rows(connection, f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
+        results = _rows(connection, f"SELECT * FROM results {mine}", place)  # noqa: S608
         num_words = sum(one["num_words"] or 0 for one in said)
         return Conversation(
             recording=row,
@@ -175,81 +213,108 @@ class LakeReader:
 
     def status(self) -> LakeStatus:
         """Runs, ledger and failures by code."""
-        failures = """
-            SELECT error_code, error_stage, count(*) AS num_recordings,
-                   coalesce(sum(expected_ms), 0) / 1000 AS claimed_s, min(uri) AS example_uri
-            FROM recordings WHERE status = 'failed'
-            GROUP BY ALL ORDER BY num_recordings DESC, error_code, error_stage
-        """
-        (counted,) = self._rows(
-            "SELECT count(*) AS num_utterances FROM internal.utterances AS said SEMI JOIN internal.shown AS shown "
-            "ON said.recording_id = shown.recording_id AND said.commit_id = shown.heard_commit",
-            {},
-        )
-        active = (
-            "SELECT DISTINCT corpus, active_scorer FROM internal.shown WHERE active_scorer IS NOT NULL ORDER BY ALL"
-        )
-        dropped = """
-            SELECT reason, sum(num_words)::BIGINT AS num_words FROM (
-                SELECT unnest(map_keys(dropped_words)) AS reason, unnest(map_values(dropped_words)) AS num_words
-                FROM internal.results AS heard SEMI JOIN internal.shown AS shown
-                ON heard.recording_id = shown.recording_id AND heard.commit_id = shown.heard_commit
-            ) GROUP BY reason ORDER BY reason
-        """
-        return LakeStatus(
-            ledger=lake_ledger(self._connection.cursor()),
-            runs=self._rows("SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
-            failures=[FailureCount(**row) for row in self._rows(failures, {})],
-            num_utterances=counted["num_utterances"],
-            active_scorers={row["corpus"]: row["active_scorer"] for row in self._rows(active, {})},
-            dropped_words={row["reason"]: row["num_words"] for row in self._rows(dropped, {})},
-        )
+        return self._asked(_status)
 
-    def _scorer_of(self, place: Mapping[str, Any], calls: list[Row]) -> str | None:
-        """The model whose answers are shown: that of the measures, which lakes of version 1 did not always write."""
-        if calls:
-            return str(calls[0]["scorer"]) or None
-        query = """
-            SELECT max_by(scorer, sequence) AS scorer
-            FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
-            WHERE corpus = $corpus AND recording_id = $recording_id
-        """
-        (found,) = self._rows(query, place)
-        return None if found["scorer"] is None else str(found["scorer"])
+    def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows of a query of this package: of its own making, with what a user typed in `parameters` alone."""
+        return self._asked(lambda connection: _rows(connection, query, parameters))
 
-    def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
-        relation = self._connection.cursor().sql(query, params=dict(parameters))
-        table = relation.to_arrow_table()
-        columns = [values_of(column) for column in table.columns]
-        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+        """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them."""
+        moment = self._current()
+        for _ in range(OPENING_TRIES):
+            try:
+                with in_memory(self.limits):
+                    return ask(moment.connection)
+            except GONE as exc:
+                with self._refreshing:
+                    if self._moment is moment and not self._move():
+                        raise damaged(self.address, exc) from exc
+                moment = self._moment
+        raise LakeError(f"the lake {self.address} is rewritten faster than it can be read; try again")
+
+    def _current(self) -> Moment:
+        is_due = self._refresh_s is not None and time.monotonic() - self._looked_s >= self._refresh_s
+        if is_due and self._refreshing.acquire(blocking=False):
+            try:
+                self._move()
+            finally:
+                self._refreshing.release()
+        return self._moment
+
+    def _move(self) -> bool:
+        """Go to the newest moment; whoever calls it holds the lock. The connection of the earlier one closes when the
+        last query that runs in it has ended."""
+        self._looked_s = time.monotonic()
+        before = self._moment
+        with in_memory(self.limits):
+            self._moment = next_moment(self._lake, before, self.limits.settings)
+        return self._moment is not before
+
+
+def _status(connection: duckdb.DuckDBPyConnection) -> LakeStatus:
+    failures = """
+        SELECT error_code, error_stage, count(*) AS num_recordings,
+               coalesce(sum(expected_ms), 0) / 1000 AS claimed_s, min(uri) AS example_uri
+        FROM recordings WHERE status = 'failed'
+        GROUP BY ALL ORDER BY num_recordings DESC, error_code, error_stage
+    """
+    (counted,) = _rows(
+        connection,
+        "SELECT count(*) AS num_utterances FROM internal.utterances AS said SEMI JOIN internal.shown AS shown "
+        "ON said.recording_id = shown.recording_id AND said.commit_id = shown.heard_commit",
+        {},
+    )
+    active = "SELECT DISTINCT corpus, active_scorer FROM internal.shown WHERE active_scorer IS NOT NULL ORDER BY ALL"
+    dropped = """
+        SELECT reason, sum(num_words)::BIGINT AS num_words FROM (
+            SELECT unnest(map_keys(dropped_words)) AS reason, unnest(map_values(dropped_words)) AS num_words
+            FROM internal.results AS heard SEMI JOIN internal.shown AS shown
+            ON heard.recording_id = shown.recording_id AND heard.commit_id = shown.heard_commit
+        ) GROUP BY reason ORDER BY reason
+    """
+    return LakeStatus(
+        ledger=lake_ledger(connection.cursor()),
+        runs=_rows(connection, "SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
+        failures=[FailureCount(**row) for row in _rows(connection, failures, {})],
+        num_utterances=counted["num_utterances"],
+        active_scorers={row["corpus"]: row["active_scorer"] for row in _rows(connection, active, {})},
+        dropped_words={row["reason"]: row["num_words"] for row in _rows(connection, dropped, {})},
+    )
+
+
+def _scorer_of(connection: duckdb.DuckDBPyConnection, place: Mapping[str, Any], calls: list[Row]) -> str | None:
+    """The model whose answers are shown: that of the measures, which lakes of version 1 did not always write."""
+    if calls:
+        return str(calls[0]["scorer"]) or None
+    query = """
+        SELECT max_by(scorer, sequence) AS scorer
+        FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
+        WHERE corpus = $corpus AND recording_id = $recording_id
+    """
+    (found,) = _rows(connection, query, place)
+    return None if found["scorer"] is None else str(found["scorer"])
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+    table = connection.cursor().sql(query, params=dict(parameters)).to_arrow_table()
+    columns = [values_of(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager
-def open_lake(address: str | Path) -> Iterator[LakeReader]:
-    """Read a lake as it is now. Needs no key. Raises `LakeError` where there is none, `PreflightError` where its store
-    cannot be used."""
+def open_lake(
+    address: str | Path, limits: QueryLimits | None = None, refresh_s: float | None = None
+) -> Iterator[LakeReader]:
+    """Read a lake as it is now; `limits` and `refresh_s` as `LakeReader` has them. Needs no key.
+
+    Raises `LakeError` where there is none, `PreflightError` where its store cannot be used.
+    """
     lake = Lake(address, to_read=True)
     if not lake.exists:
         raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
-    reader = LakeReader(lake)
+    reader = LakeReader(lake, limits, refresh_s)
     try:
         yield reader
     finally:
         reader.close()
-
-
-def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Let one reading statement pass. DuckDB's file restrictions stop reading elsewhere, but not writing to the
-    lake's own files, and EXPLAIN ANALYZE runs what it explains; so kinds of statements are listed, not guessed."""
-    kinds = _kinds(connection, query)
-    if kinds == ["EXPLAIN"]:
-        prefix = _EXPLAIN.match(query)
-        kinds = _kinds(connection, query[prefix.end() :]) if prefix else kinds
-    if len(kinds) != 1:
-        raise UsageError(f"a query is one statement, this has {len(kinds)}")
-    if kinds != ["SELECT"]:
-        raise UsageError(f"a lake is read-only here: {kinds[0]} is refused; use SELECT, WITH, DESCRIBE or EXPLAIN")
-
-
-def _kinds(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
-    return [statement.type.name for statement in connection.extract_statements(query)]

@@ -4,13 +4,12 @@ The new count is a hearing of its own beside the old one: its `heard_key` is mad
 `source_key`, and of the options. It becomes the one that the recording's files name. Emotions are carried over by
 utterance, every scorer's; measures are made again. A scorer that adapts to speakers had the earlier ones in mind.
 
+What people edited about the speakers of the old hearing (`speaker_edits.py`) stays with it.
+
 A later job leaves the new count in place: it takes a hearing that was made of the wanted one for the wanted one
 (`planner.py`). A job whose profile hears anew, with another model or option before emotion, has a new answer to who
 speaks; it says so.
 """
-
-# The statements are put together from constants.
-# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -28,7 +27,9 @@ from mmer_ray.lake.answer_tables import measure_columns, turns_table, utterances
 from mmer_ray.lake.batch import stamped
 from mmer_ray.lake.columns import milliseconds, split_ms
 from mmer_ray.lake.commit import SingleCommit
+from mmer_ray.lake.edited_speakers import edits_of, in_force
 from mmer_ray.lake.known import known_answers
+from mmer_ray.lake.one_hearing import CALLS, HEARD, OF_HEARING, RESULTS
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.views import connect
 from mmer_ray.profiles import DiarizeOptions, JoinOptions, LinkOptions
@@ -42,16 +43,9 @@ if TYPE_CHECKING:
 
     from mmer_ray.lake.store import Lake
 
-_OF_HEARING = "recording_id = $recording AND heard_key = $heard"
-_HEARD = f"SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id) WHERE {_OF_HEARING}"
-RESULTS = f"FROM internal.results {_HEARD}"
-PIECES = f"FROM internal.pieces {_HEARD} ORDER BY window_idx"
-CALLS = f"""
-    SELECT calls.*, emotions_commit FROM internal.calls AS calls JOIN internal.felt AS felt
-    USING (recording_id, heard_key, scorer) WHERE calls.commit_id = calls_commit AND {_OF_HEARING} ORDER BY scorer
-"""
-EMOTIONS = f"FROM internal.emotions WHERE {_OF_HEARING} AND commit_id = $commit ORDER BY utterance_idx"
-FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {_OF_HEARING}"
+PIECES = f"FROM internal.pieces {HEARD} ORDER BY window_idx"
+EMOTIONS = f"FROM internal.emotions WHERE {OF_HEARING} AND commit_id = $commit ORDER BY utterance_idx"
+FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {OF_HEARING}"
 OPTIONS = "SELECT options FROM internal.runs WHERE run_id = $run AND status = 'started'"
 
 
@@ -81,6 +75,8 @@ class Reclustered:
     num_speakers_before: int
     num_files: int
     """Files that showed the earlier count: copies, and those of other corpora, among them. 0: nothing had to change."""
+    num_edits_left: int = 0
+    """Edits of speakers (`mmer speakers`) of the earlier count: they stay with it, and count again when it does."""
 
 
 def recluster(lake: Lake, name: str, wanted: Recluster) -> Reclustered:
@@ -133,7 +129,8 @@ class _Hearing:
         if target != self._shown:
             SingleCommit.begin(self._lake).write(self._lake, tables | {"recordings": files}, {"heard_key": target})
         changed = files.num_rows if target != self._shown else 0
-        return Reclustered(self._recording, self._row["uri"], target, num_speakers, self._num_before, changed)
+        left = len(in_force(edits_of(self._connection, self._recording, self._shown))) if changed else 0
+        return Reclustered(self._recording, self._row["uri"], target, num_speakers, self._num_before, changed, left)
 
     def _recounted(self, wanted: Recluster) -> ScoredRecording:
         pieces = [_window(row) for row in self._select(PIECES, self._source).to_pylist()]

@@ -24,7 +24,7 @@ from mmer_ray.lake.table_log import logged_files, property_of
 from mmer_ray.tables import partition_columns
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction, RemoveAction
 
 FORGOTTEN_PROPERTY = "mmer_ray.forgottenBefore"

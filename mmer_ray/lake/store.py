@@ -234,6 +234,14 @@ class Lake:
         """Whether a table was made: a lake of an earlier version may lack some. Raises `LakeError` on a damaged one."""
         return self.opened(name) is not None
 
+    def versions(self) -> dict[str, int]:
+        """Table -> the number of its newest version, of the tables that there are.
+
+        Equal numbers: nothing was written in between. Raises `LakeError` where a table or its log is damaged or gone.
+        """
+        tables = {name: self.opened(name) for name in SCHEMAS}
+        return {name: int(table.version()) for name, table in tables.items() if table is not None}
+
     def files(self, name: str) -> list[DataFile]:
         """The data files of a table's newest version, from its log. Other files in the folder do not count.
 

@@ -21,8 +21,8 @@ from mmer_ray.lake.finding import Finding
 from mmer_ray.lake.rewrite import has_forgotten
 from mmer_ray.lake.row_checks import row_findings
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_rows import committed, with_commits
 from mmer_ray.lake.views import Spill, connect_internal
-from mmer_ray.lake.visibility import committed, with_commits
 from mmer_ray.tables import DATA_TABLES, SCHEMAS
 
 MEMORY_MB = 1_000

@@ -84,3 +84,32 @@ def test_no_rows_are_an_answer_in_every_format(mmer: Mmer, lake: Path) -> None:
     assert mmer("query", "--lake", lake, sql).out.strip() == "uri"
     assert mmer("query", "--lake", lake, "-f", "csv", sql).out == "uri\n"
     assert json.loads(mmer("query", "--lake", lake, "-f", "json", sql).out)["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sql", "why"),
+    [
+        (("--max-rows", 9), "FROM range(10)", "more than 9 rows"),
+        (
+            ("--timeout-s", 0.5),
+            "SELECT sum(a.range) FROM range(1000000000) AS a, range(1000000000)",
+            "stopped after 0.5 s",
+        ),
+        (("--memory-mb", 100), "SELECT list(range) FROM range(1000000000)", "more than 100 MB"),
+    ],
+)
+def test_limits_are_those_of_the_options(
+    mmer: Mmer, lake: Path, options: tuple[object, ...], sql: str, why: str
+) -> None:
+    ended = mmer("query", "--lake", lake, *options, sql)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert why in ended.err
+    assert str(options[0]) in ended.err
+
+
+def test_reading_only_is_the_only_way(mmer: Mmer, lake: Path) -> None:
+    sql = "SELECT 1 AS one"
+
+    assert mmer("query", "--lake", lake, "--readonly", sql).out == mmer("query", "--lake", lake, sql).out
+    assert mmer("query", "--lake", lake, "--no-readonly", sql).code == 2

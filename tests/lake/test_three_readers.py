@@ -16,7 +16,7 @@ import pytest
 from mmer_ray.lake.file_checks import is_same_type
 from mmer_ray.lake.rewrite import replace_rows
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.visibility import sql_type
+from mmer_ray.lake.table_rows import sql_type
 from mmer_ray.tables import SCHEMAS, partition_columns
 from tests.lake.fillers import filled, filled_lake
 

@@ -1,0 +1,104 @@
+"""How much a query may cost, and how one is cut off that costs more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from mmer_ray.errors import UsageError
+
+BATCH_ROWS = 65_536
+"""Rows that are taken at a time; more than is allowed are noticed after so many."""
+
+INTERRUPT_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """The most that a typed query may take. What a reader asks by itself is small; memory and threads bound it too."""
+
+    max_rows: int = 1_000_000
+    """Of the answer."""
+    timeout_s: float = 300.0
+    """Seconds on the clock."""
+    memory_mb: int = 2_000
+    """Of all queries of a reader together; nothing is spilled to a disk. The answer itself may take as much again."""
+    threads: int | None = None
+    """Of all queries of a reader together; None: one per core."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """DuckDB's settings for them."""
+        threads = {} if self.threads is None else {"threads": str(self.threads)}
+        return {"memory_limit": f"{self.memory_mb}MB", **threads}
+
+
+def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], limits: QueryLimits) -> pa.Table:
+    """The answer to one statement. Raises `UsageError` where it takes more than `limits` allow, naming the limit."""
+    watch = _Watch(cursor, limits.timeout_s)
+    try:
+        with watch, in_memory(limits):
+            return _read(cursor.sql(query, params=parameters), limits)
+    except duckdb.InterruptException as exc:
+        if not watch.is_over:
+            raise KeyboardInterrupt from exc
+        raise UsageError(
+            f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
+            "(--timeout-s, `timeout_s`)"
+        ) from exc
+
+
+@contextmanager
+def in_memory(limits: QueryLimits) -> Iterator[None]:
+    """Raise `UsageError` for what needs more memory than is allowed."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, MemoryError) as exc:
+        raise UsageError(
+            f"this needs more than {limits.memory_mb:,} MB of memory; make the query smaller, or allow more "
+            "(--memory-mb, `memory_mb`)"
+        ) from exc
+
+
+def _read(relation: duckdb.DuckDBPyRelation, limits: QueryLimits) -> pa.Table:
+    batches, num_rows, num_bytes = [], 0, 0
+    with relation.to_arrow_reader(BATCH_ROWS) as reader:
+        for batch in reader:
+            num_rows, num_bytes = num_rows + batch.num_rows, num_bytes + batch.nbytes
+            if num_rows > limits.max_rows:
+                raise UsageError(
+                    f"the query gives more than {limits.max_rows:,} rows; add a LIMIT or a WHERE, or allow more "
+                    "(--max-rows, `max_rows`)"
+                )
+            if num_bytes > limits.memory_mb * 1_000_000:
+                raise MemoryError
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
+
+
+class _Watch:
+    """Interrupts what runs in it once its time is over, again and again: what is only being prepared does not heed an
+    interrupt."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
+        self._cursor, self._timeout_s = cursor, timeout_s
+        self._ended = Event()
+        self.is_over = False
+
+    def __enter__(self) -> None:
+        Thread(target=self._interrupt, name="query-timeout", daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _interrupt(self) -> None:
+        wait_s = self._timeout_s
+        while not self._ended.wait(wait_s):
+            self.is_over, wait_s = True, INTERRUPT_EVERY_S
+            self._cursor.interrupt()
