@@ -25,6 +25,7 @@ from mmer_ray.lake.views import (
     moment_now,
     new_connection,
     require_whole,
+    shut,
     while_it_changes,
 )
 from mmer_ray.lake.visibility import ACTIVE_OF_VERSION_1, NEWEST, shown
@@ -91,6 +92,7 @@ def _followed(
         for name in ("commits", *NEWEST, "shown"):
             connection.unregister(f"known_{name}")
         make_public(connection)
+        shut(connection)
     return Moment(connection, versions, files)
 
 

@@ -76,6 +76,7 @@ def moment_now(lake: Lake, settings: Mapping[str, str] | None = None) -> Moment:
         with closed_on_error(moment.connection, lake.address):
             moment.connection.execute(f"CREATE TABLE internal.shown AS {shown()}")
             make_public(moment.connection)
+            shut(moment.connection)
         return moment
 
     return while_it_changes(lake, opened)
@@ -181,9 +182,13 @@ def make_rows(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequenc
 
 
 def make_public(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make what readers may name, and close the connection to everything else."""
+    """Make what readers may name."""
     for name, query in VIEWS.items():
         connection.execute(f"CREATE VIEW {name} AS {query}")
+
+
+def shut(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close the connection to every file but the allowed ones, and to further settings."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
