@@ -18,7 +18,7 @@ from mmer_ray.lake.changing import State, while_it_changes
 from mmer_ray.lake.table_rows import RowFile, committed_view, row_files, rows_of
 from mmer_ray.lake.views import (
     Moment,
-    close_to_others,
+    shut,
     closed_on_error,
     committed_files,
     list_files,
@@ -92,7 +92,7 @@ def _followed(lake: Lake, before: Moment, state: State, settings: Mapping[str, s
         for name in ("commits", *NEWEST, "shown"):
             connection.unregister(f"known_{name}")
         make_public(connection, listed)
-        close_to_others(connection)
+        shut(connection)
     return Moment(connection, state.versions, files)
 
 

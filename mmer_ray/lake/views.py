@@ -85,7 +85,7 @@ def moment_now(lake: Lake, settings: Mapping[str, str] | None = None) -> Moment:
         moment, listed = _internal(lake, state, settings)
         with closed_on_error(moment.connection, lake.address):
             make_public(moment.connection, listed)
-            close_to_others(moment.connection)
+            shut(moment.connection)
         return moment
 
     return while_it_changes(lake, opened)
@@ -263,7 +263,7 @@ def make_public(connection: duckdb.DuckDBPyConnection, listed: Mapping[str, Sequ
     add_serving_views(connection, {name: listed[name] for name in DERIVED_TABLES})
 
 
-def close_to_others(connection: duckdb.DuckDBPyConnection) -> None:
+def shut(connection: duckdb.DuckDBPyConnection) -> None:
     """Let the connection read nothing else from now on."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
