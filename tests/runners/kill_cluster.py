@@ -9,10 +9,15 @@ it reads it puts a new node in the place of a dead second one and prints such a 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 WORD = "nodes"
 NUM_CPUS = 1
+NUM_STARTS = 4
+"""Ray gives up a node's start after 30 s; on a busy machine a later one succeeds."""
+JOIN_S = 300.0
+"""Longest wait for a node that has started to join, and for a dead one to be noticed."""
 
 
 def main() -> None:
@@ -21,15 +26,30 @@ def main() -> None:
     keep_ray_quiet()
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": NUM_CPUS, "include_dashboard": False})
-    second = nodes.add_node(num_cpus=NUM_CPUS)
+    nodes = Cluster()
+    _add(nodes, include_dashboard=False)
+    second = _add(nodes)
     _tell(nodes, second)
     for _ in sys.stdin:
         if _raylet(second).poll() is not None:
             nodes.remove_node(second, allow_graceful=False)
-            second = nodes.add_node(num_cpus=NUM_CPUS)
+            second = _add(nodes)
         _tell(nodes, second)
     nodes.shutdown()
+
+
+def _add(nodes: Any, **arguments: Any) -> Any:
+    wanted = {"num_cpus": NUM_CPUS, "wait": False, **arguments}
+    for _ in range(NUM_STARTS - 1):
+        # Ray raises no narrower one.
+        with suppress(Exception):
+            return _alive(nodes, nodes.add_node(**wanted))
+    return _alive(nodes, nodes.add_node(**wanted))
+
+
+def _alive(nodes: Any, node: Any) -> Any:
+    nodes.wait_for_nodes(JOIN_S)
+    return node
 
 
 def _tell(nodes: Any, second: Any) -> None:
