@@ -10,7 +10,6 @@ count again when the files show theirs again. No key of a stage follows from the
 """
 
 # The statements are put together from constants.
-# ruff: noqa: S608
 
 from __future__ import annotations
 
