@@ -175,9 +175,7 @@ def run_ledger(
     )
 
 
-def _is_erased(
-    connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.Table, key: bytes
-) -> pa.Array[Any]:
+def _is_erased(connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.Table, key: bytes) -> pa.Array[Any]:
     """Which of these files the run has put down in `erasures`."""
     query = "SELECT DISTINCT uri_hash FROM internal.erasures WHERE run_id = ? AND scope <> 'readmitted'"
     hashes = {one for (one,) in connection.execute(query, [run_id]).fetchall()}

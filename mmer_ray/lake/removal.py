@@ -132,7 +132,7 @@ def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
 
 def touched(name: str) -> str:
     """The condition that a row of a table, called `part`, with a recording_id speaks of audio that loses rows."""
-    named = " UNION ALL ".join(f"SELECT recording_id FROM going.{one}" for one in ("recordings", "kept", "rows"))
+    named = " UNION ALL ".join(f"FROM (SELECT recording_id FROM going.{one})" for one in ("recordings", "kept", "rows"))
     files = "EXISTS (FROM going.files AS going WHERE going.corpus = part.corpus AND going.uri = part.uri)"
     return f"({f'{files} OR ' if name == 'recordings' else ''}part.recording_id IN ({named}))"
 
