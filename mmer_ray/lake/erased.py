@@ -52,7 +52,8 @@ FILES = """
     UPDATE compared SET verdict = 'erased' FROM (
         SELECT DISTINCT position FROM listed JOIN hashed_uris USING (position) JOIN compared USING (position)
         JOIN decisions ON decisions.uri_hash = hashed_uris.uri_hash
-        WHERE of_file AND (scope = 'recording' OR NOT is_known) AND coalesce(decisions.corpus, listed.corpus) = listed.corpus
+        WHERE of_file AND (scope = 'recording' OR NOT is_known)
+            AND coalesce(decisions.corpus, listed.corpus) = listed.corpus
             AND (decisions.reason IS DISTINCT FROM 'retention' OR decisions.size_bytes = listed.size_bytes)
     ) AS erased WHERE compared.position = erased.position
 """
@@ -147,8 +148,8 @@ class ErasedAudio:
         """Which answers may be kept, shape (num_recordings,), and the rows of `erasures` that go with it.
 
         Audio that was erased comes where the planner could not read the file. Its row lets the next planner know the
-        file, a copy, without a look at it. Audio that lost rows has no answers that are made of those. A job that takes what was erased keeps all: its rows readmit that, and
-        `copies`.
+        file, a copy, without a look at it. Audio that lost rows has no answers that are made of those. A job that takes
+        what was erased keeps all: its rows readmit that, and `copies`.
         """
         keep = np.ones(answers.num_recordings, dtype=bool)
         recordings = answers.tables["recordings"]

@@ -113,6 +113,12 @@ def _parsed(document: Mapping[str, Any]) -> Removal:
     )
 
 
+_LOSES_ROWS = """
+    SELECT recording_id FROM going.recordings UNION ALL SELECT recording_id FROM going.kept
+    UNION ALL SELECT recording_id FROM going.rows
+"""
+
+
 def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
     """Make the tables of the schema `going` that `goes` asks."""
     rows = [(name, recording) for name, ids in removal.rows.items() for recording in ids]
@@ -132,9 +138,8 @@ def make_going(connection: duckdb.DuckDBPyConnection, removal: Removal) -> None:
 
 def touched(name: str) -> str:
     """The condition that a row of a table, called `part`, with a recording_id speaks of audio that loses rows."""
-    named = " UNION ALL ".join(f"SELECT recording_id FROM going.{one}" for one in ("recordings", "kept", "rows"))
     files = "EXISTS (FROM going.files AS going WHERE going.corpus = part.corpus AND going.uri = part.uri)"
-    return f"({f'{files} OR ' if name == 'recordings' else ''}part.recording_id IN ({named}))"
+    return f"({f'{files} OR ' if name == 'recordings' else ''}part.recording_id IN ({_LOSES_ROWS}))"
 
 
 def goes(name: str) -> str:

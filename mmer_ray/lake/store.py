@@ -11,7 +11,7 @@ This is the only file that imports deltalake, and it does so when a table is fir
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -177,11 +177,16 @@ class Lake:
     def _fence_off(self) -> None:
         """Let every table refuse what the writer before may still have under way: its fencing number is too small, and
         an entry that it has begun meets one of the same application, which deltalake refuses."""
-        number = {FENCING: str(self._access.fencing)}
-        for table in filter(None, map(self.opened, SCHEMAS)):
+        for name in SCHEMAS:
+            patiently(partial(self._fence, name))
+
+    def _fence(self, name: str) -> None:
+        if (table := self.opened(name)) is not None:
             with writing(self.address):
                 table.alter.set_table_properties(
-                    number, raise_if_not_exists=False, commit_properties=self.commit_properties("fence")
+                    {FENCING: str(self._access.fencing)},
+                    raise_if_not_exists=False,
+                    commit_properties=self.commit_properties("fence"),
                 )
 
     def append(self, name: str, rows: pa.Table, sequence: int, run_id: str) -> bool:
@@ -267,22 +272,29 @@ class Lake:
 
     def opened(self, name: str) -> DeltaTable | None:
         """The table at its newest version; None while it has never been made. Raises `LakeError` on a damaged one."""
+        work = partial(self._refresh, name)
+        table = work() if self.is_local else patiently(work, LakeError)
+        if table is None and self._card is not None and name in self._card.tables:
+            raise damaged(self.address, f"its table {name} is gone")
+        return table
+
+    def _refresh(self, name: str) -> DeltaTable | None:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         with reading(f"{self.address}/{name}"):
             if name in self._tables:
                 self._tables[name].update_incremental()
-            else:
-                # Not asked first (`is_deltatable`): that waits for the store with Python's lock held, and the thread
-                # that renews the lease with it (deltalake 1.6.6).
-                with suppress(TableNotFoundError):
-                    table = DeltaTable(self._uri(name), storage_options=self.storage_options)
-                    refuse_newer(f"{self.address}/{name}", _version_of(table))
-                    self._tables[name] = table
-        if name not in self._tables and self._card is not None and name in self._card.tables:
-            raise damaged(self.address, f"its table {name} is gone")
-        return self._tables.get(name)
+                return self._tables[name]
+            # Not asked first (`is_deltatable`): that waits for the store with the interpreter's lock held, and the
+            # thread that renews the lease waits with it (deltalake 1.6.6).
+            try:
+                table = DeltaTable(self._uri(name), storage_options=self.storage_options)
+            except TableNotFoundError:
+                return None
+        refuse_newer(f"{self.address}/{name}", _version_of(table))
+        self._tables[name] = table
+        return table
 
     def newest(self, name: str) -> DeltaTable:
         """The table at its newest version, to be changed. Raises `StoreError`, and `LakeError` where this object may

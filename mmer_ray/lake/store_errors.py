@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mmer_ray.errors import LakeError, StoreError
+from mmer_ray.errors import LakeError, MmerError, StoreError
 from mmer_ray.sources.s3 import failures
 from mmer_ray.sources.uris import is_remote
 
@@ -50,16 +50,16 @@ def _failures(place: str) -> tuple[type[Exception], ...]:
     return (DeltaError, *(failures() if is_remote(place) else (OSError,)))
 
 
-def patiently(work: Callable[[], Answer]) -> Answer:
-    """What `work` returns, tried again after a `StoreError`.
+def patiently(work: Callable[[], Answer], error: type[MmerError] = StoreError) -> Answer:
+    """What `work` returns, tried again after such an error.
 
-    deltalake gives up a conditional PUT whose answer got lost, since it cannot tell whether it was done; `work` looks
-    into the log first.
+    deltalake gives up a conditional PUT whose answer got lost, since it cannot tell whether it was done (`work` looks
+    into the log first), and an answer whose body broke off.
     """
     for wait_s in WAITS_S:
         try:
             return work()
-        except StoreError:
+        except error:
             time.sleep(wait_s)
     return work()
 

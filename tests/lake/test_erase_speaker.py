@@ -126,9 +126,9 @@ def test_asked_for_the_recording_is_heard_anew_with_all_of_its_speakers(made: tu
 def test_its_speakers_cannot_be_counted_again(made: tuple[Lake, Path]) -> None:
     lake, _ = made
     erase_first_speaker(lake)
-    with pytest.raises(UsageError, match="a speaker of .* was erased"):
+    with pytest.raises(UsageError, match=r"a speaker of .* was erased"):
         recluster(lake, ERASED, Recluster(speakers=2))
-    with pytest.raises(UsageError, match="a speaker of .* was erased"):
+    with pytest.raises(UsageError, match=r"a speaker of .* was erased"):
         recluster(lake, ERASED, Recluster())
 
 

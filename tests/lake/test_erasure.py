@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -111,11 +110,11 @@ def audio(made: tuple[Path, list[str]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def drill() -> Iterator[multiprocessing.context.ForkServerContext]:
+def drill() -> multiprocessing.context.ForkServerContext:
     """Processes that have the lake's modules already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.lake.removals"])
-    yield context
+    return context
 
 
 def the_others(lake: Lake, audio: Path) -> dict[str, list[dict[str, Any]]]:

@@ -90,7 +90,7 @@ def test_a_recording_says_what_is_gone(made: tuple[Lake, list[Recording]]) -> No
     with open_lake(lake.address) as reader:
         old, new = reader.conversation(ERASED), reader.conversation("a.wav")
     assert (old.gone, new.gone) == (("words", "turns", "emotions"), ())
-    assert [one.text for one in old.utterances][0] == " ".join(WORDS)
+    assert old.utterances[0].text == " ".join(WORDS)
     retain(lake, Policy(default={"utterances": 90}), today=TODAY)
     with open_lake(lake.address) as reader:
         assert reader.conversation(ERASED).gone == ("utterances", "words", "turns")

@@ -118,7 +118,7 @@ def test_through_faults_of_the_store_a_job_gives_the_same_rows(
 
 
 def test_of_two_drivers_at_once_one_is_refused_and_nothing_is_lost(address: str, audio: Path) -> None:
-    ready = threading.Barrier(2, timeout=120)
+    ready = threading.Barrier(2)
     ended: list[str] = []
 
     def drive(names: str) -> None:
