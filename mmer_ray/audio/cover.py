@@ -60,4 +60,5 @@ def covered(block: Samples, first_sample: int, ranges: Sequence[tuple[int, int]]
 def _tone(first_sample: int, num_samples: int) -> Samples:
     """Its phase follows from the sample's place in the recording, so that blocks join."""
     places = np.arange(first_sample, first_sample + num_samples, dtype=np.int64) % (SAMPLE_RATE_HZ // TONE_HZ)
-    return np.rint(TONE_AMPLITUDE * np.sin(2 * np.pi * places * TONE_HZ / SAMPLE_RATE_HZ)).astype(np.int16)
+    tone: Samples = np.rint(TONE_AMPLITUDE * np.sin(2 * np.pi * places * TONE_HZ / SAMPLE_RATE_HZ)).astype(np.int16)
+    return tone
