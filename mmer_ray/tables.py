@@ -6,6 +6,8 @@ milliseconds from the start of the recording, scores float32 rounded to 1e-3 (ha
 microseconds UTC. No unsigned, 16-bit float or duration columns: Delta changes or refuses them.
 """
 
+# ruff: noqa: RUF005
+
 from __future__ import annotations
 
 from typing import Any

@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(status, headers, data, length)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
 
     def _forwarded(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes, int]:
         connection = http.client.HTTPConnection(urlsplit(self.proxy.target).netloc, timeout=30)

@@ -1,6 +1,7 @@
 """Opening a recording without trusting its name: regular files inside their root only, and a hash of what was read."""
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH112, PTH115, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 

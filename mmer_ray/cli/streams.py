@@ -94,4 +94,4 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _open_null() -> IO[str]:
-    return open(os.devnull, "w", encoding="utf-8")
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123

@@ -49,7 +49,7 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> list[TrueCall]:
 
 
 def _build_call(folder: Path, index: int, seed: int) -> TrueCall:
-    rng = random.Random(f"{seed}/{index}")
+    rng = random.Random(f"{seed}/{index}")  # noqa: S311  (a corpus, not a secret)
     noise_rng = np.random.default_rng([seed, index])
     num_channels = 2 - index % 2
     speakers = _draw_pair(rng)

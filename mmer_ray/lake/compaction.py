@@ -8,6 +8,7 @@ a kill at any moment leaves the lake whole, and the next compaction goes on. The
 """
 
 # The statements are put together from constants and from the paths in the commit log.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ several corpora have counts once.
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

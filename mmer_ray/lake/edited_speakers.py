@@ -5,6 +5,7 @@ is known by an id, `S1`. Renaming gives it a name and leaves the id; merging and
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ speech, whoever spoke, and the ledger counts by them. So speech is more than wha
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

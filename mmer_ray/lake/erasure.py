@@ -9,6 +9,7 @@ mix them). What others said stays. See `erase_speaker.py`.
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Queries for one hearing of one recording, as `$recording` and `$heard` name it; for `views.connect`."""
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 OF_HEARING = "recording_id = $recording AND heard_key = $heard"
 HEARD = f"SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id) WHERE {OF_HEARING}"

@@ -113,7 +113,7 @@ WORK = f"""
             ELSE 'done'
         END AS place
     FROM placed
-"""
+"""  # noqa: S608
 """What becomes of each file: the first of those with the same audio is worked on, the others follow it. A file whose
 speakers were counted again, from the hearing that is wanted, keeps that count: its emotions and measures are the ones
 compared. Audio that was erased is left alone (`erased`); of audio that has lost a speaker or some tables' rows, what
@@ -123,11 +123,11 @@ _COLUMNS = "corpus, uri, root, size_bytes, modified, day, work.expected_ms, meta
 TODO_ROWS = f"""
     SELECT {_COLUMNS}, restart, needs_row, heard_key FROM work JOIN listed USING (position)
     WHERE place = 'todo' ORDER BY planned_ms DESC, corpus, uri
-"""
+"""  # noqa: S608
 COPY_ROWS = f"""
     SELECT {_COLUMNS}, place = 'known' AS is_known FROM work JOIN listed USING (position)
     WHERE place IN ('known', 'copy') ORDER BY recording_id, corpus, uri
-"""
+"""  # noqa: S608
 RECOUNTED = """
     SELECT count(*) FROM work JOIN audio USING (position) JOIN internal.heard AS heard
     ON heard.recording_id = audio.recording_id AND heard.heard_key = audio.heard_key

@@ -147,7 +147,7 @@ class LakeReader:
     def _find(self, connection: duckdb.DuckDBPyConnection, name: str) -> Row:
         parameters = {"name": name.removeprefix("./")}
         for way in WAYS_TO_NAME:
-            query = f"SELECT * FROM recordings WHERE {way} ORDER BY is_copy, corpus, uri"
+            query = f"SELECT * FROM recordings WHERE {way} ORDER BY is_copy, corpus, uri"  # noqa: S608
             found = _rows(connection, query, parameters)
             if len({row["recording_id"] for row in found}) > 1:
                 some = "\n".join(f"  {row['recording_id']}  {row['uri']}" for row in found[:MAX_CANDIDATES])
@@ -189,17 +189,17 @@ class LakeReader:
         place = {"corpus": row["corpus"], "recording_id": row["recording_id"]}
         mine = "WHERE corpus = $corpus AND recording_id = $recording_id"
         spoken = f"{mine} ORDER BY utterance_idx"
-        calls = _rows(connection, f"SELECT * FROM calls {mine}", place)
+        calls = _rows(connection, f"SELECT * FROM calls {mine}", place)  # noqa: S608
         scorer = _scorer_of(connection, place, calls)
-        emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"
-        said = _rows(connection, f"SELECT * FROM utterances {spoken}", place)
+        emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"  # noqa: S608
+        said = _rows(connection, f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
         utterances = utterances_of(
             said,
-            _rows(connection, f"SELECT * FROM words {spoken}, word_idx", place),
+            _rows(connection, f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
             _rows(connection, emotions, {**place, "scorer": scorer}),
         )
-        turns = turns_of(_rows(connection, f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))
-        results = _rows(connection, f"SELECT * FROM results {mine}", place)
+        turns = turns_of(_rows(connection, f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
+        results = _rows(connection, f"SELECT * FROM results {mine}", place)  # noqa: S608
         num_words = sum(one["num_words"] or 0 for one in said)
         return Conversation(
             recording=row,

@@ -5,6 +5,7 @@ commits name. Where files were rewritten, by compaction or erasure, everything i
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from mmer_ray.lake.changing import State, while_it_changes
 from mmer_ray.lake.table_rows import RowFile, committed_view, row_files, rows_of
 from mmer_ray.lake.views import (
     Moment,
+    shut,
     closed_on_error,
     committed_files,
     list_files,
@@ -25,7 +27,6 @@ from mmer_ray.lake.views import (
     moment_now,
     new_connection,
     require_whole,
-    shut,
 )
 from mmer_ray.lake.visibility import ACTIVE_OF_VERSION_1, NEWEST, shown
 

@@ -13,6 +13,7 @@ commit on.
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ DuckDB reads the committed rows and spills what does not fit its memory.
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

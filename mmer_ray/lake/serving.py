@@ -11,6 +11,7 @@ reader that comes meanwhile, and rows that were erased from one of them change n
 """
 
 # The statements are put together from constants and from the paths in the commit log.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The derived tables (`serving.py`) built anew where they are no longer true: by `mmer lake compact`."""
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ count again when the files show theirs again. No key of a stage follows from the
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ def require_whole(
     """Raise `LakeError` where rows of a commit with a sequence above `after` are gone: an emptied entry of a table's
     log reads as one that adds nothing, a lost table as one that was never written."""
     for name in _COUNTED:
-        query = f"SELECT commit_id FROM commits WHERE num_{name} > 0 AND sequence > $after"
+        query = f"SELECT commit_id FROM commits WHERE num_{name} > 0 AND sequence > $after"  # noqa: S608
         held = {one.file.first_commit for one in files[name]}
         several = [one.file for one in files[name] if one.file.first_commit != one.file.last_commit]
         for (commit_id,) in connection.execute(query, {"after": after}).fetchall():

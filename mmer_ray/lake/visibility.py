@@ -12,6 +12,7 @@ a key that is wanted. Their active scorer is the one that answered last, as it w
 """
 
 # The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 

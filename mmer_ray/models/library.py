@@ -9,7 +9,7 @@ from mmer_ray.models.torchaudio_guard import make_torchaudio_importable
 silence_telemetry()
 make_torchaudio_importable()
 
-from transformers import (
+from transformers import (  # noqa: E402
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
@@ -24,8 +24,8 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
 )
-from transformers.audio_utils import mel_filter_bank
-from transformers.utils.logging import disable_progress_bar
+from transformers.audio_utils import mel_filter_bank  # noqa: E402
+from transformers.utils.logging import disable_progress_bar  # noqa: E402
 
 # Its bars would stand among what a command says.
 disable_progress_bar()  # type: ignore[no-untyped-call]

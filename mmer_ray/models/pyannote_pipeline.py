@@ -27,10 +27,10 @@ from mmer_ray.models.torchaudio_guard import make_torchaudio_importable
 silence_telemetry()
 make_torchaudio_importable()
 
-from pyannote.audio import Model
-from pyannote.audio.core.plda import PLDA
-from pyannote.audio.core.task import Problem, Resolution, Specifications
-from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
+from pyannote.audio import Model  # noqa: E402
+from pyannote.audio.core.plda import PLDA  # noqa: E402
+from pyannote.audio.core.task import Problem, Resolution, Specifications  # noqa: E402
+from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization  # noqa: E402
 
 CONFIG_NAME = "config.yaml"
 PIPELINES = (

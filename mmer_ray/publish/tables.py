@@ -30,7 +30,7 @@ def write_tables(reader: LakeReader, rows: Iterable[Row], folder: Path, tables: 
             for name, writer in writers.items():
                 columns = ", ".join(SCHEMAS[name].names)
                 order = ", ".join(SORT_KEYS[name])
-                query = f"SELECT {columns} FROM {name} AS part WHERE {PLACES} ORDER BY {order}"
+                query = f"SELECT {columns} FROM {name} AS part WHERE {PLACES} ORDER BY {order}"  # noqa: S608
                 found = reader.sql(query, places_of(batch))
                 if found.num_rows:
                     writer.write_table(found.cast(SCHEMAS[name]))

@@ -1,6 +1,7 @@
 """The files of a folder that are tried as recordings, sorted by path, and a count of those that are not."""
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH112, PTH116, PTH122, SIM905
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def read_manifest(path: bytes) -> Iterator[ManifestPart]:
     reader = {"csv": _csv_rows, "jsonl": _jsonl_rows, "parquet": _parquet_rows}[extension]
     first_number = 1
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 -- pathlib takes no bytes
             for rows in reader(name, file):
                 yield (part := _part(name, first_number, rows))
                 first_number += len(part.uris)
@@ -215,7 +215,7 @@ def _audio_column(path: str, schema: pa.Schema) -> AudioColumn | None:
 
 def _audio_rows(path: str, file: IO[bytes], audio: AudioColumn) -> Iterator[_Rows]:
     """Rows that hold their audio, which is not read: the name that it had is, and the columns without bytes."""
-    named, number = os.path.abspath(os.fsencode(path)), 0
+    named, number = os.path.abspath(os.fsencode(path)), 0  # noqa: PTH100 -- links stay, and pathlib takes no bytes
     with pq.ParquetFile(file) as parquet:
         wanted = [column.name for column in parquet.schema_arrow if not holds_bytes(column.type)]
         wanted += [f"{audio.name}.{PATH}"] if audio.has_path else []

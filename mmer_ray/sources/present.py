@@ -1,6 +1,7 @@
 """Is a recording that the lake names still there? And below which root may it be read, where no source says so?"""
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH116, PTH120
 
 from __future__ import annotations
 

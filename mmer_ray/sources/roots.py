@@ -5,6 +5,7 @@ the file and refuses what lies outside that one root by then.
 """
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH100, PTH112
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ thousands of times longer. If they are wrong, a changed object is taken for know
 """
 
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH100, PTH112, PTH116, PTH120
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_an_answer_that_came_and_is_not_in_the_lake_unbalances(tmp_path: Path, m
         audio_file(tmp_path / "audio", f"{name}.wav")
     lake, recordings = Lake(tmp_path / "lake"), listing(tmp_path / "audio")
     writer = Writer(lake, a_run(), plan_of(recordings, lake))
-    with pytest.raises(LedgerError, match="2 recordings planned, 2 answers received, 1 rows in the lake"), writer:
+    with pytest.raises(LedgerError, match="2 recordings planned, 2 answers received, 1 rows in the lake"), writer:  # noqa: PT012
         writer.add(taken(*map(scored, recordings)))
         (answers, positions), *_ = writer._open
         writer._open = [(answers.only(np.array([True, False])), positions[:1])]
@@ -102,7 +102,7 @@ def test_lengths_that_the_lake_does_not_hold_as_they_came_unbalance(
 ) -> None:
     audio_file(tmp_path / "audio", "a.wav")
     lake, recordings = Lake(tmp_path / "lake"), listing(tmp_path / "audio")
-    with (
+    with (  # noqa: PT012
         pytest.raises(LedgerError, match="the ledger does not sum"),
         Writer(lake, a_run(), plan_of(recordings, lake)) as writer,
     ):
@@ -187,7 +187,7 @@ def test_rows_of_another_kind_or_number_than_the_answers_unbalance(
 def test_each_count_of_the_driver_is_compared(side: str, six: Path, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     plan = plan_of(listing(six), lake)
-    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:
+    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:  # noqa: PT012
         answer_all(writer, plan)
         setattr(writer._received, side, getattr(writer._received, side) + 1_000)
 
@@ -211,7 +211,7 @@ def test_an_interrupted_run_that_lost_a_row_does_not_sum(
     lake = Lake(tmp_path / "lake")
     plan = plan_of(listing(six), lake)
     monkeypatch.setattr(Lake, "append", rows_changed(lambda rows: rows.slice(1)))
-    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:
+    with pytest.raises(LedgerError, match="does not sum"), Writer(lake, a_run(), plan) as writer:  # noqa: PT012
         answer_all(writer, plan, stop_after=3)
         writer.interrupt()
 
@@ -222,7 +222,7 @@ def test_what_ended_a_run_is_told_before_a_ledger_that_does_not_sum(
     lake = Lake(tmp_path / "lake")
     plan = plan_of(listing(six), lake)
     monkeypatch.setattr(Lake, "append", rows_changed(lambda rows: rows.slice(1)))
-    with pytest.raises(ZeroDivisionError) as ended, Writer(lake, a_run(), plan) as writer:
+    with pytest.raises(ZeroDivisionError) as ended, Writer(lake, a_run(), plan) as writer:  # noqa: PT012
         answer_all(writer, plan, stop_after=3)
         raise ZeroDivisionError
     assert any("the ledger does not sum" in note for note in ended.value.__notes__)

@@ -280,7 +280,7 @@ def tear(lake: Lake, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     recording = recording_at(path, folder)
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "append", cut_off)
-        with pytest.raises(KeyboardInterrupt), Writer(lake, a_run(), plan_of([recording], lake)) as writer:
+        with pytest.raises(KeyboardInterrupt), Writer(lake, a_run(), plan_of([recording], lake)) as writer:  # noqa: PT012
             writer.add(taken(scored(recording)))
             writer.commit()
     return audio_id(path.read_bytes())

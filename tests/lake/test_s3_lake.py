@@ -270,7 +270,7 @@ def test_a_store_that_stays_away_is_a_store_error(
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         lake = Lake(address)
         lake.storage_options |= {"max_retries": "1", "retry_timeout": "1s"}
-        with pytest.raises(StoreError, match="cannot be written"), lake.lock():
+        with pytest.raises(StoreError, match="cannot be written"), lake.lock():  # noqa: PT012
             lake.create()
             proxy.refused = 1.0
             lake.append("runs", pa.table({"run_id": ["a"]}), 1, "a")

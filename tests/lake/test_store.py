@@ -173,7 +173,7 @@ def test_of_two_jobs_without_a_lock_one_fails_and_what_it_committed_stays(
     first, second = (
         Writer(lake, a_run(), plan_of(listing(folder), lake)) for lake, folder in zip(lakes, folders, strict=True)
     )
-    with pytest.raises(LakeError, match="another job writes the lake"), first, second:
+    with pytest.raises(LakeError, match="another job writes the lake"), first, second:  # noqa: PT012
         for one, two in zip(*map(listing, folders), strict=True):
             first.add(taken(scored(one)))
             first.commit()

@@ -280,7 +280,7 @@ def test_a_recording_that_two_sources_name_is_listed_twice(tmp_path: Path) -> No
 
 def test_a_name_that_is_not_utf8_makes_a_url_and_back(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/caf\xe9%.wav"
-    with open(raw, "wb"):
+    with open(raw, "wb"):  # noqa: PTH123 -- pathlib takes no bytes
         pass
     (recording,) = listed(tmp_path)
     assert recording.uri == f"file://{tmp_path}/caf%E9%25.wav"
@@ -292,9 +292,9 @@ def test_a_name_that_is_not_utf8_makes_a_url_and_back(tmp_path: Path) -> None:
 
 def test_a_manifest_may_lie_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(folder)
+    os.mkdir(folder)  # noqa: PTH102 -- pathlib takes no bytes
     for name, data in ((b"/a.wav", b"x"), (b"/m.csv", b"uri\na.wav\n")):
-        with open(folder + name, "wb") as file:
+        with open(folder + name, "wb") as file:  # noqa: PTH123
             file.write(data)
     (recording,) = listed(os.fsdecode(folder + b"/m.csv"))
     assert (recording.uri, recording.size_bytes) == (f"file://{tmp_path}/caf%E9/a.wav", 1)
