@@ -18,7 +18,6 @@ from mmer_ray.lake.changing import State, while_it_changes
 from mmer_ray.lake.table_rows import RowFile, committed_view, row_files, rows_of
 from mmer_ray.lake.views import (
     Moment,
-    shut,
     closed_on_error,
     committed_files,
     list_files,
@@ -27,6 +26,7 @@ from mmer_ray.lake.views import (
     moment_now,
     new_connection,
     require_whole,
+    shut,
 )
 from mmer_ray.lake.visibility import ACTIVE_OF_VERSION_1, NEWEST, shown
 
