@@ -31,19 +31,18 @@ _WORD = pa.struct([("word", pa.string()), ("start_s", pa.float64()), ("end_s", p
 _PROBABILITY = pa.struct([("label", pa.string()), ("p", pa.float64())])
 _AUDIO = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
-UTTERANCES = pa.schema(
-    {
-        **dict.fromkeys(("recording_id", "corpus"), pa.string()),
-        **dict.fromkeys(("utterance_idx", "channel"), pa.int32()),
-        **dict.fromkeys(("speaker", "role"), pa.string()),
-        **dict.fromkeys(("start_s", "end_s"), pa.float64()),
-        **dict.fromkeys(("text", "language"), pa.string()),
-        "words": pa.list_(_WORD),
-        **dict.fromkeys(("scorer", "emotion"), pa.string()),
-        "probabilities": pa.list_(_PROBABILITY),
-        **dict.fromkeys(("confidence", "valence", "arousal", "dominance"), pa.float64()),
-    }
-)
+_UTTERANCE_COLUMNS: dict[str, pa.DataType] = {
+    **dict.fromkeys(("recording_id", "corpus"), pa.string()),
+    **dict.fromkeys(("utterance_idx", "channel"), pa.int32()),
+    **dict.fromkeys(("speaker", "role"), pa.string()),
+    **dict.fromkeys(("start_s", "end_s"), pa.float64()),
+    **dict.fromkeys(("text", "language"), pa.string()),
+    "words": pa.list_(_WORD),
+    **dict.fromkeys(("scorer", "emotion"), pa.string()),
+    "probabilities": pa.list_(_PROBABILITY),
+    **dict.fromkeys(("confidence", "valence", "arousal", "dominance"), pa.float64()),
+}
+UTTERANCES = pa.schema(_UTTERANCE_COLUMNS)
 RECORDINGS = pa.schema(
     {
         **dict.fromkeys(("recording_id", "corpus"), pa.string()),

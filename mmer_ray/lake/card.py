@@ -47,7 +47,7 @@ def read_card(address: str) -> Card | None:
     if text is None:
         return None
     version = card.get("schema_version") if isinstance(card, dict) else None
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(card, dict) or not isinstance(version, int) or version < 1:
         raise LakeError(f"{address}/{CARD_NAME} cannot be read: it names no schema version; restore it from a copy")
     refuse_newer(address, version)
     tables = card.get("tables")

@@ -165,7 +165,7 @@ def _is_torn(file: DataFile, commit_ids: set[str]) -> bool:
 
 def _join(lake: Lake, connection: duckdb.DuckDBPyConnection, part: Part, run_id: str) -> None:
     """Sort a partition's rows of finished commits into a file of their own, in one transaction."""
-    schema = pa.schema(lake.newest(part.table).schema().to_arrow())
+    schema = lake.schema(part.table)
     source = f"read_parquet([{', '.join(quoted(file.path) for file in part.files)}], {READ_OPTIONS})"
     rows = f"{source} AS part"
     if "commit_id" in SCHEMAS[part.table].names and part.table != "commits":

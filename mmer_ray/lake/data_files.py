@@ -102,7 +102,8 @@ def _writer(file: Any, group: pa.Table) -> pq.ParquetWriter:
         file,
         group.schema,
         compression="zstd",
-        use_dictionary=[one for one in names if one not in UNREPEATED],
+        # A list of columns, which the stubs do not know.
+        use_dictionary=[one for one in names if one not in UNREPEATED],  # type: ignore[arg-type]
         bloom_filter_options=bloom or None,
     )
 
@@ -148,7 +149,7 @@ class _Summary:
         for name in set(self._columns) & set(group.schema.names):
             column = group.column(name)
             self._nulls[name] = self._nulls.get(name, 0) + column.null_count
-            ends = pc.min_max(column).as_py()
+            ends: dict[str, Any] = pc.min_max(column).as_py()  # type: ignore[assignment]
             if ends["min"] is not None:
                 self._least[name] = min(ends["min"], self._least.get(name, ends["min"]))
                 self._greatest[name] = max(ends["max"], self._greatest.get(name, ends["max"]))

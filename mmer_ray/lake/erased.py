@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -96,7 +96,7 @@ def mark_erased_files(connection: duckdb.DuckDBPyConnection, key: bytes) -> None
             if (found := erased_hash(uri, key)) in wanted:
                 positions.append(position)
                 hashes.append(found)
-    columns = [pa.array(positions, pa.int64()), pa.array(hashes, pa.string())]
+    columns: list[pa.Array[Any]] = [pa.array(positions, pa.int64()), pa.array(hashes, pa.string())]
     connection.register("hashed_uris", pa.Table.from_arrays(columns, names=["position", "uri_hash"]))
     connection.execute(FILES)
     connection.unregister("hashed_uris")

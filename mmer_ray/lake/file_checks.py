@@ -175,7 +175,10 @@ def is_same_type(found: pa.DataType, wanted: pa.DataType) -> bool:
         return (pa.types.is_list(found) or pa.types.is_large_list(found)) and is_same_type(
             found.value_type, wanted.value_type
         )
-    wide = {pa.string(): {pa.large_string(), pa.string_view()}, pa.binary(): {pa.large_binary(), pa.binary_view()}}
+    wide: dict[pa.DataType, set[pa.DataType]] = {
+        pa.string(): {pa.large_string(), pa.string_view()},
+        pa.binary(): {pa.large_binary(), pa.binary_view()},
+    }
     return found == wanted or found in wide.get(wanted, set())
 
 

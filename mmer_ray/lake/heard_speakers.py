@@ -52,7 +52,7 @@ class Undo:
 class Spoken(NamedTuple):
     """An utterance or a turn as it was heard."""
 
-    index: int
+    idx: int
     channel: int
     speaker: str
     start_ms: int
@@ -105,7 +105,7 @@ class HeardSpeakers:
         now = replayed(self.edits)
         talk: dict[str, list[Spoken]] = {speaker: [] for speaker in self._present(now)}
         for one in self.utterances:
-            talk[now.of_utterance(one.index, one.speaker)].append(one)
+            talk[now.of_utterance(one.idx, one.speaker)].append(one)
         facts = tuple(
             SpeakerFacts(speaker, now.names.get(speaker), seconds(_stretches(some)), len(some))
             for speaker, some in talk.items()
@@ -137,8 +137,8 @@ class HeardSpeakers:
 
     def _present(self, now: Speakers) -> list[str]:
         """The speakers that there are, S2 before S10."""
-        found = {now.of_utterance(one.index, one.speaker) for one in self.utterances}
-        found |= {now.of_turn(one.index, one.speaker) for one in self.turns}
+        found = {now.of_utterance(one.idx, one.speaker) for one in self.utterances}
+        found |= {now.of_turn(one.idx, one.speaker) for one in self.turns}
         return sorted(found, key=lambda speaker: (len(speaker), speaker))
 
     def _split(
@@ -149,13 +149,13 @@ class HeardSpeakers:
             raise UsageError(f"{target} means a speaker of {self.uri} already; split into a new one, then `merge`")
         if not _ID.fullmatch(target):
             raise UsageError(f"{target!r} is no id of a speaker; give letters and digits, then `rename` it")
-        mine = [one for one in self.utterances if now.of_utterance(one.index, one.speaker) == speaker]
-        moved = [one for one in mine if one.index in utterances]
-        kept = [one for one in mine if one.index not in utterances]
+        mine = [one for one in self.utterances if now.of_utterance(one.idx, one.speaker) == speaker]
+        moved = [one for one in mine if one.idx in utterances]
+        kept = [one for one in mine if one.idx not in utterances]
         turns = tuple(
-            turn.index
+            turn.idx
             for turn in self.turns
-            if now.of_turn(turn.index, turn.speaker) == speaker and _covered_s(turn, moved) > _covered_s(turn, kept)
+            if now.of_turn(turn.idx, turn.speaker) == speaker and _covered_s(turn, moved) > _covered_s(turn, kept)
         )
         return SpeakerEdit(edit_id, "split", speaker, target, tuple(utterances), turns)
 
@@ -211,7 +211,7 @@ class HeardSpeakers:
             raise UsageError(f"{speaker!r} is no speaker of {self.uri}; there are: {there or 'none'}")
 
     def _require_parts(self, edit: SpeakerEdit, now: Speakers) -> None:
-        mine = {one.index for one in self.utterances if now.of_utterance(one.index, one.speaker) == edit.speaker}
+        mine = {one.idx for one in self.utterances if now.of_utterance(one.idx, one.speaker) == edit.speaker}
         strange = [str(index) for index in edit.utterances if index not in mine]
         if strange or not edit.utterances:
             raise UsageError(

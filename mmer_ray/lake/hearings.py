@@ -130,7 +130,8 @@ class Hearings:
         return pa.Table.from_batches(list(_absences(batches)), schema=_ABSENT)
 
 
-_ABSENT = pa.schema([pa.field("position", pa.int64()), pa.field("reason", pa.string())])
+_ABSENT_COLUMNS: list[tuple[str, pa.DataType]] = [("position", pa.int64()), ("reason", pa.string())]
+_ABSENT = pa.schema(_ABSENT_COLUMNS)
 
 
 def _absences(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

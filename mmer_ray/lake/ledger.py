@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from mmer_ray.errors import LedgerError
 from mmer_ray.lake.card import erased_hash
+from mmer_ray.lake.columns import values
 from mmer_ray.lake.plan import Plan
 
 TOLERANCE_S = 0.1
@@ -148,7 +149,7 @@ class Received:
     def drop(self, summary: pa.Table, expected_ms: pa.ChunkedArray[Any]) -> None:
         """Count these answers, taken before, as what the plan expected of them: nothing of them is kept."""
         is_scored = pc.equal(summary.column("status"), pa.scalar("scored"))
-        num_scored = int(pc.sum(is_scored).as_py() or 0)
+        num_scored = summary.filter(is_scored).num_rows
         self.num_scored -= num_scored
         self.num_failed -= int(summary.num_rows) - num_scored
         self.num_erased += int(summary.num_rows)
@@ -235,7 +236,7 @@ def _is_erased(connection: duckdb.DuckDBPyConnection, run_id: str, planned: pa.T
     hashes = {one for (one,) in connection.execute(query, [run_id]).fetchall()}
     if not hashes:
         return pa.repeat(pa.scalar(False), planned.num_rows)
-    return pa.array([erased_hash(uri, key) in hashes for uri in planned.column("uri").to_pylist()], pa.bool_())
+    return pa.array([erased_hash(uri, key) in hashes for uri in values(planned, "uri")], pa.bool_())
 
 
 def _ledger(answer: duckdb.DuckDBPyConnection) -> Ledger:

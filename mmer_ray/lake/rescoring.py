@@ -284,4 +284,5 @@ def _run_keys(kind: Kind) -> Keys | None:
     names = {one.name for one in fields(Keys)} - {"channel_roles"}
     if not names <= set(kind.keys) or kind.keys["join"] != kind.base_key:
         return None
-    return Keys(**{name: kind.keys[name] for name in names})
+    found: dict[str, Any] = {name: kind.keys[name] for name in names}
+    return Keys(**found)

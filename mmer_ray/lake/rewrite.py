@@ -20,7 +20,7 @@ from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.files import open_files
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.store_errors import writing
-from mmer_ray.lake.table_log import logged_files, property_of
+from mmer_ray.lake.table_log import logged_files, property_of, schema_of
 from mmer_ray.tables import partition_columns
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def replace_rows(
     """
     failpoint(f"before_rewrite_{name}")
     table = lake.newest(name)
-    schema = pa.schema(table.schema().to_arrow())
+    schema = schema_of(table)
     with writing(lake.address):
         gone = _files_of(table, partition)
         written = write_files(lake.address, name, iter(rows), schema, partition)
@@ -72,7 +72,11 @@ def sweep(lake: Lake, name: str, keep_hours: int, *, dry_run: bool = False) -> l
     paths below the table's folder. Raises `StoreError`."""
     table = lake.newest(name)
     with writing(lake.address):
-        wanted = {"retention_hours": keep_hours, "enforce_retention_duration": False, "full": True}
+        wanted: dict[str, Any] = {
+            "retention_hours": keep_hours,
+            "enforce_retention_duration": False,
+            "full": True,
+        }
         gone = [str(path) for path in table.vacuum(dry_run=True, **wanted)]
         if gone and not dry_run:
             table.vacuum(dry_run=False, **wanted)

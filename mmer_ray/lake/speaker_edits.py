@@ -154,11 +154,11 @@ class _Hearing:
         return replace(
             known,
             utterances=tuple(
-                replace(one, speaker=speakers.of_utterance(heard.index, heard.speaker))
+                replace(one, speaker=speakers.of_utterance(heard.idx, heard.speaker))
                 for one, heard in zip(known.utterances, self.speakers.utterances, strict=True)
             ),
             turns=tuple(
-                replace(one, speaker=speakers.of_turn(heard.index, heard.speaker))
+                replace(one, speaker=speakers.of_turn(heard.idx, heard.speaker))
                 for one, heard in zip(known.turns, self.speakers.turns, strict=True)
             ),
         )

@@ -35,7 +35,7 @@ from mmer_ray.lake.checksums import Checksums
 from mmer_ray.lake.exclusive import WriteAccess
 from mmer_ray.lake.lease import LEASE_S
 from mmer_ray.lake.store_errors import damaged, patiently, reading, writing
-from mmer_ray.lake.table_log import additions, missing_columns, paths_of
+from mmer_ray.lake.table_log import additions, missing_columns, paths_of, schema_of
 from mmer_ray.sources.s3 import deltalake_options
 from mmer_ray.sources.uris import is_remote
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
@@ -265,7 +265,7 @@ class Lake:
 
     def schema(self, name: str) -> pa.Schema:
         """The columns of a table as it is stored: those of earlier versions are among them. Raises `StoreError`."""
-        return pa.schema(self.newest(name).schema().to_arrow())
+        return schema_of(self.newest(name))
 
     def _uri(self, name: str) -> str:
         return (Path(self.address) / name).as_uri() if self.is_local else f"{self.address}/{name}"

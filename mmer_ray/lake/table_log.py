@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -36,7 +36,14 @@ def logged_files(lake: Lake, name: str) -> dict[str, int]:
     if table is None:
         return {}
     actions = additions(table, f"{lake.address}/{name}")
-    return dict(zip(paths_of(actions), actions.column("size_bytes").to_pylist(), strict=True))
+    sizes: list[int] = actions.column("size_bytes").to_pylist()  # type: ignore[assignment]
+    return dict(zip(paths_of(actions), sizes, strict=True))
+
+
+def schema_of(table: DeltaTable) -> pa.Schema:
+    """The columns of a table as it is stored."""
+    columns: Any = table.schema().to_arrow()
+    return pa.schema(columns)
 
 
 def missing_columns(name: str, table: DeltaTable) -> list[pa.Field[pa.DataType]]:

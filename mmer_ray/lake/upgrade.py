@@ -37,7 +37,7 @@ class Upgrade:
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do."""
-        nothing = (SCHEMA_VERSION, (), {}, 0, 0)
+        nothing: tuple[object, ...] = (SCHEMA_VERSION, (), {}, 0, 0)
         return (self.from_version, self.tables, self.columns, self.num_files, self.num_damaged_records) != nothing
 
 

@@ -211,8 +211,8 @@ class Writer:
         """The scored ones. A recording that was scored never becomes a failed one by being asked again."""
         is_scored = np.array([status == "scored" for status in values(answers.tables["recordings"], "status")], bool)
         failed = self._plan.todo.column("recording_id").take(positions[~is_scored])
-        waiting = pc.sum(pc.is_in(self._copies.column("recording_id"), value_set=failed.combine_chunks())).as_py()
-        self._received.keep(len(failed), waiting or 0)
+        waits = pc.is_in(self._copies.column("recording_id"), value_set=failed.combine_chunks())
+        self._received.keep(len(failed), self._copies.filter(waits).num_rows)
         return answers.only(is_scored), positions[is_scored]
 
     def _seal(self) -> Batch:

@@ -25,7 +25,7 @@ def export_many(reader: LakeReader, rows: Sequence[Row], fmt: str, folder: Path)
     Failed recordings have none and are passed over (the format `parquet` has their rows). Raises `UsageError` where
     all have failed, and where the folder is taken or cannot be written.
     """
-    num_scored = sum(row["status"] == "scored" for row in rows)
+    num_scored = sum(1 for row in rows if row["status"] == "scored")
     if not num_scored and fmt not in ROW_FORMATS:
         raise UsageError(f"{rows[0]['uri']} failed ({rows[0]['error_code']}), so there is no conversation to export")
     with staged_folder(folder) as draft:
