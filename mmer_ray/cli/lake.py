@@ -17,6 +17,3 @@ lake = typer.Typer(
 )
 for command in (compact, vacuum, verify, upgrade, erase, retain, compare):
     lake.command()(command)
-lake = typer.Typer(
-    name="lake", help="Keep a lake: compact, erase, verify.", no_args_is_help=True, rich_markup_mode=None
-)
