@@ -140,6 +140,8 @@ def _commit(
         partition_by=partition_columns(name),
         commit_properties=properties,
     )
+    # The transaction leaves the object at the version before.
+    table.update_incremental()
 
 
 def _remove_log(lake: Lake, name: str, table: DeltaTable) -> None:
