@@ -133,7 +133,7 @@ def test_a_wrong_number_of_rows_changes_nothing_and_leaves_no_file(lake: Lake) -
 def test_a_write_that_fails_half_way_leaves_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_files, "ROW_GROUP_ROWS", 2)
     monkeypatch.setattr(data_files, "FILE_BYTES", 1)
-    before = {path for path in Path(lake.address, "words").rglob("*.parquet")}
+    before = set(Path(lake.address, "words").rglob("*.parquet"))
 
     def full_disk() -> Iterator[pa.RecordBatch]:
         yield from in_order(lake, "words").to_batches(max_chunksize=2)
@@ -141,7 +141,7 @@ def test_a_write_that_fails_half_way_leaves_no_file(lake: Lake, monkeypatch: pyt
 
     with pytest.raises(StoreError, match="No space left"):
         replace_rows(lake, "words", full_disk(), "run", PLACE)
-    assert {path for path in Path(lake.address, "words").rglob("*.parquet")} == before
+    assert set(Path(lake.address, "words").rglob("*.parquet")) == before
 
 
 def test_rows_of_another_partition_and_columns_that_would_be_lost_are_refused(lake: Lake) -> None:
