@@ -304,9 +304,10 @@ def main() -> None:
 
 
 def _parameters(address: Path) -> dict[str, Any]:
-    last = FIRST_DAY + timedelta(NUM_DAYS - 1)
+    last, middle = (FIRST_DAY + timedelta(num) for num in (NUM_DAYS - 1, NUM_DAYS // 2))
     with open_lake(address) as reader:
-        found = reader.sql("SELECT min(recording_id) AS name FROM recordings WHERE day = '2026-05-05'").to_pylist()
+        query = "SELECT min(recording_id) AS name FROM recordings WHERE day = $day"
+        found = reader.sql(query, {"day": middle}).to_pylist()
     return {"recording": found[0]["name"], **{f"days_{num}": last - timedelta(num - 1) for num in (7, 30, 90)}}
 
 

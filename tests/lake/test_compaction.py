@@ -28,7 +28,7 @@ BASE_TABLES = [name for name in SCHEMAS if name not in DERIVED_TABLES]
 POINTS = [
     f"{step}_{name}"
     for step in ("before_rewrite", "after_files", "after_rewrite")
-    for name in ("recordings", "utterances", "emotions", "runs", "commits", *DERIVED_TABLES)
+    for name in ("utterances", "runs", "commits", *DERIVED_TABLES)
 ]
 HISTORY = ("runs", "commits", "active_scorers")
 
