@@ -5,7 +5,8 @@ What the audio said before its file changed goes too, unless another file has th
 hashes of the recording_ids and uris, so that nothing of it is scored again unless somebody asks.
 
 A speaker's utterances, words, turns and emotions go, and the voices that speakers could be counted from again (`pieces`
-mix them). What others said stays. See `erase_speaker.py`.
+mix them); so do hearings that no corpus shows, and what the file was before it changed, since nobody is called by a
+name in them. What others said stays. See `erase_speaker.py`.
 """
 
 # The statements are put together from constants.
@@ -101,10 +102,16 @@ def erase_speaker(
             spoken = speech_of(connection, recordings, speaker)
             kept = heard_keys_without(lake.key, spoken, speaker)
             ids = sorted({recording for recording, _ in spoken})
-            files = _files(connection, ids)
+            files, earlier = _meant(lake, connection, ids)
         sizes = {recording: size for recording, _, _, size in files}
         rows = [decision_row(lake.key, one, None, size, SPEAKER, reason, None) for one, size in sizes.items()]
-        removal = Removal(kept=tuple(kept), decisions=tuple(rows), speaker=Speaker(speaker, tuple(ids)))
+        rows += [decision_row(lake.key, one, None, size, WHOLE, reason, None) for one, size in earlier]
+        removal = Removal(
+            recordings=tuple(one for one, _ in earlier),
+            kept=tuple(kept),
+            decisions=tuple(rows),
+            speaker=Speaker(speaker, tuple(ids)),
+        )
         return carried_out(lake, removal, len(ids), len(files), dry_run=dry_run)
 
 
@@ -121,16 +128,24 @@ def require_lake(lake: Lake) -> None:
 
 def _of_recordings(lake: Lake, recordings: Sequence[str], reason: str | None) -> tuple[Removal, int]:
     with connect_internal(lake) as connection:
-        files = _files(connection, recordings)
-        named = [(corpus, uri) for _, corpus, uri, _ in files]
-        others = connection.execute(
-            "SELECT DISTINCT recording_id FROM internal.current WHERE recording_id NOT IN (FROM asked)"
-        ).fetchall()
-    earlier = _earlier_audio(lake, recordings, named, [one for (one,) in others])
+        files, earlier = _meant(lake, connection, recordings)
     rows = [decision_row(lake.key, one, uri, size, WHOLE, reason, None) for one, _, uri, size in files]
     rows += [decision_row(lake.key, one, None, size, WHOLE, reason, None) for one, size in earlier]
     ids = sorted({one for one, *_ in files} | {one for one, _ in earlier})
-    return Removal(recordings=tuple(ids), files=tuple(named), decisions=tuple(rows)), len(files)
+    named = tuple((corpus, uri) for _, corpus, uri, _ in files)
+    return Removal(recordings=tuple(ids), files=named, decisions=tuple(rows)), len(files)
+
+
+def _meant(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, recordings: Sequence[str]
+) -> tuple[list[tuple[str, str, str, int]], list[tuple[str, int]]]:
+    """The files that are this audio now, as `_files`; and what these were before they changed, with its size."""
+    files = _files(connection, recordings)
+    others = connection.execute(
+        "SELECT DISTINCT recording_id FROM internal.current WHERE recording_id NOT IN (FROM asked)"
+    ).fetchall()
+    named = [(corpus, uri) for _, corpus, uri, _ in files]
+    return files, _earlier_audio(lake, recordings, named, [one for (one,) in others])
 
 
 def _files(connection: duckdb.DuckDBPyConnection, recordings: Iterable[str]) -> list[tuple[str, str, str, int]]:

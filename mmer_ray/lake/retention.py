@@ -43,7 +43,7 @@ TABLES = ("recordings", "utterances", "words", "turns", "pieces", "emotions", "s
 LASTING = ("utterances", "words", "turns", "emotions")
 IMPLIED = {"utterances": ("words",)}
 """Tables whose rows go with those of another: words are the utterance's text."""
-_AGE = re.compile(r"(\d{1,6})d")
+_AGE = re.compile(r"(\d{1,5})d")
 
 HELD = """
     CREATE TEMP TABLE held AS
@@ -183,7 +183,7 @@ def _reached(connection: duckdb.DuckDBPyConnection, key: bytes, policy: Policy, 
 def _cutoffs(policy: Policy, today: date) -> list[tuple[str | None, str, date]]:
     """(corpus, table, first day that stays); corpus None for those without rules of their own."""
     rules: list[tuple[str | None, Mapping[str, int]]] = [(None, policy.default), *policy.corpora.items()]
-    found = []
+    found: list[tuple[str | None, str, date]] = []
     for corpus, ages in rules:
         days = dict(ages)
         for table, others in IMPLIED.items():

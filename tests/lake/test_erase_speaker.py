@@ -12,7 +12,7 @@ from mmer_ray.lake.erasure import erase_speaker, find_recordings
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
 from mmer_ray.lake.store import Lake
-from tests.lake.makers import EVERY_TABLE, KEYS, answer, contents, job, listing, newer, plan_of, work
+from tests.lake.makers import EVERY_TABLE, KEYS, answer, audio_id, contents, job, listing, newer, plan_of, work
 from tests.lake.removals import ERASED, WORDS, canary_lake, erase_first_speaker, traces, write
 
 OTHERS = ("utterances", "words", "turns", "emotions")
@@ -160,3 +160,14 @@ def test_a_corpus_that_sees_other_speakers_in_the_same_sound_stops_it(made: tupl
         erase_first_speaker(lake)
     assert said(lake)[0][0] == "S1"
     assert KEYS.heard != keys.heard
+
+
+def test_what_the_file_was_before_it_changed_goes_whole(made: tuple[Lake, Path]) -> None:
+    lake, audio = made
+    old = audio_id((audio / ERASED).read_bytes())
+    for name in (ERASED, "sub/erased-copy.wav"):
+        (audio / name).write_bytes((audio / name).read_bytes() + b"more")
+    write(lake, listing(audio))
+    erase_first_speaker(lake)
+    assert [one for one in (*WORDS, old) if traces(lake.address, one)] == []
+    assert {one[0] for one in said(lake)} == {"S2"}
