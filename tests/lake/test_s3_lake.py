@@ -108,9 +108,13 @@ def test_through_faults_of_the_store_a_job_gives_the_same_rows(
     )
     with proxy.running() as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        job(Lake(address), listing(audio), recordings_per_commit=2)
+        # In a process of its own: deltalake reads a table's history with the interpreter's lock held (1.6.6).
+        child = multiprocessing.get_context("spawn").Process(target=run_job, args=(address, audio))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
         through_faults = contents(address)
-    job(Lake(tmp_path / "lake"), listing(audio), recordings_per_commit=2)
+    run_job(tmp_path / "lake", audio)
     assert through_faults == contents(tmp_path / "lake")
     assert set(proxy.faults) == {"refused", "stalled", "reset", "unanswered", "truncated"}
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)

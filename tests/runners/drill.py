@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmer_ray.errors import ErrorCode, PreflightError
-from mmer_ray.profiles import Profile
+from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.records import Failure, Recording, ScoredRecording, Task
 from mmer_ray.runners.batch import ScoreShard
+from mmer_ray.runners.job import JobOptions, JobReport, run
 from mmer_ray.runners.todo import OnHeard, Scores
 
 
@@ -34,6 +35,15 @@ class DrillShard(ScoreShard):
 class NoModelShard(ScoreShard):
     def load(self, profile: Profile) -> Scores:
         raise PreflightError("the model bert-base is not there; fetch it")
+
+
+def score_with_members(source: str, lake: str) -> JobReport:
+    """A job in this process, with members that need no weights."""
+    from mmer_ray.pipelines.engine import Engine
+    from tests.members import plain_engine
+
+    Engine.load = lambda _: plain_engine()  # type: ignore[assignment, method-assign, misc]
+    return run(JobOptions((source,), lake, load_profile("synthetic", ["run.runner=inprocess"])))
 
 
 def _died_before(recording: Recording) -> bool:
