@@ -187,7 +187,8 @@ def reading_rows(address: str) -> Iterator[None]:
 def damaged(address: str, exc: BaseException) -> LakeError:
     """What to raise where DuckDB cannot read a lake's own files."""
     if is_of_store(exc):
-        reason = str(exc).strip().splitlines()[-1][:300]
+        # The traceback ends with the error; after it DuckDB may say where in the query it stopped.
+        reason = str(exc).partition("\nLINE ")[0].strip().splitlines()[-1][:300]
         if not reason.startswith("FileNotFoundError"):
             return LakeError(f"the lake {address} cannot be read: {reason}; {REMEDY}")
     else:

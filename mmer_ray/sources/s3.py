@@ -89,7 +89,9 @@ def file_system(config: Mapping[str, Any], num_rounds: int, **arguments: Any) ->
     import s3fs
 
     settings = store_settings()
+    credentials = dict(zip(("key", "secret", "token"), settings.key or (), strict=False))
     store = s3fs.S3FileSystem(
+        **credentials,
         endpoint_url=settings.endpoint_url,
         client_kwargs={"region_name": settings.region},
         config_kwargs=dict(config),

@@ -11,9 +11,10 @@ from pathlib import Path
 import ray
 
 from mmer_ray.errors import ErrorCode, PreflightError
-from mmer_ray.profiles import Profile
+from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.records import Failure, ScoredRecording, Task
 from mmer_ray.runners.batch import ScoreShard
+from mmer_ray.runners.job import JobOptions, JobReport, run
 from mmer_ray.runners.todo import OnHeard, Scores
 
 PAUSE_S = 0.1
@@ -83,3 +84,12 @@ def companies(uri: str) -> list[int]:
     """Of each death on this file, how many others its worker had been given with it."""
     deaths = Path(f"{uri}.deaths")
     return [int(line) for line in deaths.read_text().splitlines()] if deaths.exists() else []
+
+
+def score_with_members(source: str, lake: str) -> JobReport:
+    """A job in this process, with members that need no weights."""
+    from mmer_ray.pipelines.engine import Engine
+    from tests.members import plain_engine
+
+    Engine.load = lambda _: plain_engine()  # type: ignore[assignment, method-assign, misc]
+    return run(JobOptions((source,), lake, load_profile("synthetic", ["run.runner=inprocess"])))
