@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import ClassVar
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import ErrorCode
@@ -25,7 +26,7 @@ from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
 from mmer_ray.runners.upkeep import compact_after_job
-from mmer_ray.runners.work import Work, do, inactive_note, lost_counts, restarts_of, work_s
+from mmer_ray.runners.work import Answering, Work, do, inactive_note, lost_counts, restarts_of, work_s
 from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
@@ -96,6 +97,9 @@ class _Planned:
 class Job:
     """A job whose arguments are in order."""
 
+    _answering: ClassVar[Answering | None] = None
+    """What answers in place of the profile's pipeline."""
+
     def __init__(self, options: JobOptions, listing: SourceListing | None = None) -> None:
         """Look at the arguments; nothing is computed, written or started. `listing` takes the place of the sources.
 
@@ -146,7 +150,7 @@ class Job:
             if planned.plan.is_empty:
                 return self._report(planned, tally, None, None)
             work = Work(planned.plan, self._profile, self._models, planned.guess.runner, self._given)
-            run_id, driven = do(self._lake, work, tally, stop)
+            run_id, driven = do(self._lake, work, tally, stop, self._answering)
             if not driven.interrupted:
                 warnings = compact_after_job(self._lake, self._profile.run.compact_after_files)
                 planned = replace(planned, warnings=planned.warnings + warnings)
