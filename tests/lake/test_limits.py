@@ -74,7 +74,7 @@ def test_what_takes_too_much_room_is_cut_off_and_says_which_limit(query: str, li
     ],
 )
 def test_what_takes_too_long_is_cut_off_and_says_which_limit(query: str, hasty: LakeReader) -> None:
-    with pytest.raises(UsageError, match="stopped after 1 s; .*--timeout-s"):
+    with pytest.raises(UsageError, match=r"stopped after 1 s; .*--timeout-s"):
         hasty.sql(query)
     assert hasty.rows("SELECT count(*) AS num FROM recordings", {}) == [{"num": 1}], "the reader goes on"
 
