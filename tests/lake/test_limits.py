@@ -27,10 +27,21 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return lake.address
 
 
+ENOUGH_S = 600.0
+"""For what must end by another limit, on a busy machine too."""
+
+
 @pytest.fixture
 def reader(address: str) -> Iterator[LakeReader]:
-    limits = QueryLimits(max_rows=1_000, timeout_s=2.0, memory_mb=200, threads=1)
+    limits = QueryLimits(max_rows=1_000, timeout_s=ENOUGH_S, memory_mb=200, threads=1)
     with open_lake(address, limits=limits) as reader:
+        yield reader
+
+
+@pytest.fixture
+def hasty(address: str) -> Iterator[LakeReader]:
+    """A reader whose queries may take a second."""
+    with open_lake(address, limits=QueryLimits(timeout_s=1.0, memory_mb=1_000, threads=1)) as reader:
         yield reader
 
 
@@ -40,21 +51,32 @@ def reader(address: str) -> Iterator[LakeReader]:
         ("FROM range(1001)", "more than 1,000 rows; .*--max-rows"),
         ("FROM range(100000000000)", "more than 1,000 rows"),
         ("SELECT a.range FROM range(100000) AS a, range(100000) AS b", "more than 1,000 rows"),
-        (ENDLESS, "stopped after 2 s; .*--timeout-s"),
-        (f"EXPLAIN ANALYZE {ENDLESS}", "stopped after 2 s"),
-        ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t", "stopped after 2 s"),
         ("SELECT list(range) FROM range(1000000000)", "more than 200 MB of memory; .*--memory-mb"),
-        ("SELECT range FROM range(1000000000) ORDER BY hash(range)", "more than 200 MB of memory|stopped after 2 s"),
         ("SELECT string_agg(repeat('x', 1000000), ',') FROM range(100000)", "more than 200 MB of memory"),
         ("SELECT repeat('x', 1000000) FROM range(1000)", "more than 200 MB of memory"),
+        ("SELECT range FROM range(1000000000) ORDER BY hash(range)", "more than 200 MB of memory"),
         ("SELECT repeat('x', 5000000000)", "cannot be answered"),
         ("SELECT range(100000000000)", "cannot be answered"),
     ],
 )
-def test_what_takes_too_much_is_cut_off_and_says_which_limit(query: str, limit: str, reader: LakeReader) -> None:
+def test_what_takes_too_much_room_is_cut_off_and_says_which_limit(query: str, limit: str, reader: LakeReader) -> None:
     with pytest.raises(UsageError, match=limit):
         reader.sql(query)
     assert reader.sql("FROM recordings").num_rows == 1, "the reader goes on"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ENDLESS,
+        f"EXPLAIN ANALYZE {ENDLESS}",
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+    ],
+)
+def test_what_takes_too_long_is_cut_off_and_says_which_limit(query: str, hasty: LakeReader) -> None:
+    with pytest.raises(UsageError, match=r"stopped after 1 s; .*--timeout-s"):
+        hasty.sql(query)
+    assert hasty.rows("SELECT count(*) AS num FROM recordings", {}) == [{"num": 1}], "the reader goes on"
 
 
 def test_as_many_rows_as_are_allowed_are_given(reader: LakeReader) -> None:
@@ -64,22 +86,22 @@ def test_as_many_rows_as_are_allowed_are_given(reader: LakeReader) -> None:
         reader.sql("FROM range($n)", {"n": 1_001})
 
 
-def test_one_thread_cannot_end_the_query_of_another(reader: LakeReader) -> None:
-    """The time of one query is over; the other one, which runs beside it, goes on."""
+def test_the_end_of_one_query_is_not_that_of_another(hasty: LakeReader) -> None:
+    """The time of one query is over; others, which run beside it, go on."""
     failures: list[str] = []
 
     def endless() -> None:
         try:
-            reader.sql(ENDLESS)
+            hasty.sql(ENDLESS)
         except UsageError as exc:
             failures.append(str(exc))
 
     thread = threading.Thread(target=endless)
     thread.start()
     while thread.is_alive():
-        assert reader.sql("SELECT count(*) AS num FROM utterances").num_rows == 1
+        assert hasty.rows("SELECT count(*) AS num FROM utterances", {})
     assert len(failures) == 1
-    assert "stopped after 2 s" in failures[0]
+    assert "stopped after 1 s" in failures[0]
 
 
 def test_memory_and_threads_are_those_of_the_limits_and_cannot_be_changed(reader: LakeReader) -> None:
