@@ -33,6 +33,11 @@ MAX_READERS = 8
 OWN_FILES = {CARD_NAME, DRAFT_NAME, LOCK_NAME}
 """Files of the lake that are no table's."""
 
+UNREAD_OF_VERSION_1 = {
+    "recordings": {f"{stage}_fingerprint" for stage in ("decode", "diarize", "transcribe", "emotion", "link")}
+}
+"""Columns of text that version 1 wrote and that nobody reads."""
+
 
 @dataclass
 class FileCounts:
@@ -154,6 +159,7 @@ def foreign_files(lake: Lake) -> Iterator[Finding]:
 def differences(name: str, schema: pa.Schema) -> Iterator[str]:
     """How a file's columns differ from those of its table. Columns may be missing: those of later versions."""
     wanted = {field.name: field.type for field in (*SCHEMAS[name], *V1_COLUMNS.get(name, ()))}
+    wanted |= dict.fromkeys(UNREAD_OF_VERSION_1.get(name, ()), pa.string())
     for column in partition_columns(name):
         del wanted[column]
     for field in schema:
