@@ -13,6 +13,10 @@ from deltalake import DeltaTable
 
 from mmer_ray.lake import failpoint
 from mmer_ray.lake.store import Lake
+from mmer_ray.tables import DATA_TABLES
+
+COMMIT_POINTS = [f"{side}_append_{name}" for name in (*DATA_TABLES, "commits") for side in ("before", "after")]
+"""The failpoints that every commit passes, in their order."""
 
 
 class KilledError(BaseException):
@@ -53,3 +57,18 @@ def killed_at(point: str | None) -> Iterator[Kill]:
             yield kill
         except KilledError:
             assert kill.happened
+
+
+def num_visible(point: str | None, num_commits: int) -> int:
+    """Commits of a killed job that readers see: those that were listed before the kill."""
+    name, _, nth = (point or "").partition(":")
+    if name == "before_run_end":
+        return num_commits
+    if name == "after_run_start":
+        return 0
+    return int(nth) - (name != "after_append_commits")
+
+
+def is_visible(point: str | None) -> bool:
+    """Whether readers see a single commit that was killed there, if anywhere."""
+    return point in (None, "after_append_commits")

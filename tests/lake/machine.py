@@ -36,13 +36,15 @@ from mmer_ray.lake.writer import Writer
 from mmer_ray.profiles import RunOptions
 from mmer_ray.records import ScoredRecording, Task
 from mmer_ray.stages.keys import Keys
-from mmer_ray.tables import DATA_TABLES
 from tests.lake.expected import BAD, TALK, ExpectedLake, File, Place, file_at, heard_in, seen_by
-from tests.lake.kills import killed_at
+from tests.lake.kills import COMMIT_POINTS, is_visible, killed_at, num_visible
 from tests.lake.makers import KEYS, a_run, answer, failed, newer, plan_of, recording_at, taken
 
 EXAMPLES = "MMER_EXAMPLES"
-"""How many sequences a long run tries: longer ones, other ones each time, and of those that fail the shortest."""
+"""How many sequences a long run tries: longer ones, other ones each time, and of those that fail the shortest.
+
+    MMER_EXAMPLES=200 pytest --timeout 0 tests/lake/test_any_sequence.py
+"""
 LONG = settings(
     max_examples=int(os.environ.get(EXAMPLES, 0)) or 1,
     stateful_step_count=40,
@@ -64,7 +66,6 @@ ALL_KEYS = {
     "transcriber": newer("transcribe"),
 }
 FIRST_MTIME_NS = 1_700_000_000_000_000_000
-COMMIT_POINTS = [f"{side}_append_{name}" for name in (*DATA_TABLES, "commits") for side in ("before", "after")]
 
 corpora = st.sampled_from(CORPORA)
 names = st.sampled_from(NAMES)
@@ -278,21 +279,6 @@ def answered(task: Task, keys: Keys) -> ScoredRecording:
 
 def places_of(listed: pa.Table) -> list[Place]:
     return list(zip(listed["corpus"].to_pylist(), listed["uri"].to_pylist(), strict=True))
-
-
-def num_visible(point: str | None, num_commits: int) -> int:
-    """Commits of a killed job that readers see: those that were listed before the kill."""
-    name, _, nth = (point or "").partition(":")
-    if name == "before_run_end":
-        return num_commits
-    if name == "after_run_start":
-        return 0
-    return int(nth) - (name != "after_append_commits")
-
-
-def is_visible(point: str | None) -> bool:
-    """Whether readers see a single commit that was killed there, if anywhere."""
-    return point in (None, "after_append_commits")
 
 
 def check_ledger(ledger: Ledger, expected: ExpectedLake) -> None:

@@ -19,8 +19,8 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.lake.vacuum import vacuum
 from tests.lake.expected import Place, Row
 from tests.lake.expected_edits import Edit, EditedLake
-from tests.lake.kills import killed_at
-from tests.lake.machine import CORPORA, LakeMachine, is_visible, kills_of_a_commit, try_sequences, which
+from tests.lake.kills import is_visible, killed_at
+from tests.lake.machine import CORPORA, LakeMachine, kills_of_a_commit, try_sequences, which
 
 COMPACTION_KILLS = (
     "after_files_words",

@@ -34,8 +34,8 @@ MAX_DELAY_S = 0.5
 LAST_ANSWERS = 6
 """So many recordings are left to answer, at least, when a job is killed."""
 MAX_RUNS = 5
-RUN_S = 400.0
-"""Longest wait for a job: a few seconds of work, and some minutes on a machine that others use."""
+RUN_S = 800.0
+"""Longest wait for a job: some seconds of work, and many minutes on a machine that others use."""
 LOOK_EVERY_S = 0.02
 
 Rows = Counter[str]

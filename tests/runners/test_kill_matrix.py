@@ -19,7 +19,7 @@ def ray_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillMatrix]:
         yield matrix
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_job_that_is_killed_and_run_again_gives_the_rows_of_one_that_was_not(
