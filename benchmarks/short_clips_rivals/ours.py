@@ -78,7 +78,7 @@ class TextJob(Job):
     notes: Path
 
     @contextmanager
-    def _answering(  # type: ignore[override]
+    def answers(
         self, lake: Lake, work: Work, stop: Event, on_heard: OnHeard
     ) -> Iterator[Generator[Answers, None, None]]:
         todo = todo_of(work.plan, lake, work.plan.todo)

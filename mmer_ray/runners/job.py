@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import ClassVar
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import ErrorCode
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.planner import plan_job
@@ -25,8 +26,9 @@ from mmer_ray.runners.durations import num_probers, probe_headers, with_duration
 from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
+from mmer_ray.runners.todo import OnHeard
 from mmer_ray.runners.upkeep import compact_after_job
-from mmer_ray.runners.work import Answering, Work, do, inactive_note, lost_counts, restarts_of, work_s
+from mmer_ray.runners.work import Work, answers_to, do, inactive_note, lost_counts, restarts_of, work_s
 from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
@@ -97,9 +99,6 @@ class _Planned:
 class Job:
     """A job whose arguments are in order."""
 
-    _answering: ClassVar[Answering | None] = None
-    """What answers in place of the profile's pipeline."""
-
     def __init__(self, options: JobOptions, listing: SourceListing | None = None) -> None:
         """Look at the arguments; nothing is computed, written or started. `listing` takes the place of the sources.
 
@@ -150,11 +149,17 @@ class Job:
             if planned.plan.is_empty:
                 return self._report(planned, tally, None, None)
             work = Work(planned.plan, self._profile, self._models, planned.guess.runner, self._given)
-            run_id, driven = do(self._lake, work, tally, stop, self._answering)
+            run_id, driven = do(self._lake, work, tally, stop, self.answers)
             if not driven.interrupted:
                 warnings = compact_after_job(self._lake, self._profile.run.compact_after_files)
                 planned = replace(planned, warnings=planned.warnings + warnings)
         return self._report(planned, tally, run_id, driven)
+
+    def answers(
+        self, lake: Lake, work: Work, stop: threading.Event, on_heard: OnHeard
+    ) -> AbstractContextManager[Generator[Answers, None, None]]:
+        """What answers to the work: the profile's pipeline. Benchmarks put another one in its place."""
+        return answers_to(lake, work, stop, on_heard)
 
     def _planned(self) -> _Planned:
         profile = self._profile
