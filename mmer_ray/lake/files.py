@@ -54,6 +54,6 @@ def reading_files(address: str, known: Iterable[DataFile]) -> Any:
     )
     for file in known:
         path = file.path.removeprefix("s3://")
-        facts = {"name": path, "size": file.size_bytes, "type": "file", "LastModified": _ANY_TIME}
+        facts = {"name": path, "size": file.num_bytes, "type": "file", "LastModified": _ANY_TIME}
         store.dircache.setdefault(path.rpartition("/")[0], []).append(facts)
     return store

@@ -74,7 +74,7 @@ class DataFile:
     """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
     say, as in lakes of version 1."""
     last_commit: str | None
-    size_bytes: int = 0
+    num_bytes: int = 0
 
 
 class Lake:
