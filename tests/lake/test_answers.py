@@ -83,8 +83,8 @@ def rows(answers: Answers, name: str) -> list[dict[str, Any]]:
 def test_answers_give_back_what_was_said_when_and_how(spoken: tuple[Utterance, ...]) -> None:
     answers = taken(answer(*spoken))
     assert answers.tables == Answers.of([answer(*spoken)], KEYS).tables
-    # The role is not stored: the lake's view adds it.
-    said = [row | {"role": None} for row in rows(answers, "utterances")]
+    # Role and name are not stored: the lake's view adds them.
+    said = [row | {"role": None, "speaker_name": None} for row in rows(answers, "utterances")]
     found = utterances_of(said, rows(answers, "words"), rows(answers, "emotions"))
     assert found == spoken
 
@@ -96,7 +96,7 @@ def test_every_column_has_a_value_and_comes_back_from_its_bytes() -> None:
     assert all(table.num_rows for table in answers.tables.values())
     (measured,) = rows(answers, "calls")
     assert measures_of(measured).words_per_minute == {"S1": 140.25}
-    assert turns_of(rows(answers, "turns"))[0].speaker == "S1"
+    assert turns_of([row | {"speaker_name": None} for row in rows(answers, "turns")])[0].speaker == "S1"
     (pieces,) = rows(answers, "pieces")
     assert (pieces["window_idx"], pieces["start_sample"], pieces["embeddings"]) == (3, 16_000, b"\x00<")
 
