@@ -23,13 +23,15 @@ from steps import arguments, noted
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.recognizers.members import load_recognizer
 from mmer_ray.records import Clip, Emotion, Turn, Window
-from mmer_ray.runners.job import Job, JobOptions, _Planned
+from mmer_ray.runners.job import Job, JobOptions
 from mmer_ray.runners.todo import OnHeard, todo_of
+from mmer_ray.runners.work import Work
 
 TEXTS = "SELECT uri, string_agg(text, ' ' ORDER BY start_ms) AS text FROM recordings LEFT JOIN utterances "
 TEXTS += "USING (corpus, recording_id) GROUP BY uri"
@@ -76,8 +78,10 @@ class TextJob(Job):
     notes: Path
 
     @contextmanager
-    def _answers(self, planned: _Planned, stop: Event, on_heard: OnHeard) -> Iterator[Generator[Answers, None, None]]:
-        todo = todo_of(planned.plan, self._lake, planned.plan.todo)
+    def _answering(
+        self, lake: Lake, work: Work, stop: Event, on_heard: OnHeard
+    ) -> Iterator[Generator[Answers, None, None]]:
+        todo = todo_of(work.plan, lake, work.plan.todo)
         if self._profile.run.runner == "inprocess":
             from mmer_ray.runners import inprocess
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.columns import values
+from mmer_ray.lake.visibility import quoted
 from mmer_ray.sources.present import absence
 
 FILES = """
@@ -98,7 +99,7 @@ class Hearings:
         self._connection = connection
         recordings = connection.view("recordings")
         if corpus is not None:
-            recordings = recordings.filter(duckdb.ColumnExpression("corpus") == duckdb.ConstantExpression(corpus))
+            recordings = recordings.filter(f"corpus = {quoted(corpus)}")
         try:
             scope = (recordings if where is None else recordings.filter(where)).project("corpus, uri")
             connection.register("in_scope", scope.to_arrow_table())

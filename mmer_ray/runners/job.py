@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.errors import ErrorCode
+from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.planner import plan_job
@@ -24,7 +26,8 @@ from mmer_ray.runners.durations import num_probers, probe_headers, with_duration
 from mmer_ray.runners.estimate import Estimate, estimate
 from mmer_ray.runners.preflight import isolation_warning, require_room
 from mmer_ray.runners.tally import JobReport, OnProgress, Progress, Tally, Untried
-from mmer_ray.runners.work import Work, do, inactive_note, lost_counts, restarts_of, work_s
+from mmer_ray.runners.todo import OnHeard
+from mmer_ray.runners.work import Work, answers_to, do, inactive_note, lost_counts, restarts_of, work_s
 from mmer_ray.sources.listing import SourceListing, recordings_of
 from mmer_ray.sources.sources import list_sources
 from mmer_ray.stages.keys import keys_of
@@ -139,8 +142,14 @@ class Job:
             if planned.plan.is_empty:
                 return self._report(planned, tally, None, None)
             work = Work(planned.plan, self._profile, self._models, planned.guess.runner, self._given)
-            run_id, driven = do(self._lake, work, tally, stop)
+            run_id, driven = do(self._lake, work, tally, stop, self._answering)
         return self._report(planned, tally, run_id, driven)
+
+    def _answering(
+        self, lake: Lake, work: Work, stop: threading.Event, on_heard: OnHeard
+    ) -> AbstractContextManager[Generator[Answers, None, None]]:
+        """Start what answers; the benchmark of short clips puts its own in this place."""
+        return answers_to(lake, work, stop, on_heard)
 
     def _planned(self) -> _Planned:
         profile = self._profile

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -44,15 +44,22 @@ class Work:
     """Transcripts and turns that take a stage's place."""
 
 
-def do(lake: Lake, work: Work, tally: Tally, stop: threading.Event) -> tuple[str | None, Driven]:
+Answering = Callable[[Lake, Work, threading.Event, OnHeard], AbstractContextManager[Generator[Answers, None, None]]]
+"""Starts a runner, and gives the answers to all that is to do."""
+
+
+def do(
+    lake: Lake, work: Work, tally: Tally, stop: threading.Event, answering: Answering | None = None
+) -> tuple[str | None, Driven]:
     """Do the work; returns the run's name and how it ended. The plan is not empty and the caller holds the lake.
 
+    `answering` takes the place of `answers_to`.
     The name is None where `stop` was set before anything was written. Raises as `job.Job.run`.
     """
     this_run = begin_run(work.profile, work.plan.keys, {key: model.digest for key, model in work.models.items()})
     try:
         with (
-            _answers(lake, work, stop, tally.hear) as answers,
+            (answering or answers_to)(lake, work, stop, tally.hear) as answers,
             Writer(lake, this_run, work.plan, work.profile.run) as writer,
         ):
             driven = Driver(writer, work.plan.todo.num_rows, on_answers=tally.add, stop=stop).run(answers)
@@ -91,7 +98,7 @@ def work_s(todo: pa.Table) -> float:
 
 
 @contextmanager
-def _answers(
+def answers_to(
     lake: Lake, work: Work, stop: threading.Event, on_heard: OnHeard
 ) -> Iterator[Generator[Answers, None, None]]:
     """The answers to all that is to do. Entering starts what the runner needs."""
