@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 _COLUMNS = [f"p_{name}" for name in (*CLASSES, "other")]
-_DISTANCE = " + ".join(f"abs(coalesce(first.{name}, 0) - coalesce(second.{name}, 0))" for name in _COLUMNS)
+_DISTANCE = " + ".join(f"abs(coalesce(ours.{name}, 0) - coalesce(theirs.{name}, 0))" for name in _COLUMNS)
 _HAS_P = "coalesce({}) IS NOT NULL"
-_BOTH_P = " AND ".join(_HAS_P.format(", ".join(f"{side}.{name}" for name in _COLUMNS)) for side in ("first", "second"))
+_BOTH_P = " AND ".join(_HAS_P.format(", ".join(f"{side}.{name}" for name in _COLUMNS)) for side in ("ours", "theirs"))
 _MINE = """
     SELECT * FROM emotions WHERE scorer = ${} AND ($corpus IS NULL OR corpus = $corpus)
     QUALIFY row_number() OVER (PARTITION BY recording_id, heard_key, utterance_idx ORDER BY corpus) = 1
 """
 _PAIRS = f"""
-    WITH first AS ({_MINE.format("first")}), second AS ({_MINE.format("second")}), pairs AS (
-        SELECT first.corpus, recording_id, heard_key, utterance_idx,
-            first.label AS first_label, second.label AS second_label,
+    WITH ours AS ({_MINE.format("first")}), theirs AS ({_MINE.format("second")}), pairs AS (
+        SELECT ours.corpus, recording_id, heard_key, utterance_idx,
+            ours.label AS first_label, theirs.label AS second_label,
             CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END AS distance,
-            {", ".join(f"second.{name} - first.{name} AS {name}" for name in DIMENSIONS)}
-        FROM first JOIN second USING (recording_id, heard_key, utterance_idx)
+            {", ".join(f"theirs.{name} - ours.{name} AS {name}" for name in DIMENSIONS)}
+        FROM ours JOIN theirs USING (recording_id, heard_key, utterance_idx)
     )
 """
 SCORERS = "SELECT DISTINCT scorer FROM emotions WHERE $corpus IS NULL OR corpus = $corpus ORDER BY scorer"
