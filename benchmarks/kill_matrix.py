@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 from tests.runners.kill_matrix import VICTIMS, KillMatrix, Outcome, kill_matrix
 
@@ -44,10 +42,7 @@ def main() -> int:
     parser.add_argument("--victim", choices=[*VICTIMS, "all"], default="all")
     arguments = parser.parse_args()
     victims = VICTIMS if arguments.victim == "all" else (arguments.victim,)
-    with (
-        tempfile.TemporaryDirectory(prefix="mmer-kills-") as folder,
-        kill_matrix(Path(folder), arguments.recordings) as matrix,
-    ):
+    with kill_matrix(arguments.recordings) as matrix:
         by_victim = {victim: kills_of(victim, matrix, arguments.kills, arguments.seed) for victim in victims}
     print(f"{'victim':8} {'kills':>6} {'survived':>9} {'rows lost':>10} {'rows doubled':>13}")
     for victim, outcomes in by_victim.items():

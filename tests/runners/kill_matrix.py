@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
@@ -200,13 +201,15 @@ class KillMatrix:
 
 
 @contextmanager
-def kill_matrix(folder: Path, num_recordings: int) -> Iterator[KillMatrix]:
-    """A cluster, and a job on it that was not disturbed, all below `folder`."""
-    nodes = Nodes(folder)
-    try:
-        yield KillMatrix(nodes, folder, num_recordings)
-    finally:
-        nodes.close()
+def kill_matrix(num_recordings: int) -> Iterator[KillMatrix]:
+    """A cluster, and a job on it that was not disturbed."""
+    # Not below a test's own folder: the path of a socket of Ray has at most 107 bytes.
+    with TemporaryDirectory(prefix="mmer-kills-", ignore_cleanup_errors=True) as folder:
+        nodes = Nodes(Path(folder))
+        try:
+            yield KillMatrix(nodes, Path(folder), num_recordings)
+        finally:
+            nodes.close()
 
 
 def rows_of(lake: Path) -> Rows:

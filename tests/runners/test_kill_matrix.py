@@ -13,9 +13,9 @@ NUM_RECORDINGS = 60
 
 
 @pytest.fixture(scope="module")
-def ray_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillMatrix]:
+def ray_nodes() -> Iterator[KillMatrix]:
     """A cluster of two nodes in a process of its own, and what a job on it gives that nobody disturbs."""
-    with kill_matrix(tmp_path_factory.mktemp("kills"), NUM_RECORDINGS) as matrix:
+    with kill_matrix(NUM_RECORDINGS) as matrix:
         yield matrix
 
 
