@@ -145,6 +145,9 @@ def _internal(
         for name, statement in NEWEST.items():
             connection.execute(f"CREATE TABLE internal.{name} AS {statement('internal')}")
         connection.execute(ACTIVE_OF_VERSION_1)
+    if state.removal is not None:
+        # What is stored for dashboards may still hold rows that go.
+        listed |= {name: [] for name in DERIVED_TABLES}
     return Moment(connection, state.versions, files), listed
 
 
