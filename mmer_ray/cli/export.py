@@ -57,6 +57,7 @@ def export(
     """Write a conversation, or all that are chosen, as SubRip, WebVTT, text, RTTM, CTM, Praat TextGrid, WhisperX JSON,
     JSON, audformat, a Hugging Face dataset, lhotse manifests or Parquet tables."""
     from mmer_ray.export.formats import FILE_ENDINGS
+    from mmer_ray.lake.limits import MANY_ROWS
     from mmer_ray.lake.queries import open_lake
     from mmer_ray.publish.choice import Choice
 
@@ -64,7 +65,7 @@ def export(
     is_one_file = fmt.value in FILE_ENDINGS and len(names) == 1 and where is None and corpus is None
     if not is_one_file and output is None:
         raise UsageError(f"--format {fmt.value} of these writes a folder of files; name it with --output DIR")
-    with open_lake(lake_to_read(lake)) as reader:
+    with open_lake(lake_to_read(lake), MANY_ROWS) as reader:
         if is_one_file:
             _export_one(reader, names[0], fmt.value, output)
         else:

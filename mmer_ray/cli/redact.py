@@ -73,6 +73,7 @@ def redact(
     """Publish copies of conversations without numbers, e-mail addresses, words of yours. Refuses what it cannot verify;
     the lake stays as it is."""
     from mmer_ray.audio.cover import Cover
+    from mmer_ray.lake.limits import MANY_ROWS
     from mmer_ray.lake.queries import open_lake
     from mmer_ray.publish.choice import Choice, choose
     from mmer_ray.publish.redaction import FORMATS, Redaction, redact_many
@@ -83,7 +84,7 @@ def redact(
         raise UsageError(f"--format {','.join(unknown)}: unknown; valid: {', '.join(FORMATS)}")
     redaction = Redaction(rule_set(_listed(rules), words, function), wanted, audio, Cover(cover.value))
     address = lake_to_read(lake)
-    with open_lake(address) as reader, reserved_stdout():
+    with open_lake(address, MANY_ROWS) as reader, reserved_stdout():
         rows = choose(reader, Choice(tuple(recordings or ()), where, corpus))
         outcome = redact_many(reader, rows, redaction, into)
     _show(outcome, address, into, json)

@@ -168,9 +168,8 @@ def _utterance_row(one: Exported, index: int, said: Utterance) -> dict[str, Any]
         "recording_id": one.recording_id,
         "corpus": one.corpus,
         "utterance_idx": index,
-        **{
-            name: getattr(said, name) for name in ("channel", "speaker", "role", "start_s", "end_s", "text", "language")
-        },
+        "speaker": said.called,
+        **{name: getattr(said, name) for name in ("channel", "role", "start_s", "end_s", "text", "language")},
         "words": words,
     }
     if not said.emotions:

@@ -83,7 +83,7 @@ def supervisions_of(one: Exported) -> Iterator[dict[str, Any]]:
 
 
 def _custom(one: Exported, said: Utterance) -> dict[str, Any]:
-    custom: dict[str, Any] = {"corpus": one.corpus, "speaker_in_recording": said.speaker, "role": said.role}
+    custom: dict[str, Any] = {"corpus": one.corpus, "speaker_in_recording": said.called, "role": said.role}
     if said.emotions:
         felt = said.emotions[0]
         names = ("scorer", "label", "confidence", "valence", "arousal", "dominance", "skip_reason")

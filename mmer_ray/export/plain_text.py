@@ -10,4 +10,4 @@ from mmer_ray.records import Utterance
 def to_text(utterances: Sequence[Utterance]) -> str:
     """`S1: text`, by start. Empty for an empty conversation."""
     said = sorted(utterances, key=lambda one: (one.start_s, one.channel))
-    return "".join(f"{' '.join(one.speaker.split())}: {' '.join(one.text.split())}\n" for one in said)
+    return "".join(f"{' '.join(one.called.split())}: {' '.join(one.text.split())}\n" for one in said)

@@ -39,6 +39,10 @@ class QueryLimits:
         return {"memory_limit": f"{self.memory_mb}MB", **threads}
 
 
+MANY_ROWS = QueryLimits(max_rows=100_000_000, timeout_s=3_600.0)
+"""For exports, which ask for one row of every recording."""
+
+
 def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], limits: QueryLimits) -> pa.Table:
     """The answer to one statement. Raises `UsageError` where it takes more than `limits` allow, naming the limit."""
     watch = _Watch(cursor, limits.timeout_s)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mmer_ray.export.exported import Exported
 from mmer_ray.lake.conversation import Conversation, turns_of, utterances_of
+from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.values import values_of
 from mmer_ray.tables import Row
@@ -50,9 +51,11 @@ def conversations(reader: LakeReader, rows: Iterable[Row]) -> Iterator[Conversat
     """The conversation of each scored recording among rows of `choose`, in their order, as `LakeReader.conversation`
     gives it but for the measures; `recording` is the row as it was given. Failed ones are passed over."""
     for batch in in_batches(row for row in rows if row["status"] == "scored"):
-        scorers = {place: some[0]["scorer"] for place, some in _rows(reader, "calls", batch, "scorer").items()}
+        calls = _rows(reader, "calls", batch, "scorer")
+        scorers = {place: some[0]["scorer"] for place, some in calls.items()}
         found = {name: _rows(reader, name, batch, order) for name, order in _ORDERS.items()}
         felt = _rows(reader, "emotions", batch, "utterance_idx")
+        results = _rows(reader, "results", batch, "recording_id")
         for row in batch:
             place = row["corpus"], row["recording_id"]
             if place not in scorers:
@@ -61,12 +64,17 @@ def conversations(reader: LakeReader, rows: Iterable[Row]) -> Iterator[Conversat
                 continue
             emotions = [one for one in felt.get(place, ()) if one["scorer"] == scorers[place]]
             parts = {name: some.get(place, []) for name, some in found.items()}
+            utterances, turns = utterances_of(parts["utterances"], parts["words"], emotions), turns_of(parts["turns"])
+            num_words = sum(one["num_words"] or 0 for one in parts["utterances"])
+            heard = results[place][0]
             yield Conversation(
                 recording=row,
-                utterances=utterances_of(parts["utterances"], parts["words"], emotions),
+                utterances=utterances,
                 measures=None,
                 scorer=scorers[place] or None,
-                turns=turns_of(parts["turns"]),
+                turns=turns,
+                gone=gone_tables(heard, calls[place], utterances, turns, num_words),
+                num_erased_speakers=num_erased_speakers(heard),
             )
 
 

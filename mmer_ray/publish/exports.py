@@ -22,8 +22,9 @@ MAX_NAME_BYTES = 150
 def export_many(reader: LakeReader, rows: Sequence[Row], fmt: str, folder: Path) -> int:
     """Write the conversations of rows of `choose` into a new folder, which appears whole; returns how many there are.
 
-    Failed recordings have none and are passed over (the format `parquet` has their rows). Raises `UsageError` where
-    all have failed, and where the folder is taken or cannot be written.
+    Failed recordings have none and are passed over (the format `parquet` has their rows), as are those whose
+    utterances have reached their age. Raises `UsageError` where all have failed, and where the folder is taken or
+    cannot be written.
     """
     num_scored = sum(1 for row in rows if row["status"] == "scored")
     if not num_scored and fmt not in ROW_FORMATS:
@@ -31,22 +32,26 @@ def export_many(reader: LakeReader, rows: Sequence[Row], fmt: str, folder: Path)
     with staged_folder(folder) as draft:
         if fmt in ROW_FORMATS:
             write_tables(reader, rows, draft)
-        elif fmt in FOLDER_FORMATS:
+            return num_scored
+        told = (one for one in conversations(reader, rows) if "utterances" not in one.gone)
+        if fmt in FOLDER_FORMATS:
             with open_folder(fmt, draft) as writer:
-                for one in conversations(reader, rows):
+                num_written = 0
+                for num_written, one in enumerate(told, start=1):
                     writer.add(exported(one))
-        else:
-            _write_files(conversations(reader, rows), fmt, draft)
-    return num_scored
+                return num_written
+        return _write_files(told, fmt, draft)
 
 
-def _write_files(some: Iterable[Conversation], fmt: str, folder: Path) -> None:
-    for one in some:
+def _write_files(some: Iterable[Conversation], fmt: str, folder: Path) -> int:
+    num_written = 0
+    for num_written, one in enumerate(some, start=1):
         row = one.recording
         path = folder / file_name(row, FILE_ENDINGS[fmt])
         path.parent.mkdir(exist_ok=True)
         text = export(row["uri"], one.utterances, fmt, one.turns or None, row["duration_ms"] / 1000)
         path.write_text(text, encoding="utf-8")
+    return num_written
 
 
 def file_name(row: Row, ending: str) -> str:

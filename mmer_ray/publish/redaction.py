@@ -103,6 +103,8 @@ def _write(one: Conversation, redaction: Redaction, sound: CoveredSound | None, 
     """Write a recording's files, verified. Raises `RefusalError`."""
     done = _redacted(one, redaction.rules)
     if sound is not None:
+        if one.num_erased_speakers:
+            raise RefusalError("erased_speaker", "the sound still holds the voice of a speaker who was erased")
         sound.write(one.recording, done, folder)
     for fmt in redaction.formats:
         if fmt in ROW_FORMATS:

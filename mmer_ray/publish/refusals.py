@@ -10,8 +10,8 @@ from mmer_ray.tables import Row
 class RefusalError(Exception):
     """What ends the publishing of one recording.
 
-    `reason` is `words_do_not_fit`, `still_in_text`, `no_times`, `no_recognizer`, `audio_changed`, `still_heard`, or the
-    code of an `AudioError`.
+    `reason` is `words_do_not_fit`, `still_in_text`, `no_times`, `no_recognizer`, `audio_changed`, `still_heard`,
+    `erased_speaker`, or the code of an `AudioError`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
