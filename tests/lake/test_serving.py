@@ -66,8 +66,9 @@ class Nights:
         job(self.lake, listing(self.audio), newer("transcribe", version=str(self._chance.random())))
 
     def feel_anew(self) -> None:
-        """Another emotion model answers; nobody follows it yet."""
-        job(self.lake, listing(self.audio), newer("emotion"))
+        """Another emotion model answers, but not for `talk.wav` and its copies; nobody follows it yet."""
+        talk = (self.audio / "talk.wav").stat().st_size
+        job(self.lake, [one for one in listing(self.audio) if one.size_bytes != talk], newer("emotion"))
 
     def name_roles(self) -> None:
         """Channels get roles."""
