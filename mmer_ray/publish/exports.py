@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -36,22 +37,16 @@ def export_many(reader: LakeReader, rows: Sequence[Row], fmt: str, folder: Path)
         told = (one for one in conversations(reader, rows) if "utterances" not in one.gone)
         if fmt in FOLDER_FORMATS:
             with open_folder(fmt, draft) as writer:
-                num_written = 0
-                for num_written, one in enumerate(told, start=1):
-                    writer.add(exported(one))
-                return num_written
-        return _write_files(told, fmt, draft)
+                return sum(1 for _ in map(writer.add, map(exported, told)))
+        return sum(1 for _ in map(partial(_write_file, draft, fmt), told))
 
 
-def _write_files(some: Iterable[Conversation], fmt: str, folder: Path) -> int:
-    num_written = 0
-    for num_written, one in enumerate(some, start=1):
-        row = one.recording
-        path = folder / file_name(row, FILE_ENDINGS[fmt])
-        path.parent.mkdir(exist_ok=True)
-        text = export(row["uri"], one.utterances, fmt, one.turns or None, row["duration_ms"] / 1000)
-        path.write_text(text, encoding="utf-8")
-    return num_written
+def _write_file(folder: Path, fmt: str, one: Conversation) -> None:
+    row = one.recording
+    path = folder / file_name(row, FILE_ENDINGS[fmt])
+    path.parent.mkdir(exist_ok=True)
+    text = export(row["uri"], one.utterances, fmt, one.turns or None, row["duration_ms"] / 1000)
+    path.write_text(text, encoding="utf-8")
 
 
 def file_name(row: Row, ending: str) -> str:
