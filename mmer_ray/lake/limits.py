@@ -93,13 +93,15 @@ class _Watch:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
         self._cursor, self._timeout_s = cursor, timeout_s
         self._ended = Event()
+        self._thread = Thread(target=self._interrupt, name="query-timeout", daemon=True)
         self.is_over = False
 
     def __enter__(self) -> None:
-        Thread(target=self._interrupt, name="query-timeout", daemon=True).start()
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._thread.join()
 
     def _interrupt(self) -> None:
         wait_s = self._timeout_s
