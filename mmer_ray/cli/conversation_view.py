@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmer_ray.cli.emotions import STYLES, describe, describe_mix
-from mmer_ray.cli.output import clock, count, plain, print_block, say, share, span
+from mmer_ray.cli.output import clock, count, enumerated, plain, print_block, say, share, span
 from mmer_ray.lake.overview import label_of, seconds_by_label, seconds_by_language, worst_moment
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show_header(conversation: Conversation) -> None:
     if row["flags"]:
         say(f"  flags: {', '.join(row['flags'])}", style="yellow")
     if conversation.gone:
-        say(f"  removed: its {' and '.join(conversation.gone)} had reached their age", style="yellow")
+        say(f"  removed: its {enumerated(conversation.gone)} had reached their age", style="yellow")
     if num := conversation.num_erased_speakers:
         say(f"  erased: what {count(num, 'speaker')} said", style="yellow")
     if conversation.measures is not None and conversation.utterances:

@@ -10,7 +10,7 @@ import typer
 
 from mmer_ray.cli.last_lake import lake_to_read
 from mmer_ray.cli.options import CorpusChoice, LakeToRead, Output, RecordingNames, Where
-from mmer_ray.cli.output import count, note, print_raw
+from mmer_ray.cli.output import count, enumerated, note, print_raw
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _export_one(reader: LakeReader, recording: str, fmt: str, output: Path | Non
     if "utterances" in conversation.gone:
         raise UsageError(f"what was said in {row['uri']} had reached its age: nothing is left to export")
     if conversation.gone:
-        note(f"the {' and '.join(conversation.gone)} of {row['uri']} had reached their age and were removed")
+        note(f"the {enumerated(conversation.gone)} of {row['uri']} had reached their age and were removed")
     # Rows of schema version 1 have no turns.
     turns = conversation.turns or None
     text = exported(row["uri"], conversation.utterances, fmt, turns, row["duration_ms"] / 1000)

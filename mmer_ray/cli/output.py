@@ -164,3 +164,12 @@ def share(part: float, whole: float) -> str:
 def count(num: int, noun: str) -> str:
     """`1 recording`, `1,200 recordings`."""
     return f"{num:,} {noun}" if num == 1 else f"{num:,} {noun}s"
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """Words as a sentence lists them.
+
+    >>> enumerated(["turns"]), enumerated(["words", "turns", "emotions"])
+    ('turns', 'words, turns and emotions')
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

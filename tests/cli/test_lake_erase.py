@@ -54,7 +54,8 @@ def test_a_condition_and_a_speaker_choose(mmer: Run, copied: Path) -> None:
     assert "parcel" not in shown.out
     assert "good morning" in shown.out
     document = json.loads(mmer("show", "--lake", copied, "call.opus", "--json").out)
-    assert (document["num_erased_speakers"], document["gone"]) == (1, [])
+    # These recordings were made without turns.
+    assert (document["num_erased_speakers"], document["gone"]) == (1, ["turns"])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_what_is_too_old_goes_and_a_recording_says_what_it_has_lost(
     assert set(would["num_rows"]) == {"utterances", "words"}
     assert mmer("lake", "retain", "--lake", copied, "--policy", policy).code == 0
     shown = mmer("show", "--lake", copied, "call.opus")
-    assert "removed: its utterances and words had reached their age" in shown.out
+    assert "removed: its utterances, words and turns had reached their age" in shown.out
     assert "what was said is no longer kept" in shown.out
     export = mmer("export", "--lake", copied, "call.opus", "--format", "srt")
     assert (export.code, "nothing is left to export" in export.err) == (2, True)
