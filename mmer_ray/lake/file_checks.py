@@ -19,7 +19,9 @@ from mmer_ray.lake.card import CARD_NAME, DRAFT_NAME
 from mmer_ray.lake.checksums import CHECKSUMS_FOLDER, LOG_FOLDER, FileSum, Recorded
 from mmer_ray.lake.files import open_files
 from mmer_ray.lake.finding import Finding
+from mmer_ray.lake.lease import LEASE_NAME
 from mmer_ray.lake.lock import LOCK_NAME
+from mmer_ray.lake.removal import INTENT_DRAFT_NAME, INTENT_NAME
 from mmer_ray.lake.table_log import logged_files
 from mmer_ray.tables import SCHEMAS, V1_COLUMNS, partition_columns
 
@@ -30,7 +32,7 @@ FROM_A_COPY = "restore it from a copy of the lake"
 RECORD_ANEW = "`mmer lake upgrade` makes it anew"
 SWEEP = "`mmer lake vacuum` removes them"
 MAX_READERS = 8
-OWN_FILES = {CARD_NAME, DRAFT_NAME, LOCK_NAME}
+OWN_FILES = {CARD_NAME, DRAFT_NAME, LOCK_NAME, LEASE_NAME, INTENT_NAME, INTENT_DRAFT_NAME}
 """Files of the lake that are no table's."""
 
 UNREAD_OF_VERSION_1 = {
