@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -34,8 +34,6 @@ Made = TypeVar("Made", bound=HasConnection | None)
 class State:
     """What tells whether files are rewritten while somebody opens a lake."""
 
-    versions: Mapping[str, int]
-    """Of every table."""
     removal: Removal | None
     """The one that is under way."""
     commits: frozenset[str]
@@ -44,7 +42,7 @@ class State:
     @classmethod
     def of(cls, lake: Lake) -> State:
         commits = frozenset(file.path for file in lake.files("commits"))
-        return cls(lake.versions(), read_intent(lake.address), commits)
+        return cls(read_intent(lake.address), commits)
 
     def still_counts(self, now: State) -> bool:
         """Whether nothing but commits came since."""
@@ -54,14 +52,16 @@ class State:
 def while_it_changes(lake: Lake, make: Callable[[State], Made]) -> Made:
     """What `make` gives for the state of the lake; once more where files that it read were rewritten meanwhile, so that
     tables may be of different moments, or are gone."""
-    before = State.of(lake)
+    before, failed_at = State.of(lake), None
     for tries_left in reversed(range(OPENING_TRIES)):
         try:
             made = make(before)
         except LakeError:
-            now = State.of(lake)
-            if not tries_left or (now == before and now.removal is None):
+            # A lake that fails twice at the same versions of its tables is damaged.
+            versions, now = lake.versions(), State.of(lake)
+            if not tries_left or (versions == failed_at and now.removal is None):
                 raise
+            failed_at = versions
         else:
             now = State.of(lake)
             if before.still_counts(now):

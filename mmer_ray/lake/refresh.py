@@ -71,6 +71,7 @@ def _followed(lake: Lake, before: Moment, state: State, settings: Mapping[str, s
     if state.removal is not None:
         return None
     listed = list_files(lake)
+    versions = lake.known_versions()
     for name in FOLLOWED:
         if not {one.file.path for one in before.files[name]} <= {file.path for file in listed[name]}:
             return None
@@ -93,7 +94,7 @@ def _followed(lake: Lake, before: Moment, state: State, settings: Mapping[str, s
             connection.unregister(f"known_{name}")
         make_public(connection, listed)
         shut(connection)
-    return Moment(connection, state.versions, files)
+    return Moment(connection, versions, files)
 
 
 def _remember(connection: duckdb.DuckDBPyConnection, before: Moment) -> None:

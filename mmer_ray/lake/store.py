@@ -239,6 +239,10 @@ class Lake:
         """Whether a table was made: a lake of an earlier version may lack some. Raises `LakeError` on a damaged one."""
         return self.opened(name) is not None
 
+    def known_versions(self) -> dict[str, int]:
+        """Table -> the number of the version that was last looked at; nothing is read."""
+        return {name: int(table.version()) for name, table in self._tables.items()}
+
     def versions(self) -> dict[str, int]:
         """Table -> the number of its newest version, of the tables that there are.
 

@@ -60,7 +60,7 @@ class Moment:
 
     connection: duckdb.DuckDBPyConnection
     versions: Mapping[str, int]
-    """Table -> the version of it that was there before its files were listed."""
+    """Table -> the version of it whose files were listed."""
     files: Mapping[str, Sequence[RowFile]]
     """Table -> the files that are read."""
 
@@ -134,6 +134,7 @@ def _internal(
     lake: Lake, state: State, settings: Mapping[str, str] | None, *, must_be_whole: bool = True
 ) -> tuple[Moment, dict[str, list[DataFile]]]:
     listed = list_files(lake)
+    versions = lake.known_versions()
     connection = new_connection(lake, listed, settings)
     with closed_on_error(connection, lake.address):
         files = {"commits": row_files(connection, "commits", listed["commits"])}
@@ -148,7 +149,7 @@ def _internal(
     if state.removal is not None:
         # What is stored for dashboards may still hold rows that go.
         listed |= {name: [] for name in DERIVED_TABLES}
-    return Moment(connection, state.versions, files), listed
+    return Moment(connection, versions, files), listed
 
 
 def new_connection(

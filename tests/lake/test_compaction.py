@@ -30,6 +30,8 @@ POINTS = [
     for step in ("before_rewrite", "after_files", "after_rewrite")
     for name in ("utterances", "runs", "commits", *DERIVED_TABLES)
 ]
+SOONEST = ("after_files_utterances", "after_rewrite_commits", "after_rewrite_day_rollup")
+"""Points that every run of the tests dies at; the others are slow ones."""
 HISTORY = ("runs", "commits", "active_scorers")
 
 
@@ -157,7 +159,9 @@ def test_a_partition_of_unfinished_commits_alone_goes(
     assert len(raw(lake, "runs")) == 1
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=[] if point in SOONEST else pytest.mark.slow) for point in POINTS]
+)
 def test_a_kill_at_any_step_leaves_the_lake_whole_and_the_next_compaction_goes_on(
     point: str, lake: Lake, drill: multiprocessing.context.ForkServerContext
 ) -> None:
