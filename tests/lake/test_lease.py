@@ -170,8 +170,8 @@ def test_an_answer_that_got_lost_is_not_taken_for_another_holder(
             lost = iter([True])
             held._renew()
             held.check()
-    assert proxy.counted()["PUT"] == 6, "taken twice, tried without a right to, renewed twice, released"
-    assert state(address)["released"]
+        assert proxy.counted()["PUT"] == 6, "taken twice, tried without a right to, renewed twice, released"
+        assert state(address)["released"]
 
 
 def test_a_store_that_ignores_conditions_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
