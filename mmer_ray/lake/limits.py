@@ -49,7 +49,10 @@ def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str,
     try:
         with watch, in_memory(limits):
             return _read(cursor.sql(query, params=parameters), limits)
-    except duckdb.InterruptException as exc:
+    except (duckdb.InterruptException, RuntimeError) as exc:
+        # On Ctrl-C, DuckDB 2.0 raises a plain RuntimeError.
+        if not isinstance(exc, duckdb.InterruptException) and str(exc) != "Query interrupted":
+            raise
         if not watch.is_over:
             raise KeyboardInterrupt from exc
         raise UsageError(
