@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 _ASKED = "list_contains($recordings::VARCHAR[], recording_id)"
 SPOKEN = f"""
     WITH spoken AS (
-        SELECT corpus, recording_id FROM utterances WHERE speaker = $speaker AND {_ASKED}
+        SELECT corpus, recording_id FROM utterances WHERE $speaker IN (speaker, speaker_name) AND {_ASKED}
         UNION
-        SELECT corpus, recording_id FROM turns WHERE speaker = $speaker AND {_ASKED}
+        SELECT corpus, recording_id FROM turns WHERE $speaker IN (speaker, speaker_name) AND {_ASKED}
     )
     SELECT recording_id, heard_key, bool_or(spoken.corpus IS NOT NULL), min(shown.corpus)
     FROM internal.shown AS shown LEFT JOIN spoken USING (corpus, recording_id)
     WHERE {_ASKED} GROUP BY recording_id, heard_key ORDER BY recording_id, heard_key
 """
-NAMES = f"SELECT DISTINCT speaker FROM utterances WHERE {_ASKED} ORDER BY speaker LIMIT 20"
+NAMES = f"SELECT DISTINCT coalesce(speaker_name, speaker) AS speaker FROM utterances WHERE {_ASKED} ORDER BY speaker LIMIT 20"
 
 _MINE = "corpus = $corpus AND recording_id = $recording"
-_STAYS = f"{_MINE} AND speaker IS DISTINCT FROM $speaker"
+_STAYS = f"{_MINE} AND speaker IS DISTINCT FROM $speaker AND speaker_name IS DISTINCT FROM $speaker"
 _KEPT = f"""(
     SELECT utterance_idx, (row_number() OVER (ORDER BY utterance_idx) - 1)::INTEGER AS number
     FROM utterances WHERE {_STAYS}
