@@ -226,7 +226,9 @@ class LakeReader:
             try:
                 with in_memory(self.limits):
                     return ask(moment.connection)
-            except GONE as exc:
+            except (*GONE, duckdb.PermissionException) as exc:
+                if isinstance(exc, duckdb.PermissionException) and not _is_gone(exc, moment):
+                    raise
                 with self._refreshing:
                     if self._moment is moment and not self._move():
                         raise damaged(self.address, exc) from exc
@@ -250,6 +252,12 @@ class LakeReader:
         with in_memory(self.limits):
             self._moment = next_moment(self._lake, before, self.limits.settings)
         return self._moment is not before
+
+
+def _is_gone(exc: duckdb.PermissionException, moment: Moment) -> bool:
+    """Whether DuckDB looked for a folder in place of one of the lake's own files, which is closed to it: a file that is
+    not there any more."""
+    return any(f'"{one.file.path}/**/' in str(exc) for some in moment.files.values() for one in some)
 
 
 def _status(connection: duckdb.DuckDBPyConnection) -> LakeStatus:

@@ -117,8 +117,11 @@ def answer(task: Task, keys: Keys = KEYS, whole: ScoredRecording | None = None) 
     assert task.known is not None
     felt = task.restart == "emotion"
     assert all(one.emotions == () for one in task.known.utterances) if felt else True
-    emotions = [one.emotions for one in (whole if felt else task.known).utterances]
-    spoken = [replace(one, emotions=felt) for one, felt in zip(task.known.utterances, emotions, strict=True)]
+    source = (whole if felt else task.known).utterances
+    # Recordings of other makers have other utterances: the model's answers then go round.
+    spoken = [
+        replace(one, emotions=source[index % len(source)].emotions) for index, one in enumerate(task.known.utterances)
+    ]
     audio = whole.audio if felt else task.known.audio
     return replace(
         task.known,
