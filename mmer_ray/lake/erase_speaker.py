@@ -47,7 +47,9 @@ SPOKEN = f"""
     FROM internal.shown AS shown LEFT JOIN spoken USING (corpus, recording_id)
     WHERE {_ASKED} GROUP BY recording_id, heard_key ORDER BY recording_id, heard_key
 """
-NAMES = f"SELECT DISTINCT coalesce(speaker_name, speaker) AS speaker FROM utterances WHERE {_ASKED} ORDER BY speaker LIMIT 20"
+NAMES = f"""
+    SELECT DISTINCT coalesce(speaker_name, speaker) AS name FROM utterances WHERE {_ASKED} ORDER BY name LIMIT 20
+"""
 
 _MINE = "corpus = $corpus AND recording_id = $recording"
 _STAYS = f"{_MINE} AND speaker IS DISTINCT FROM $speaker AND speaker_name IS DISTINCT FROM $speaker"

@@ -122,7 +122,9 @@ def answer(task: Task, keys: Keys = KEYS, whole: ScoredRecording | None = None) 
     spoken = [
         replace(one, emotions=source[index % len(source)].emotions) for index, one in enumerate(task.known.utterances)
     ]
-    audio = whole.audio if felt else task.known.audio
+    assert task.known.audio is not None
+    assert whole.audio is not None
+    audio = replace(task.known.audio, content_digest=whole.audio.content_digest) if felt else task.known.audio
     return replace(
         task.known,
         restart=task.restart,
