@@ -77,7 +77,7 @@ def test_another_models_answers_lie_beside_the_others_and_no_other_table_gets_a_
     assert [row for row in after["emotions"] if row["scorer"] == KEYS.scorer] == before["emotions"]
     now = files_of(Path(lake.address))
     tables = {name.split("/")[0] for name in now if now[name] != files.get(name)}
-    assert tables == {"emotions", "calls", "runs", "commits"}
+    assert tables == {"emotions", "calls", "runs", "commits", "checksums"}
     assert all(now[name] == content for name, content in files.items()), "what was written stays as it was"
 
 
