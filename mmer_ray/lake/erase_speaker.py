@@ -2,7 +2,8 @@
 
 The new hearing has its own `heard_key`; `source_key` names the first one, so that a later job with the same profile has
 nothing to do. Utterances and turns are numbered anew, words and every scorer's emotions follow, and measures are made
-again by `stages.link` from what is left. Edits of speakers are in it already.
+again by `stages.link` from what is left. Edits of speakers are in it already; who is left keeps the name that
+somebody gave.
 
 `speech_ms`, `non_speech_ms`, `overlap_ms` and `num_speakers` stay as they were heard: they say how much of the sound is
 speech, whoever spoke, and the ledger counts by them. So speech is more than what the speakers who are left say.
@@ -14,6 +15,7 @@ speech, whoever spoke, and the ledger counts by them. So speech is more than wha
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -25,6 +27,7 @@ import pyarrow as pa
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.answer_tables import measure_columns
 from mmer_ray.lake.conversation import turns_of, utterances_of
+from mmer_ray.lake.edited_speakers import edits_of, in_force, replayed
 from mmer_ray.lake.gone import num_erased_speakers
 from mmer_ray.lake.known import known_answers
 from mmer_ray.lake.views import connect
@@ -146,11 +149,26 @@ class _Hearing:
         own = {name: self._results[name] for name in ("corpus", "month", "day")} | {"heard_key": new_key}
         tables = {name: _with(name, table, own) for name, table in left.items()}
         tables["results"] = pa.Table.from_pylist([results | {"heard_key": new_key}], schema=SCHEMAS["results"])
+        tables["speaker_edits"] = self._names(left, own)
         tables["recordings"] = _with("recordings", self._select(FILES, self._of_hearing), {"heard_key": new_key})
         tables["calls"] = pa.Table.from_pylist(
             [row | {"heard_key": new_key} for row in self._measured(left)], schema=SCHEMAS["calls"]
         )
         return tables
+
+    def _names(self, left: Mapping[str, pa.Table], own: Mapping[str, Any]) -> pa.Table:
+        """The edits that give who is left the names of now; merges and splits are in the rows already."""
+        edits = in_force(edits_of(self._connection, self._recording, self._heard_key))
+        names = replayed(edits).names
+        stay = {speaker for table in ("utterances", "turns") for speaker in left[table]["speaker"].to_pylist()}
+        given = {edit.speaker: edit for edit in edits if edit.action == "rename" and names.get(edit.speaker or "")}
+        rows = [
+            {**own, "recording_id": self._recording, "action": "rename", "speaker": speaker, "target": names[speaker]}
+            | {"edit_id": secrets.token_hex(4), "author": edit.author, "edited_at": edit.edited_at}
+            for speaker, edit in given.items()
+            if speaker in stay
+        ]
+        return pa.Table.from_pylist(rows, schema=SCHEMAS["speaker_edits"])
 
     def _measured(self, left: Mapping[str, pa.Table]) -> list[Row]:
         """The rows of `calls`, measured again from what is left, for every scorer."""

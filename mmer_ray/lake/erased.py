@@ -107,11 +107,17 @@ def find_erased_audio(connection: duckdb.DuckDBPyConnection, key: bytes, *, is_a
     if not is_any:
         connection.execute(NOTHING)
         return
-    ids = [one for (one,) in connection.execute(SAME_SIZE).fetchall()]
-    columns = [pa.array(ids, pa.string()), pa.array([erased_hash(one, key) for one in ids], pa.string())]
-    connection.register("hashed_audio", pa.Table.from_arrays(columns, names=["recording_id", "recording_hash"]))
+    hash_audio(connection, key, SAME_SIZE)
     connection.execute(AUDIO)
     connection.unregister("hashed_audio")
+
+
+def hash_audio(connection: duckdb.DuckDBPyConnection, key: bytes, query: str | None) -> None:
+    """Register `hashed_audio`: a `recording_hash` for each `recording_id` that the query gives, one column; None: no
+    rows."""
+    ids = [] if query is None else [one for (one,) in connection.execute(query).fetchall()]
+    columns = [pa.array(ids, pa.string()), pa.array([erased_hash(one, key) for one in ids], pa.string())]
+    connection.register("hashed_audio", pa.Table.from_arrays(columns, names=["recording_id", "recording_hash"]))
 
 
 @dataclass(frozen=True, slots=True)

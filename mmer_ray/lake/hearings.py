@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.columns import values
+from mmer_ray.lake.erased import find_decisions, hash_audio
 from mmer_ray.lake.visibility import quoted
 from mmer_ray.sources.present import absence
 
@@ -23,7 +24,8 @@ FILES = """
     SELECT row_number() OVER (ORDER BY part.corpus, part.uri) AS position,
         part.corpus, part.uri, part.size_bytes, part.modified, part.day, part.metadata,
         part.recording_id, part.heard_key, coalesce(heard.source_key, part.heard_key) AS base_key,
-        heard.source_key IS NOT NULL AS is_recounted, found.duration_ms, found.run_id,
+        heard.source_key IS NOT NULL AS is_recounted, found.duration_ms,
+        CASE WHEN base.heard_key IS NOT NULL THEN found.run_id END AS run_id,
         coalesce(starts_with(found.transcribe_key, 'given:') OR starts_with(found.diarize_key, 'given:'), false)
             AS is_given,
         coalesce(first(shown.channel_roles) OVER (
@@ -33,13 +35,15 @@ FILES = """
     SEMI JOIN internal.current USING (corpus, uri, commit_id)
     JOIN internal.shown AS shown USING (corpus, recording_id, heard_key)
     JOIN internal.heard AS heard USING (recording_id, heard_key)
-    JOIN internal.heard AS base
+    LEFT JOIN internal.heard AS base
     ON base.recording_id = part.recording_id AND base.heard_key = coalesce(heard.source_key, part.heard_key)
     JOIN internal.results AS found
-    ON found.recording_id = base.recording_id AND found.heard_key = base.heard_key AND found.commit_id = base.commit_id
+    ON found.recording_id = part.recording_id AND found.heard_key = coalesce(base.heard_key, heard.heard_key)
+        AND found.commit_id = coalesce(base.commit_id, heard.commit_id)
     WHERE part.status = 'scored'
 """
-"""Files that show a hearing, with the run that heard it and the roles of its channels."""
+"""Files that show a hearing, with the run that heard it and the roles of its channels. Where a speaker was erased the
+hearing that the shown one was made of is gone, and with it the name of its run."""
 
 ASKED = "CREATE TEMP TABLE asked AS SELECT *, NULL::VARCHAR AS scorer, NULL::VARCHAR AS emotion_key FROM files"
 ASKED_OF_EACH_SCORER = """
@@ -50,19 +54,25 @@ ASKED_OF_EACH_SCORER = """
 """A row for each file, and for its measures one for each emotion model that has answered."""
 
 KINDS = """
-    SELECT base_key, scorer, emotion_key, roles, newest.options, newest.keys
-    FROM (SELECT base_key, scorer, emotion_key, roles, max(run_id) AS run_id FROM asked GROUP BY ALL)
-    LEFT JOIN (SELECT run_id, options, keys FROM internal.runs WHERE status = 'started') AS newest USING (run_id)
+    WITH begun AS (SELECT run_id, options, keys FROM internal.runs WHERE status = 'started')
+    SELECT kinds.base_key, scorer, emotion_key, roles, begun.options, begun.keys
+    FROM (SELECT base_key, scorer, emotion_key, roles, max(run_id) AS run_id FROM asked GROUP BY ALL) AS kinds
+    LEFT JOIN (SELECT keys['join'] AS base_key, max(run_id) AS run_id FROM begun GROUP BY ALL) AS like_it
+    USING (base_key)
+    LEFT JOIN begun ON begun.run_id = coalesce(kinds.run_id, like_it.run_id)
     ORDER BY ALL
 """
+"""With the newest run that heard them, else the newest that hears as they were heard."""
 PLACED = """
     CREATE TEMP TABLE placed AS
     SELECT asked.*, kinds.portion,
-        coalesce(kinds.reason, CASE WHEN is_given AND $hears THEN $given END, absent.reason) AS reason
+        coalesce(kinds.reason, CASE WHEN is_given AND $hears THEN $given END,
+            CASE WHEN erased.position IS NOT NULL THEN $erased END, absent.reason) AS reason
     FROM asked
     JOIN kinds ON kinds.base_key = asked.base_key AND kinds.scorer IS NOT DISTINCT FROM asked.scorer
         AND kinds.emotion_key IS NOT DISTINCT FROM asked.emotion_key AND kinds.roles IS NOT DISTINCT FROM asked.roles
     LEFT JOIN absent USING (position)
+    LEFT JOIN erased USING (position)
 """
 PICKED = """
     CREATE TEMP TABLE picked AS
@@ -73,7 +83,15 @@ PICKED = """
 """
 """The file that is read of each hearing; to hear anew is to read each audio once."""
 
+ERASED_AUDIO = """
+    CREATE TEMP TABLE erased AS
+    SELECT DISTINCT position FROM files JOIN hashed_audio USING (recording_id) JOIN decisions USING (recording_hash)
+    WHERE of_audio AND coalesce(decisions.corpus, files.corpus) = files.corpus AND ($hears OR scope = 'rows')
+"""
+"""Files whose audio has lost a speaker, whom to hear anew would bring back, or rows, of which nothing new is made."""
+
 GIVEN = "its words or turns were given: `mmer score --transcripts` scores it again"
+ERASED = "a part of it was erased: `mmer score --erased` scores it whole again"
 
 
 @dataclass(frozen=True)
@@ -94,9 +112,14 @@ class Kind:
 class Hearings:
     """The temporary tables `files`, `asked`, `placed` and `picked` of a connection with a lake's views."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, corpus: str | None, where: str | None) -> None:
-        """Take what is in scope. Raises `UsageError` where `where` is no condition over the view `recordings`."""
-        self._connection = connection
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, key: bytes, corpus: str | None, where: str | None
+    ) -> None:
+        """Take what is in scope. `key` is the lake's.
+
+        Raises `UsageError` where `where` is no condition over the view `recordings`.
+        """
+        self._connection, self._key = connection, key
         recordings = connection.view("recordings")
         if corpus is not None:
             recordings = recordings.filter(f"corpus = {quoted(corpus)}")
@@ -123,8 +146,14 @@ class Hearings:
         """
         self._connection.register("kinds", _kinds_table(kinds, portions))
         self._connection.register("absent", self._absent() if reads else _ABSENT.empty_table())
-        self._connection.execute(PLACED, {"hears": hears, "given": GIVEN})
+        self._find_erased(hears)
+        self._connection.execute(PLACED, {"hears": hears, "given": GIVEN, "erased": ERASED})
         self._connection.execute(PICKED, {"hears": hears})
+
+    def _find_erased(self, hears: bool) -> None:
+        is_any = find_decisions(self._connection) > 0
+        hash_audio(self._connection, self._key, "SELECT DISTINCT recording_id FROM files" if is_any else None)
+        self._connection.execute(ERASED_AUDIO, {"hears": hears})
 
     def _absent(self) -> pa.Table:
         batches = self._connection.sql("SELECT position, uri, size_bytes FROM files").to_arrow_reader(4_096)

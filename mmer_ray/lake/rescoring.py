@@ -148,12 +148,12 @@ def plan_rescore(lake: Lake, wanted: Rescoring) -> RescorePlan:
     missing, `LakeError` for a damaged lake.
     """
     with connect(lake) as connection:
-        return _Planner(connection, wanted).plan()
+        return _Planner(connection, lake.key, wanted).plan()
 
 
 class _Planner:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, wanted: Rescoring) -> None:
-        self._connection, self._wanted = connection, wanted
+    def __init__(self, connection: duckdb.DuckDBPyConnection, key: bytes, wanted: Rescoring) -> None:
+        self._connection, self._key, self._wanted = connection, key, wanted
         self._roots = OwnFolders(wanted.roots)
         self._drafts: list[_Draft] = []
         self._index: dict[tuple[str, Keys], int] = {}
@@ -161,7 +161,7 @@ class _Planner:
     def plan(self) -> RescorePlan:
         wanted = self._wanted
         self._require_corpus()
-        hearings = Hearings(self._connection, wanted.corpus, wanted.where)
+        hearings = Hearings(self._connection, self._key, wanted.corpus, wanted.where)
         kinds = hearings.kinds(of_each_scorer=wanted.begin == "link")
         portions = [self._portion(kind) for kind in kinds]
         hearings.place(kinds, portions, hears=wanted.begin == "decode", reads=wanted.begin != "link")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmer_ray.diarizers.speaker_count import BETWEEN_WINDOWS_THRESHOLD, SAME_VOICE_THRESHOLD
 from mmer_ray.lake.queries import LakeReader
@@ -76,6 +76,15 @@ class Felt:
     emotion_key: str
     link_key: str
     order: int
+
+
+class Asked(NamedTuple):
+    """A hearing that an emotion model is asked about."""
+
+    hearing: Hearing
+    keys: Keys
+    is_answered: bool
+    """False where its file has other bytes by now."""
 
 
 @cache
@@ -146,6 +155,19 @@ class ExpectedLake:
         before = felt.get(keys.scorer)
         if before is None or (before.emotion_key, before.link_key) != (keys.emotion, keys.link):
             felt[keys.scorer] = Felt(keys.emotion, keys.link, self.order)
+
+    def first_lacking(self, hearing: Hearing, keys: Keys) -> str | None:
+        """The first step that a scorer has not done for a hearing with these keys."""
+        felt = self.felt[hearing].get(keys.scorer)
+        if felt is None or felt.emotion_key != keys.emotion:
+            return "emotion"
+        return None if felt.link_key == keys.link else "link"
+
+    def rescore(self, asked: Iterable[Asked]) -> None:
+        """A commit with a model's answers about these hearings."""
+        self.order += 1
+        for one in asked:
+            self.felt[one.hearing][one.keys.scorer] = Felt(one.keys.emotion, one.keys.link, self.order)
 
     def source_of(self, row: Row) -> str:
         """The hearing that the one a file names was made of, which may be itself."""

@@ -11,11 +11,12 @@ from tests.lake.expected import ExpectedLake, Hearing
 
 
 class Edit(NamedTuple):
-    """`speaker` is called `target`, or is `target`."""
+    """`speaker` is called `target`, is `target`, or these utterances and turns of `speaker` are `target`."""
 
-    action: Literal["rename", "merge"]
+    action: Literal["rename", "merge", "split"]
     speaker: str
     target: str
+    indexes: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -47,9 +48,9 @@ class EditedLake(ExpectedLake):
         now = _speaker_after(edits)
         return replace(
             one,
-            utterances=tuple(replace(it, speaker=now(it.speaker)) for it in one.utterances),
-            turns=tuple(replace(it, speaker=now(it.speaker)) for it in one.turns),
-            num_speakers=one.num_speakers - sum(edit.action == "merge" for edit in edits),
+            utterances=tuple(replace(it, speaker=now(at, it.speaker)) for at, it in enumerate(one.utterances)),
+            turns=tuple(replace(it, speaker=now(at, it.speaker)) for at, it in enumerate(one.turns)),
+            num_speakers=one.num_speakers + sum({"merge": -1, "split": 1}.get(edit.action, 0) for edit in edits),
         )
 
     def names(self) -> list[tuple[Any, ...]]:
@@ -70,10 +71,11 @@ class EditedLake(ExpectedLake):
         self.edits = {hearing: edits for hearing, edits in self.edits.items() if hearing[0] not in audios}
 
 
-def _speaker_after(edits: list[Edit]) -> Callable[[str], str]:
-    def now(speaker: str) -> str:
+def _speaker_after(edits: list[Edit]) -> Callable[[int, str], str]:
+    def now(index: int, speaker: str) -> str:
         for edit in edits:
-            if edit.action == "merge" and edit.speaker == speaker:
+            is_meant = edit.action == "merge" or (edit.action == "split" and index in edit.indexes)
+            if is_meant and edit.speaker == speaker:
                 speaker = edit.target
         return speaker
 

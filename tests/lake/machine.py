@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import HealthCheck, Phase, settings
@@ -28,17 +30,31 @@ from hypothesis.stateful import (
 
 from mmer_ray.lake.activation import activate
 from mmer_ray.lake.ledger import Ledger
-from mmer_ray.lake.plan import Plan
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.recluster import Recluster, recluster
+from mmer_ray.lake.rescoring import Portion, Rescoring, plan_rescore
+from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
-from mmer_ray.profiles import RunOptions
+from mmer_ray.profiles import Profile, RunOptions
 from mmer_ray.records import ScoredRecording, Task
-from mmer_ray.stages.keys import Keys
-from tests.lake.expected import BAD, TALK, ExpectedLake, File, Place, file_at, heard_in, seen_by
+from mmer_ray.stages.keys import Keys, felt_keys, keys_of
+from tests.lake.expected import (
+    BAD,
+    TALK,
+    Asked,
+    ExpectedLake,
+    File,
+    Hearing,
+    Place,
+    file_at,
+    heard_in,
+    seen_by,
+)
 from tests.lake.kills import COMMIT_POINTS, is_visible, killed_at, num_visible
-from tests.lake.makers import KEYS, a_run, answer, failed, newer, plan_of, recording_at, taken
+from tests.lake.makers import answer, audio_id, failed, plan_of, recording_at, taken
+from tests.lake.rescores import PROFILE, WIDE
+from tests.runners.tiny_lakes import another_model
 
 EXAMPLES = "MMER_EXAMPLES"
 """How many sequences a long run tries: longer ones, other ones each time, and of those that fail the shortest.
@@ -59,17 +75,12 @@ CORPORA = ("calls", "other")
 NAMES = ("a.wav", "b.wav", "c.wav")
 CONTENTS = (TALK * 30, b"1" * 120, b"2" * 120, b"3" * 400, BAD + b"." * 117)
 """All but one have the same size, so that each may be a copy of another."""
-ALL_KEYS = {
-    "first": KEYS,
-    "emotion model": newer("emotion"),
-    "measures": newer("link"),
-    "transcriber": newer("transcribe"),
-}
+PROFILES = ("first", "emotion model", "measures", "diarizer")
 FIRST_MTIME_NS = 1_700_000_000_000_000_000
 
 corpora = st.sampled_from(CORPORA)
 names = st.sampled_from(NAMES)
-any_keys = st.sampled_from(sorted(ALL_KEYS))
+any_keys = st.sampled_from(PROFILES)
 which = st.integers(0, 11)
 """Which of some things, counted on from the first when there are fewer."""
 numbers_of_speakers = st.sampled_from([None, 1, 3])
@@ -78,6 +89,26 @@ kills_of_a_job = st.one_of(
     st.sampled_from(["after_run_start", "before_run_end"]),
     st.builds("{}:{}".format, st.sampled_from(COMMIT_POINTS), st.integers(1, 3)),
 )
+HEARING = ["recording_id", "heard_key"]
+
+
+@cache
+def model_folder() -> tempfile.TemporaryDirectory[str]:
+    """Where another emotion model lies until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="mmer-any-model-")
+    another_model(Path(folder.name))
+    return folder
+
+
+@cache
+def profiles() -> dict[str, tuple[Profile, Keys]]:
+    """What jobs score with: the first profile, and one for each stage that may give other answers. Of the measures only
+    the key is another: they hang on the code, not on options."""
+    emotion = PROFILE.emotion.model_copy(update={"model": f"{model_folder().name}/other"})
+    some = {"first": PROFILE, "emotion model": PROFILE.model_copy(update={"emotion": emotion}), "diarizer": WIDE}
+    found = {name: (one, keys_of(one)) for name, one in some.items()}
+    keys = found["first"][1]
+    return found | {"measures": (PROFILE, replace(keys, link=f"other-{keys.link[6:]}"))}
 
 
 class LakeMachine(RuleBasedStateMachine):
@@ -137,6 +168,16 @@ class LakeMachine(RuleBasedStateMachine):
         assert self.last_job is not None
         self.run_job(*self.last_job)
 
+    @precondition(lambda self: self.expected.files)
+    @rule(model=st.sampled_from(["first", "emotion model"]), corpus=which, per_commit=st.integers(1, 3))
+    def rescore(self, model: str, corpus: int, per_commit: int) -> None:
+        self.rescore_with(model, corpus, per_commit)
+
+    @precondition(lambda self: self.expected.files)
+    @rule(model=st.sampled_from(["first", "emotion model"]), per_commit=st.integers(1, 2), point=kills_of_a_job)
+    def rescore_and_be_killed(self, model: str, per_commit: int, point: str) -> None:
+        self.rescore_with(model, 0, per_commit, point)
+
     @precondition(lambda self: self.expected.scorers())
     @rule(corpus=which, scorer=which, point=kills_of_a_commit)
     def activate(self, corpus: int, scorer: int, point: str | None) -> None:
@@ -182,8 +223,10 @@ class LakeMachine(RuleBasedStateMachine):
         finished = [run for run in status.runs if run["status"] == "finished"]
         assert len(finished) == self.expected.num_finished_runs
         for run in finished:
-            assert run["num_planned"] == run["num_received"] == run["num_scored"] + run["num_failed"]
-            assert run["planned_ms"] == run["scored_ms"] + run["quarantined_ms"]
+            # What a rescore asks for in vain keeps its answer.
+            num_rows, kept_ms = run["num_scored"] + run["num_failed"], run["unreached_ms"]
+            assert run["num_planned"] == run["num_received"] == num_rows + run["num_unreached"]
+            assert run["planned_ms"] == run["scored_ms"] + run["quarantined_ms"] + kept_ms
             assert run["scored_ms"] == run["speech_ms"] + run["non_speech_ms"]
 
     def teardown(self) -> None:
@@ -194,12 +237,13 @@ class LakeMachine(RuleBasedStateMachine):
     def run_job(self, keys_name: str, of: tuple[str, ...], per_commit: int, point: str | None = None) -> None:
         """Plan, answer and write; the model learns of the commits that were finished, and of no other."""
         self.before_a_step()
-        self.last_job, keys = (keys_name, of, per_commit), ALL_KEYS[keys_name]
+        self.last_job, (profile, keys) = (keys_name, of, per_commit), profiles()[keys_name]
         files = self.listed(of)
         lake, commits = Lake(self.address), [list[File]()]
         with killed_at(point) as kill, lake.lock():
             plan = plan_of([recording_at(Path(uri), self.folder, corpus) for corpus, uri in files], lake, keys)
-            write_answers(lake, plan, per_commit, lambda place: commits[-1].append(files[place]), commits)
+            for task in write_answers(lake, Portion(profile, plan), per_commit, commits):
+                commits[-1].append(files[task.recording.corpus, task.recording.uri])
         self.is_looked_at = False
         copies = [files[place] for place in places_of(plan.copies)]
         if kill.happened:
@@ -210,6 +254,48 @@ class LakeMachine(RuleBasedStateMachine):
             # Whatever the planner left out: a job that ends has seen to each file of its listing.
             self.expected.commit(files.values(), (), keys)
             self.expected.num_finished_runs += not plan.is_empty
+
+    def rescore_with(self, model: str, corpus: int, per_commit: int, point: str | None = None) -> None:
+        """Ask an emotion model about all that is shown, or about one of the corpora: number 0 is all of them."""
+        self.before_a_step()
+        known = [None, *sorted({place[0] for place in self.expected.files})]
+        scope = known[corpus % len(known)]
+        asked = self.asked_of(profiles()[model][0], scope)
+        if any(not one.is_answered for one in asked.values()):
+            # A commit without an answer is none, and passes no failpoint.
+            point = None
+        lake, commits = Lake(self.address), list[list[Asked]]()
+        wanted = Rescoring(emotion=profiles()[model][0].emotion.model, corpus=scope)
+        with killed_at(point) as kill, lake.lock():
+            planned = plan_rescore(lake, wanted)
+            found = [row for portion in planned.portions for row in portion.plan.todo.select(HEARING).to_pylist()]
+            assert sorted(tuple(row.values()) for row in found) == sorted(asked)
+            for portion in planned.portions:
+                commits.append([])
+                hearings = iter(portion.plan.todo.select(HEARING).to_pylist())
+                for _ in write_answers(lake, portion, per_commit, commits):
+                    commits[-1].append(asked[tuple(next(hearings).values())])
+        self.is_looked_at = False
+        for answered in commits[: num_visible(point, len(commits))] if kill.happened else commits:
+            self.expected.rescore(one for one in answered if one.is_answered)
+        if not kill.happened:
+            self.expected.num_finished_runs += len(planned.portions)
+
+    def asked_of(self, profile: Profile, corpus: str | None) -> dict[Hearing, Asked]:
+        """What a model is asked about: each shown hearing that lacks its answers or measures, of the first file that is
+        there with the size that it had."""
+        asked: dict[Hearing, Asked] = {}
+        heard_with = {keys.heard: keys for _, keys in profiles().values()}
+        for (of, uri), row in sorted(self.expected.files.items()):
+            path, hearing = Path(uri), (row.audio, row.heard)
+            if row.error_code or corpus not in (None, of) or self.expected.shown()[of, row.audio] != row.heard:
+                continue
+            keys = felt_keys(heard_with[self.expected.source_of(row)], profile)
+            lacks = self.expected.first_lacking(hearing, keys)
+            is_there = path.is_file() and path.stat().st_size == len(row.file.content)
+            if lacks and is_there and hearing not in asked:
+                asked[hearing] = Asked(hearing, keys, lacks == "link" or audio_id(path.read_bytes()) == row.audio)
+        return asked
 
     def commit_once(self, step: Callable[[], object], point: str | None) -> None:
         with killed_at(point):
@@ -255,16 +341,16 @@ def try_sequences(machine: type[RuleBasedStateMachine]) -> None:
     run_state_machine_as_test(machine, settings=LONG if EXAMPLES in os.environ else SHORT)
 
 
-def write_answers(
-    lake: Lake, plan: Plan, per_commit: int, on_answer: Callable[[Place], None], commits: list[list[File]]
-) -> None:
-    """Do what a plan says; `commits` gets a new list at each commit but the last."""
-    with Writer(lake, a_run(plan.keys), plan, RunOptions(commit_every_s=1e9)) as writer:
+def write_answers(lake: Lake, portion: Portion, per_commit: int, commits: list[list[Any]]) -> Iterator[Task]:
+    """Do what a plan says, and name each task before its answer is written; `commits` gets a new list at each commit
+    but the last."""
+    plan = portion.plan
+    with Writer(lake, begin_run(portion.profile, plan.keys), plan, RunOptions(commit_every_s=1e9)) as writer:
         for position, task in enumerate(plan.tasks(lake, plan.todo)):
             if position and position % per_commit == 0:
                 writer.commit()
                 commits.append([])
-            on_answer((task.recording.corpus, task.recording.uri))
+            yield task
             writer.add(taken(answered(task, plan.keys), keys=plan.keys))
         writer.finish()
 
@@ -272,7 +358,7 @@ def write_answers(
 def answered(task: Task, keys: Keys) -> ScoredRecording:
     """What a pipeline without models makes of a task."""
     content = Path(task.recording.uri).read_bytes()
-    if content.startswith(BAD):
+    if content.startswith(BAD) and task.restart != "link":
         return failed(task.recording)
     return answer(task, keys, replace(heard_in(content, keys), recording=task.recording))
 

@@ -11,13 +11,13 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from mmer_ray.lake.compaction import compact
 from mmer_ray.lake.erasure import erase_recordings
-from mmer_ray.lake.heard_speakers import Merge, Rename, Undo
+from mmer_ray.lake.heard_speakers import Merge, Rename, Split, Undo
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.retention import Policy, retain
 from mmer_ray.lake.speaker_edits import edit_speakers
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.vacuum import vacuum
-from tests.lake.expected import Place, Row
+from tests.lake.expected import TALK, Place, Row
 from tests.lake.expected_edits import Edit, EditedLake
 from tests.lake.kills import is_visible, killed_at
 from tests.lake.machine import CORPORA, LakeMachine, kills_of_a_commit, try_sequences, which
@@ -95,6 +95,7 @@ class MaintainedLakeMachine(LakeMachine):
         hearing = row.audio, row.heard
         speakers = self.expected.speakers(hearing)
         one, target = speakers[speaker % len(speakers)], speakers[other % len(speakers)]
+        wanted: Merge | Rename
         if one == target:
             self.num_names += 1
             target = f"Caller {self.num_names}"
@@ -104,6 +105,30 @@ class MaintainedLakeMachine(LakeMachine):
         self.commit_once(lambda: edit_speakers(Lake(self.address), row.file.uri, wanted, "a tester"), point)
         if is_visible(point):
             self.expected.edit(hearing, edit)
+
+    @precondition(lambda self: self.scored())
+    @rule(file=which, speaker=which, point=kills_of_a_commit)
+    def split_a_speaker(self, file: int, speaker: int, point: str | None) -> None:
+        """Somebody's first utterance is somebody else's. Only where each turn is an utterance: it goes along."""
+        self.before_a_step()
+        rows = [row for row in self.scored() if not row.file.content.startswith(TALK)]
+        if not rows:
+            return
+        row = rows[file % len(rows)]
+        hearing = row.audio, row.heard
+        said: dict[str, list[int]] = {}
+        for index, one in enumerate(self.expected.as_seen(hearing).utterances):
+            said.setdefault(one.speaker, []).append(index)
+        talkative = sorted(name for name, indexes in said.items() if len(indexes) > 1)
+        if talkative:
+            one = talkative[speaker % len(talkative)]
+            first = said[one][0]
+            self.num_names += 1
+            edit = Edit("split", one, f"N{self.num_names}", frozenset({first}))
+            wanted = Split(one, (first,), edit.target)
+            self.commit_once(lambda: edit_speakers(Lake(self.address), row.file.uri, wanted, "a tester"), point)
+            if is_visible(point):
+                self.expected.edit(hearing, edit)
 
     @precondition(lambda self: any(self.expected.edits.values()))
     @rule(file=which, point=kills_of_a_commit)

@@ -9,8 +9,10 @@ import pytest
 
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.erasure import erase_speaker, find_recordings
+from mmer_ray.lake.heard_speakers import Rename, Undo
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
+from mmer_ray.lake.speaker_edits import edit_speakers, speakers_of
 from mmer_ray.lake.store import Lake
 from tests.lake.makers import EVERY_TABLE, KEYS, answer, audio_id, contents, job, listing, newer, plan_of, work
 from tests.lake.removals import ERASED, WORDS, canary_lake, erase_first_speaker, traces, write
@@ -79,6 +81,19 @@ def test_the_other_speaker_can_be_erased_too(made: tuple[Lake, Path]) -> None:
         talk = reader.conversation(ERASED)
     assert (talk.utterances, talk.num_erased_speakers) == ((), 2)
     assert plan_of(listing(audio), lake).is_empty
+
+
+def test_who_is_left_keeps_the_name_that_somebody_gave(made: tuple[Lake, Path]) -> None:
+    lake, _ = made
+    edit_speakers(lake, ERASED, Rename("S1", "Quokka"), "ann")
+    edit_speakers(lake, ERASED, Rename("S2", "Bob"), "ann")
+    erase_speaker(lake, find_recordings(lake, [ERASED]), "Quokka", None)
+    left = speakers_of(lake, ERASED)
+    assert [(one.speaker, one.name) for one in left.speakers] == [("S2", "Bob")]
+    assert [(edit.speaker, edit.target, edit.author) for edit in left.edits] == [("S2", "Bob", "ann")]
+    assert traces(lake.address, "Quokka") == []
+    edit_speakers(lake, ERASED, Undo(), "ann")
+    assert [(one.speaker, one.name) for one in speakers_of(lake, ERASED).speakers] == [("S2", None)]
 
 
 def test_hearings_that_nobody_looks_at_go_whole(made: tuple[Lake, Path]) -> None:

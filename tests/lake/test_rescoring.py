@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 
 from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.lake.activation import activate
+from mmer_ray.lake.erasure import erase_speaker, find_recordings
+from mmer_ray.lake.hearings import ERASED
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
 from mmer_ray.lake.rescoring import OF_VERSION_1, OTHER_DECODER, UNREADABLE, Rescoring, plan_rescore
+from mmer_ray.lake.retention import Policy, retain
 from mmer_ray.lake.run import begin_run
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer
@@ -233,6 +237,27 @@ def test_rows_of_version_1_are_left_alone_and_say_how_they_are_heard_again(tmp_p
     assert planned.portions == ()
     assert {one.reason for one in planned.left} == {OF_VERSION_1}
     assert {one.reason for one in plan_rescore(lake, Rescoring(stage="decode", profile=PROFILE)).left} == {GONE}
+
+
+def test_what_has_lost_a_speaker_is_felt_again_but_never_heard_again(lake: Lake, model: str) -> None:
+    said = "SELECT uri, speaker, text FROM utterances JOIN recordings USING (corpus, recording_id) ORDER BY ALL"
+    erase_speaker(lake, find_recordings(lake, ["b.wav"]), "S1", None)
+    left = rows(Path(lake.address), said)
+    assert not [row for row in left if row["uri"].endswith("b.wav") and row["speaker"] == "S1"]
+    feels = rescore(lake, Rescoring(emotion=model))
+    assert (feels.left, [portion.plan.todo.num_rows for portion in feels.portions]) == ((), [3])
+    assert rescore(lake, Rescoring(emotion=model)).portions == ()
+    hears = rescore(lake, Rescoring(stage="decode"))
+    assert [(Path(one.uri).name, one.reason) for one in hears.left] == [("b.wav", ERASED)]
+    assert [portion.plan.todo.num_rows for portion in hears.portions] == [2]
+    assert rows(Path(lake.address), said) == left
+
+
+def test_what_has_lost_rows_by_its_age_is_left_alone(lake: Lake, model: str) -> None:
+    retain(lake, Policy(default={"words": 1}), today=date(2030, 1, 1))
+    for wanted in (Rescoring(emotion=model), Rescoring(stage="link"), Rescoring(stage="decode")):
+        planned = plan_rescore(lake, wanted)
+        assert ([one.reason for one in planned.left], planned.portions) == ([ERASED] * 3, ())
 
 
 def test_what_another_decoder_or_other_options_made_is_left_alone(tmp_path: Path, audio: Path, model: str) -> None:
