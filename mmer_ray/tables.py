@@ -139,7 +139,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _PLACE
         + [("heard_key", _TEXT)]
         + _columns(_INT, "utterance_idx channel")
-        + _columns(_TEXT, "speaker role")
+        + _columns(_TEXT, "speaker speaker_name role")
         + _columns(_INT, "start_ms end_ms")
         + _columns(_TEXT, "text language")
         + _columns(_INT, "num_words overlap_ms")

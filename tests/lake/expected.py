@@ -249,7 +249,8 @@ class ExpectedLake:
         rows: Rows = {name: [] for name in COLUMNS}
         rows["active_scorers"] = list(self.active.items())
         for (corpus, uri), row in self.files.items():
-            found = self.hearings.get((row.audio, row.heard))
+            hearing = row.audio, row.heard
+            found = self.as_seen(hearing) if hearing in self.hearings else None
             facts = (
                 (row.audio, _ms(found.audio.duration_s), found.num_speakers) if found and found.audio else (None,) * 3
             )

@@ -28,6 +28,8 @@ KPI = "SELECT corpus, count(*) AS n, avg(valence) AS valence FROM active_emotion
 POINTS = ("after_lease_taken", "after_run_start", "after_append_words", "before_append_commits", "before_lease_release")
 """Where the job dies, the lease of which runs out unless it died before it had it. The writer's own points, all of
 them, are tried on a disk (`test_writer.py`)."""
+SOONEST = "before_append_commits"
+"""The one of each run of the tests; the others are slow."""
 
 
 @pytest.fixture
@@ -69,12 +71,13 @@ def test_the_same_job_again_writes_nothing(address: str, audio: Path) -> None:
 
 def test_corpora_with_odd_names_are_written_and_read(address: str, audio: Path) -> None:
     corpora = ["a b", "ü/%=x'*[1]?", "../up"]
-    for corpus in corpora:
-        job(Lake(address), [recording_at(audio / "a.wav", audio, corpus)])
+    job(Lake(address), [recording_at(audio / "a.wav", audio, corpus) for corpus in corpora])
     assert sorted(row["corpus"] for row in contents(address)["recordings"]) == sorted(corpora)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=[] if point == SOONEST else pytest.mark.slow) for point in POINTS]
+)
 def test_a_job_that_was_killed_goes_on_to_the_rows_of_one_that_was_not(
     point: str, address: str, audio: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +103,7 @@ def wait_for_the_lease(address: str) -> None:
     raise AssertionError("the lease of a killed job never ended")
 
 
+@pytest.mark.slow
 def test_through_faults_of_the_store_a_job_gives_the_same_rows(
     address: str, audio: Path, tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,23 +155,24 @@ def test_of_two_drivers_at_once_one_is_refused_and_nothing_is_lost(address: str,
     assert len(contents(address)["recordings"]) == 6
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "FROM read_parquet('s3://{bucket}/other/x.parquet')",
-        "FROM read_parquet('s3://{bucket}/night/lake/words/**/*.parquet')",
-        "FROM read_text('s3://{bucket}/night/lake/lake.json')",
-        "FROM glob('s3://{bucket}/*')",
-        "FROM read_text('/etc/hostname')",
-        "COPY (SELECT 1) TO 's3://{bucket}/out.parquet'",
-        "SET enable_external_access = true",
-    ],
+QUERIES = (
+    "FROM read_parquet('s3://{bucket}/other/x.parquet')",
+    "FROM read_parquet('s3://{bucket}/night/lake/words/**/*.parquet')",
+    "FROM read_text('s3://{bucket}/night/lake/lake.json')",
+    "FROM glob('s3://{bucket}/*')",
+    "FROM read_text('/etc/hostname')",
+    "COPY (SELECT 1) TO 's3://{bucket}/out.parquet'",
+    "SET enable_external_access = true",
 )
-def test_a_query_reaches_nothing_but_the_lakes_tables(query: str, bucket: str, address: str, audio: Path) -> None:
+
+
+def test_a_query_reaches_nothing_but_the_lakes_tables(bucket: str, address: str, audio: Path) -> None:
     job(Lake(address), listing(audio)[:1])
     before = objects(address)
-    with open_lake(address) as reader, pytest.raises(UsageError, match=r"cannot be answered|read-only"):
-        reader.sql(query.format(bucket=bucket))
+    with open_lake(address) as reader:
+        for query in QUERIES:
+            with pytest.raises(UsageError, match=r"cannot be answered|read-only"):
+                reader.sql(query.format(bucket=bucket))
     assert objects(address) == before
 
 
