@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mmer_ray.errors import LakeError
-from mmer_ray.lake.card import DRAFT_NAME
+from mmer_ray.lake.card import DRAFT_NAME, KEY_VARIABLE, PUBLIC_KEY, Card, fingerprint, read_card
 from mmer_ray.lake.files import first_names
 from mmer_ray.lake.lease import LEASE_NAME
 from mmer_ray.lake.lock import LOCK_NAME
@@ -49,3 +49,22 @@ def holds_other_things(address: str) -> bool:
     if not folder.is_dir():
         return True
     return any(entry.name not in {LOCK_NAME, DRAFT_NAME} for entry in folder.iterdir())
+
+
+def own_card(address: str, key: bytes, *, to_read: bool) -> Card | None:
+    """What a lake says of itself, None where there is none. `key` is the reader's.
+
+    Raises as `read_card`, and `LakeError` where other things lie there or, unless it is only to be read, where the lake
+    was made with another key.
+    """
+    card = read_card(address)
+    if card is None:
+        if (not is_remote(address) or not to_read) and holds_other_things(address):
+            raise LakeError(f"{address} is not empty and not a lake; name an empty or a new folder")
+        return None
+    if not to_read and card.key_fingerprint != fingerprint(key):
+        remedy = f"set {KEY_VARIABLE} to the key it was made with"
+        if card.key_fingerprint == fingerprint(PUBLIC_KEY):
+            remedy = f"it has the public key, so unset {KEY_VARIABLE}"
+        raise LakeError(f"the lake {address} was made with another key: {remedy}, or name another folder")
+    return card

@@ -26,7 +26,8 @@ from mmer_ray.lake.data_files import FILE_BYTES
 from mmer_ray.lake.rewrite import replace_rows
 from mmer_ray.lake.run import new_run_id
 from mmer_ray.lake.serving_build import build_serving, stale_partitions
-from mmer_ray.lake.store import DataFile, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import DataFile
 from mmer_ray.lake.table_rows import with_commits
 from mmer_ray.lake.views import Spill, connect_internal, connect_to_build, reading_rows
 from mmer_ray.lake.visibility import quoted

@@ -161,11 +161,11 @@ class _Hearing:
         edits = in_force(edits_of(self._connection, self._recording, self._heard_key))
         names = replayed(edits).names
         stay = {speaker for table in ("utterances", "turns") for speaker in left[table]["speaker"].to_pylist()}
-        given = {edit.speaker: edit for edit in edits if edit.action == "rename" and names.get(edit.speaker or "")}
+        given = {str(edit.speaker): edit for edit in edits if edit.action == "rename"}
         rows = [
-            {**own, "recording_id": self._recording, "action": "rename", "speaker": speaker, "target": names[speaker]}
-            | {"edit_id": secrets.token_hex(4), "author": edit.author, "edited_at": edit.edited_at}
-            for speaker, edit in given.items()
+            {**own, "recording_id": self._recording, "action": "rename", "speaker": speaker, "target": name}
+            | {"edit_id": secrets.token_hex(4), "author": given[speaker].author, "edited_at": given[speaker].edited_at}
+            for speaker, name in names.items()
             if speaker in stay
         ]
         return pa.Table.from_pylist(rows, schema=SCHEMAS["speaker_edits"])

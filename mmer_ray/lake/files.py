@@ -13,7 +13,7 @@ from mmer_ray.sources.s3 import bucket_and_key, file_system
 from mmer_ray.sources.uris import is_remote
 
 if TYPE_CHECKING:
-    from mmer_ray.lake.store import DataFile
+    from mmer_ray.lake.table_log import DataFile
 
 CONNECTION = {
     "connect_timeout": 10,

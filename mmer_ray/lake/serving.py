@@ -25,7 +25,7 @@ from mmer_ray.lake.visibility import VIEWS, quoted
 from mmer_ray.tables import SCHEMAS, SUMMED
 
 if TYPE_CHECKING:
-    from mmer_ray.lake.store import DataFile
+    from mmer_ray.lake.table_log import DataFile
 
 SERVING_VERSION = "1"
 """Raised when the rows that are made of the same sources change."""

@@ -12,48 +12,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
-from mmer_ray.lake.address import checked_address, holds_other_things
-from mmer_ray.lake.card import (
-    KEY_VARIABLE,
-    PUBLIC_KEY,
-    Card,
-    fingerprint,
-    lake_key,
-    read_card,
-    refuse_newer,
-    write_card,
-)
+from mmer_ray.lake.address import checked_address, own_card
+from mmer_ray.lake.card import Card, fingerprint, lake_key, refuse_newer, write_card
 from mmer_ray.lake.checksums import Checksums
 from mmer_ray.lake.exclusive import WriteAccess
 from mmer_ray.lake.lease import LEASE_S
 from mmer_ray.lake.store_errors import damaged, patiently, reading, writing
-from mmer_ray.lake.table_log import additions, missing_columns, paths_of, schema_of
+from mmer_ray.lake.table_log import (
+    APPLICATION,
+    FENCING,
+    RUN_IN_LOG,
+    SEQUENCE_IN_LOG,
+    VERSION_PROPERTY,
+    DataFile,
+    data_files,
+    missing_columns,
+    schema_of,
+    version_of,
+    writer_of,
+)
 from mmer_ray.sources.s3 import deltalake_options
 from mmer_ray.sources.uris import is_remote
 from mmer_ray.tables import LOG_STATISTICS, SCHEMA_VERSION, SCHEMAS, partition_columns
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
-
-APPLICATION = "mmer_ray"
-"""Application id of every append; its version is the number of the commit that the append belongs to."""
-FENCING = "mmer_ray.fencing"
-"""Application id whose version is the fencing number of the lease under which a table was changed last, and the
-property that says so where there is nothing to append."""
-VERSION_PROPERTY = "mmer_ray.schemaVersion"
-"""The property of each table that says which version of its schema it was last written with."""
-RUN_IN_LOG, SEQUENCE_IN_LOG = "mmer_run", "mmer_sequence"
-"""What the log says of each append: who wrote it, as part of which commit."""
-LOG_DEPTH = 50
-"""Entries of a table's log that are searched for the writer of a sequence number."""
 
 CONFIGURATION = {
     "delta.checkpointInterval": "50",
@@ -65,23 +56,6 @@ CONFIGURATION = {
 """Deletion vectors stay off: readers take whole files from the log."""
 
 ROW_GROUP_ROWS = 122_880
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """One Parquet file of a table, as the table's log describes it."""
-
-    path: str
-    first_commit: str | None
-    """Least and greatest commit_id of its rows, equal unless it holds several commits; None where the log does not
-    say, as in lakes of version 1. In a derived table, which has none: of build_id."""
-    last_commit: str | None
-    corpus: str | None = None
-    """Corpus and month of its rows; None in a table without partitions."""
-    month: str | None = None
-    num_bytes: int = 0
-    num_rows: int | None = None
-    """None where the log does not say."""
 
 
 class Lake:
@@ -101,7 +75,7 @@ class Lake:
         self._tables: dict[str, DeltaTable] = {}
         self._access = WriteAccess(self.address, lease_s)
         self.storage_options = {} if self.is_local else deltalake_options(self.address)
-        self._card = self._check(to_read)
+        self._card = own_card(self.address, self.key, to_read=to_read)
 
     @property
     def exists(self) -> bool:
@@ -259,13 +233,10 @@ class Lake:
         table = self.opened(name)
         if table is None:
             return []
-        actions = additions(table, f"{self.address}/{name}")
-        paths = [f"{self.address}/{name}/{path}" for path in paths_of(actions)]
-        if self.is_local and (gone := next((path for path in paths if not Path(path).is_file()), None)):
+        found = data_files(table, f"{self.address}/{name}")
+        if self.is_local and (gone := next((file.path for file in found if not Path(file.path).is_file()), None)):
             raise damaged(self.address, f"its file {gone} is gone")
-        wanted = ("partition.corpus", "partition.month", "size_bytes", "num_records")
-        columns = [_extremes(actions, "min"), _extremes(actions, "max"), *(_column(actions, one) for one in wanted)]
-        return [DataFile(*facts) for facts in zip(paths, *columns, strict=True)]
+        return found
 
     def schema(self, name: str) -> pa.Schema:
         """The columns of a table as it is stored: those of earlier versions are among them. Raises `StoreError`."""
@@ -296,7 +267,7 @@ class Lake:
                 table = DeltaTable(self._uri(name), storage_options=self.storage_options)
             except TableNotFoundError:
                 return None
-        refuse_newer(f"{self.address}/{name}", _version_of(table))
+        refuse_newer(f"{self.address}/{name}", version_of(table))
         self._tables[name] = table
         return table
 
@@ -342,7 +313,7 @@ class Lake:
                     raise_if_key_not_exists=False,
                 )
             self.record_checksums(name)
-        elif _version_of(table) < SCHEMA_VERSION:
+        elif version_of(table) < SCHEMA_VERSION:
             with writing(self.address):
                 if missing := missing_columns(name, table):
                     table.alter.add_columns([Field.from_arrow(field) for field in missing])
@@ -351,43 +322,9 @@ class Lake:
 
     def _require_own(self, table: DeltaTable, name: str, sequence: int, run_id: str) -> None:
         """Return where this run wrote that sequence number; raise `LakeError` where another job did."""
-        for entry in table.history(LOG_DEPTH):
-            if entry.get(SEQUENCE_IN_LOG) == str(sequence):
-                if entry.get(RUN_IN_LOG) == run_id:
-                    return
-                break
+        if writer_of(table, sequence) == run_id:
+            return
         raise LakeError(
             f"another job writes the lake {self.address}: {name} has a commit {sequence} that is not of this run; "
             "stop the other job, then run the same command again"
         )
-
-    def _check(self, to_read: bool) -> Card | None:
-        """What the lake says of itself, None where there is none; `LakeError` when it is not one, or not ours."""
-        card = read_card(self.address)
-        if card is None:
-            if (self.is_local or not to_read) and holds_other_things(self.address):
-                raise LakeError(f"{self.address} is not empty and not a lake; name an empty or a new folder")
-            return None
-        if not to_read and card.key_fingerprint != fingerprint(self.key):
-            remedy = f"set {KEY_VARIABLE} to the key it was made with"
-            if card.key_fingerprint == fingerprint(PUBLIC_KEY):
-                remedy = f"it has the public key, so unset {KEY_VARIABLE}"
-            raise LakeError(f"the lake {self.address} was made with another key: {remedy}, or name another folder")
-        return card
-
-
-def _version_of(table: DeltaTable) -> int:
-    return int(table.metadata().configuration.get(VERSION_PROPERTY) or 1)
-
-
-def _extremes(actions: pa.Table, end: str) -> list[str | None]:
-    name = f"{end}.commit_id"
-    return _column(actions, name if name in actions.column_names else f"{end}.build_id")
-
-
-def _column(actions: pa.Table, name: str) -> list[Any]:
-    """A column of the log's description of files; nulls where it has none."""
-    if name not in actions.column_names:
-        return [None] * int(actions.num_rows)
-    values: list[Any] = actions.column(name).to_pylist()
-    return values

@@ -17,7 +17,7 @@ from mmer_ray.lake.visibility import quoted
 from mmer_ray.tables import SCHEMAS, V1_COLUMNS, partition_columns
 
 if TYPE_CHECKING:
-    from mmer_ray.lake.store import DataFile
+    from mmer_ray.lake.table_log import DataFile
 
 AS_HEARD = ("results", "utterances", "turns")
 """Tables whose rows people change by editing speakers: `internal.<name>_as_heard` has the rows as they were written,

@@ -31,7 +31,8 @@ from mmer_ray.sources.s3 import REMEDY
 from mmer_ray.tables import DERIVED_TABLES, SCHEMAS
 
 if TYPE_CHECKING:
-    from mmer_ray.lake.store import DataFile, Lake
+    from mmer_ray.lake.store import Lake
+    from mmer_ray.lake.table_log import DataFile
 
 SAFE_SETTINGS = {
     "autoinstall_known_extensions": "false",

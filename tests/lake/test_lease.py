@@ -19,7 +19,8 @@ from mmer_ray.errors import LakeError, PreflightError, StoreError
 from mmer_ray.lake import lease as lease_module
 from mmer_ray.lake.exclusive import may_be_written
 from mmer_ray.lake.lease import LEASE_NAME, Lease, leased
-from mmer_ray.lake.store import FENCING, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import FENCING
 from mmer_ray.tables import SCHEMAS
 from tests.fault_proxy import FaultProxy
 

@@ -17,7 +17,8 @@ from mmer_ray.errors import LakeError, StoreError
 from mmer_ray.lake import data_files
 from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.rewrite import forget_earlier, replace_rows, sweep
-from mmer_ray.lake.store import APPLICATION, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import APPLICATION
 from mmer_ray.tables import SCHEMAS, SORT_KEYS
 from tests.lake.drill import forget_until
 from tests.lake.makers import audio_file, contents, job, listing

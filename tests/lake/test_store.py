@@ -18,14 +18,16 @@ import pytest
 from mmer_ray.errors import LakeError, StoreError
 from mmer_ray.lake.card import KEY_VARIABLE
 from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.store import VERSION_PROPERTY, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import VERSION_PROPERTY
 from mmer_ray.lake.writer import Writer
 from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS
 from tests.lake.makers import a_run, audio_file, contents, job, listing, plan_of, recording_at, scored, taken
 
 HOLDER = """
 import sys, time
-from mmer_ray.lake.store import VERSION_PROPERTY, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import VERSION_PROPERTY
 with Lake(sys.argv[1]).lock():
     print("held", flush=True)
     sys.stdin.read()

@@ -14,7 +14,8 @@ from mmer_ray.lake.activation import activate
 from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
-from mmer_ray.lake.store import VERSION_PROPERTY, Lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.table_log import VERSION_PROPERTY
 from mmer_ray.lake.upgrade import plan_upgrade, upgrade
 from mmer_ray.lake.visibility import VIEWS
 from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS
