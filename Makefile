@@ -35,7 +35,7 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install system $(RIVALS)/.installed
-	for question in benchmarks/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
+	for question in benchmarks/*.py; do echo "== $$question"; PYTHONPATH=. $(BIN)/python $$question || exit 1; done
 
 install: $(INSTALLED)
 

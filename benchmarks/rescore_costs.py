@@ -32,7 +32,7 @@ from mmer_ray.profiles import SHIPPED_EMOTION, load_profile
 ASSETS = CALLS.parents[1] / "assets"
 SHIFT_S = 0.37
 """A variant begins so much later than the one before it."""
-WRITTEN = {"emotions", "calls", "runs", "commits"}
+WRITTEN = {"emotions", "calls", "runs", "commits", "checksums"}
 
 
 @dataclass(frozen=True)
