@@ -1,6 +1,6 @@
 """What does a lake lose when a process of a running job is killed and the same command is run again?
 
-    PYTHONPATH=. python benchmarks/kill_matrix.py [--kills 20] [--recordings 60] [--seed 1] [--victim driver|worker|raylet|all]
+    PYTHONPATH=. python benchmarks/kill_matrix.py [--kills 20] [--recordings 60] [--seed 1] [--victim raylet]
 
 A job scores short clips on two simulated nodes of Ray, its members without weights. At a random moment `kill -9` hits
 its driver, a worker that runs one of our actors, or the raylet of the second node; then the same command is run until

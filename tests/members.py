@@ -8,9 +8,11 @@ import numpy as np
 
 from mmer_ray.diarizers.interface import Diarization
 from mmer_ray.pipelines.engine import Engine
+from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion, Turn, Window
 from mmer_ray.stages.emotion import Description
+from mmer_ray.stages.keys import scorer_of
 
 LOUD = 0.1
 """Root mean square of a clip, of full scale 1, from which on it is angry."""
@@ -89,6 +91,13 @@ class RelativeLoudnessScorer(LoudnessScorer):
             Emotion(self.scorer, "neutral", {"neutral": 1.0}, 1.0, valence=round(level - np.mean(of_speaker[who]), 6))
             for level, who in zip(loudness, speakers, strict=True)
         ]
+
+
+def engine_of(profile: Profile, *, hears: bool = True) -> Engine:
+    """As `Engine.load`: without weights, under the name of the profile's emotion model, which the planner looks for."""
+    scorer = LoudnessScorer()
+    scorer.scorer = scorer_of(profile)
+    return Engine(EnergyDiarizer(), OneWordRecognizer(), scorer) if hears else Engine(None, None, scorer)
 
 
 def plain_engine(*, reads_dialogue: bool = False) -> Engine:

@@ -70,9 +70,9 @@ class PlainShard(ScoreShard):
     def load(self, profile: Profile) -> Scores:
         # torch takes seconds to import; the driver, which imports this file, needs none.
         from mmer_ray.pipelines.corpus import Pipeline
-        from tests.members import plain_engine
+        from tests.members import engine_of
 
-        return SlowPipeline(Pipeline(profile, engine=plain_engine(), slots=1))
+        return SlowPipeline(Pipeline(profile, engine=engine_of(profile), slots=1))
 
 
 class NoModelShard(ScoreShard):
@@ -89,7 +89,7 @@ def companies(uri: str) -> list[int]:
 def score_with_members(source: str, lake: str) -> JobReport:
     """A job in this process, with members that need no weights."""
     from mmer_ray.pipelines.engine import Engine
-    from tests.members import plain_engine
+    from tests.members import engine_of
 
-    Engine.load = lambda _: plain_engine()  # type: ignore[assignment, method-assign, misc]
+    Engine.load = engine_of  # type: ignore[assignment, method-assign]
     return run(JobOptions((source,), lake, load_profile("synthetic", ["run.runner=inprocess"])))

@@ -23,7 +23,7 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect_internal
 from mmer_ray.runners.cluster import ADDRESS_VARIABLE
 from mmer_ray.tables import SORT_KEYS
-from tests.lake.makers import contents
+from tests.lake.makers import EVERY_TABLE, contents
 from tests.runners.clips import cut_clips
 from tests.runners.kill_cluster import WORD
 
@@ -231,7 +231,7 @@ def num_stored_twice(lake: Path) -> int:
 
 def stored_keys() -> dict[str, str]:
     """Table -> its key. A file or an audio that is answered in two commits would have two rows."""
-    names = {table: [name for name in keys if name != "day"] for table, keys in SORT_KEYS.items()}
+    names = {table: [name for name in SORT_KEYS[table] if name != "day"] for table in EVERY_TABLE}
     more = {"recordings": ["corpus"], "emotions": ["heard_key", "scorer"], "calls": ["heard_key", "scorer"]}
     return {table: ", ".join([*keys, *more.get(table, ["heard_key"])]) for table, keys in names.items()}
 

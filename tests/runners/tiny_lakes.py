@@ -18,8 +18,7 @@ from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions, JobReport
-from mmer_ray.stages.keys import scorer_of
-from tests.members import EnergyDiarizer, LoudnessScorer, OneWordRecognizer
+from tests.members import engine_of
 
 RATE_HZ = 16_000
 EMBEDDED_EMOTION = CALLS.parents[1] / "assets" / "mmer"
@@ -35,9 +34,7 @@ class TinyEngines:
 
     def _load(self, profile: Profile, *, hears: bool = True) -> Engine:
         self.heard.append(hears)
-        scorer = LoudnessScorer()
-        scorer.scorer = scorer_of(profile)
-        return Engine(EnergyDiarizer(), OneWordRecognizer(), scorer) if hears else Engine(None, None, scorer)
+        return engine_of(profile, hears=hears)
 
 
 def profile(*settings: str) -> Profile:
