@@ -71,10 +71,12 @@ def write_files(
             begun.append(f"{folder}/part-{uuid.uuid4()}.parquet".lstrip("/"))
             summary = _Summary(name)
             with store.open(f"{root}/{begun[-1]}", "wb") as file, _writer(file, group) as writer:
-                while group is not None and file.tell() < FILE_BYTES:
+                while group is not None:
                     writer.write_table(group, row_group_size=group.num_rows)
                     summary.add(group)
                     group = next(groups, None)
+                    if file.tell() >= FILE_BYTES:
+                        break
             now_ms = time.time_ns() // 1_000_000
             num_bytes = int(store.size(f"{root}/{begun[-1]}"))
             written.append(WrittenFile(begun[-1], num_bytes, summary.num_rows, now_ms, summary.as_json()))

@@ -14,6 +14,7 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.tables import SCHEMAS, Row
 from tests.lake.drill import die_at, run_job
 from tests.lake.makers import EVERY_TABLE, audio_file, contents
+from tests.slow import slow_but
 
 INTERVAL = "delta.checkpointInterval"
 
@@ -76,7 +77,7 @@ def kill_at(point: str, lake: Path, audio: Path, drill: multiprocessing.context.
     assert victim.exitcode == EXIT_STATUS
 
 
-@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("nth", slow_but([1, 2], [2]))
 @pytest.mark.parametrize("name", ["words", "recordings"])
 def test_a_checkpoint_that_is_final_before_its_commit_is_listed_shows_nothing(
     name: str,

@@ -22,6 +22,7 @@ from tests.lake.drill import compact_until, die_at
 from tests.lake.makers import EVERY_TABLE, KEYS, audio_file, contents, job, listing, newer, recording_at
 from tests.lake.serving_rows import require_true
 from tests.lake.test_writer import six_files
+from tests.slow import slow_but
 
 FIXTURE = Path(__file__).parent / "fixtures" / "lake_v1"
 BASE_TABLES = [name for name in SCHEMAS if name not in DERIVED_TABLES]
@@ -159,9 +160,7 @@ def test_a_partition_of_unfinished_commits_alone_goes(
     assert len(raw(lake, "runs")) == 1
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=[] if point in SOONEST else pytest.mark.slow) for point in POINTS]
-)
+@pytest.mark.parametrize("point", slow_but(POINTS, SOONEST))
 def test_a_kill_at_any_step_leaves_the_lake_whole_and_the_next_compaction_goes_on(
     point: str, lake: Lake, drill: multiprocessing.context.ForkServerContext
 ) -> None:

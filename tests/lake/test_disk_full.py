@@ -23,6 +23,7 @@ from mmer_ray.runners.store_retry import StoreRetry
 from mmer_ray.stages.keys import keys_of
 from tests.lake.damage import damages, notes, small_lake
 from tests.lake.makers import EVERY_TABLE, answer, audio_file, contents
+from tests.slow import slow_but
 
 NUM_FILES = 16
 SETTINGS = ("run.runner=inprocess", "run.first_commit_s=0.001", "run.commit_every_s=0.001")
@@ -91,7 +92,7 @@ def score(audio: Path, lake: Path) -> int:
     return main(["score", str(audio), "--lake", str(lake), "--profile", "synthetic", "--no-progress", *settings])
 
 
-@pytest.mark.parametrize("size_kb", SIZES_KB)
+@pytest.mark.parametrize("size_kb", slow_but(SIZES_KB, [1_200]))
 def test_a_disk_that_fills_up_ends_the_job_with_5_and_a_rerun_with_room_gives_the_rows_of_an_undisturbed_run(
     size_kb: int, audio: Path, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

@@ -41,6 +41,7 @@ from tests.lake.removals import (
     traces,
     write,
 )
+from tests.slow import slow_but
 
 DRILLS = [
     *(
@@ -62,6 +63,8 @@ DRILLS = [
         for point in ("after_append_utterances", "after_append_erasures", "after_append_commits", "after_rewrite_words")
     ),
 ]
+SOONEST = [("recording", "after_intent"), ("recording", "after_rewrite_commits"), ("speaker", "after_append_commits")]
+"""Where every run of the tests dies; the others are slow ones."""
 """What is erased, and where it is killed."""
 LOOKS = (
     *(f"after_append_{name}" for name in ("erasures", "commits")),
@@ -208,7 +211,7 @@ def test_a_recording_that_failed_can_be_erased(tmp_path: Path) -> None:
     assert plan_of(listing(folder), lake).num_erased == 1
 
 
-@pytest.mark.parametrize(("what", "point"), DRILLS)
+@pytest.mark.parametrize(("what", "point"), slow_but(DRILLS, SOONEST))
 def test_an_erasure_that_is_killed_is_whole_for_readers_and_finished_by_who_writes_next(
     what: str,
     point: str,

@@ -35,6 +35,7 @@ from tests.lake.makers import (
     recording_at,
     work,
 )
+from tests.slow import slow_but
 
 
 @pytest.fixture
@@ -297,7 +298,7 @@ def test_a_failure_for_a_limit_is_known_while_the_limits_are_the_same(code: Erro
     assert names(plan_of(listing(audio), lake, newer("limits")).todo) == ["a.wav"]
 
 
-@pytest.mark.parametrize("code", sorted(RETRYABLE))
+@pytest.mark.parametrize("code", slow_but(sorted(RETRYABLE), sorted(RETRYABLE)[:2]))
 def test_a_failure_from_outside_waits_longer_each_time_and_is_tried_so_often(
     code: ErrorCode, lake: Lake, audio: Path
 ) -> None:

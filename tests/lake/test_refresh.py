@@ -30,6 +30,7 @@ from mmer_ray.lake.visibility import VIEWS
 from mmer_ray.tables import SCHEMAS, partition_columns
 from tests.lake.makers import KEYS, audio_file, job, listing, newer, recording_at
 from tests.lake.recounts import recounted_lake
+from tests.slow import slow_but
 
 INTERNAL = ("current", "heard", "felt", "active", "active_of_version_1", "shown")
 
@@ -133,7 +134,7 @@ STEPS = (
 )  # fmt: skip
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.lists(st.sampled_from(STEPS), min_size=1, max_size=2), min_size=1, max_size=3))
 def test_a_refreshed_reader_sees_what_a_new_one_sees(
     steps: list[list[str]], tmp_path_factory: pytest.TempPathFactory
@@ -146,7 +147,7 @@ def test_a_refreshed_reader_sees_what_a_new_one_sees(
             require_as_new(reader, world.lake)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", slow_but(STEPS, ["change", "rescore", "name_speaker", "compact"]))
 def test_after_each_step_a_refreshed_reader_sees_what_a_new_one_sees(step: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     world.score()
@@ -227,7 +228,7 @@ def test_a_query_that_runs_during_a_refresh_ends_at_its_own_moment(
         assert {one.speaker for one in reader.conversation("talk").turns} == {"S1"}
 
 
-@pytest.mark.parametrize("name", ["words", "utterances", "recordings", "calls"])
+@pytest.mark.parametrize("name", slow_but(["words", "utterances", "recordings", "calls"], ["utterances"]))
 def test_a_query_whose_files_were_removed_is_answered_from_the_rewritten_lake(name: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     world.score()

@@ -23,6 +23,7 @@ from mmer_ray.tables import SCHEMAS, SORT_KEYS
 from tests.lake.drill import forget_until
 from tests.lake.makers import audio_file, contents, job, listing
 from tests.lake.test_writer import six_files
+from tests.slow import slow_but
 
 PLACE = {"corpus": "calls", "month": "2026-11"}
 
@@ -206,7 +207,9 @@ def test_what_another_writer_adds_meanwhile_is_kept(lake: Lake) -> None:
     assert "late" in found["recording_id"].to_pylist()
 
 
-@pytest.mark.parametrize("point", ["after_sweep_utterances", "after_checkpoint_utterances"])
+@pytest.mark.parametrize(
+    "point", slow_but(["after_sweep_utterances", "after_checkpoint_utterances"], ["after_checkpoint_utterances"])
+)
 def test_a_kill_while_earlier_versions_are_forgotten_leaves_the_lake_whole(
     point: str, lake: Lake, drill: multiprocessing.context.ForkServerContext
 ) -> None:

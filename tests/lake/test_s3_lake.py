@@ -7,6 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import boto3
@@ -22,6 +25,7 @@ from mmer_ray.lake.store import Lake
 from tests.fault_proxy import FaultProxy
 from tests.lake.drill import die_at, run_job
 from tests.lake.makers import audio_file, contents, job, listing, recording_at
+from tests.slow import slow_but
 
 WORDS_OF = "SELECT count(*) AS n FROM words WHERE recording_id = $id"
 KPI = "SELECT corpus, count(*) AS n, avg(valence) AS valence FROM active_emotions GROUP BY corpus"
@@ -32,8 +36,25 @@ SOONEST = "before_append_commits"
 """The one of each run of the tests; the others are slow."""
 
 
+@cache
+def empty_lake(server: str) -> str:
+    """A bucket on this server with an empty lake: to make one takes a thousand requests, to copy one a hundred."""
+    name = f"empty-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    lake = Lake(f"s3://{name}/night/lake")
+    with lake.lock():
+        lake.create()
+    return name
+
+
 @pytest.fixture
-def address(bucket: str) -> str:
+def address(bucket: str, s3_environment: str) -> str:
+    """A lake without rows."""
+    source, store = empty_lake(s3_environment), boto3.client("s3")
+    pages = store.get_paginator("list_objects_v2").paginate(Bucket=source)
+    for key in [item["Key"] for page in pages for item in page["Contents"]]:
+        if not key.endswith(LEASE_NAME):
+            store.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": key})
     return f"s3://{bucket}/night/lake"
 
 
@@ -44,6 +65,12 @@ def audio(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
+@pytest.fixture
+def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB keeps nothing of a file whose time it takes for unknown: each query asks the store."""
+    monkeypatch.setattr("mmer_ray.lake.files._ANY_TIME", datetime(1970, 1, 1, tzinfo=UTC))
+
+
 def objects(address: str) -> dict[str, str]:
     """Key -> etag of all objects of a lake but its lease, which every job signs."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -52,6 +79,7 @@ def objects(address: str) -> dict[str, str]:
     return {item["Key"]: item["ETag"] for item in found if not item["Key"].endswith(LEASE_NAME)}
 
 
+@pytest.mark.slow
 def test_a_lake_in_a_bucket_shows_the_rows_of_one_in_a_folder(address: str, audio: Path, tmp_path: Path) -> None:
     job(Lake(address), listing(audio), recordings_per_commit=2)
     job(Lake(tmp_path / "lake"), listing(audio), recordings_per_commit=2)
@@ -61,6 +89,7 @@ def test_a_lake_in_a_bucket_shows_the_rows_of_one_in_a_folder(address: str, audi
         assert len(reader.conversation("a.wav").utterances) > 0
 
 
+@pytest.mark.slow
 def test_the_same_job_again_writes_nothing(address: str, audio: Path) -> None:
     job(Lake(address), listing(audio), recordings_per_commit=3)
     before = objects(address)
@@ -75,9 +104,7 @@ def test_corpora_with_odd_names_are_written_and_read(address: str, audio: Path) 
     assert sorted(row["corpus"] for row in contents(address)["recordings"]) == sorted(corpora)
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=[] if point == SOONEST else pytest.mark.slow) for point in POINTS]
-)
+@pytest.mark.parametrize("point", slow_but(POINTS, [SOONEST]))
 def test_a_job_that_was_killed_goes_on_to_the_rows_of_one_that_was_not(
     point: str, address: str, audio: Path, tmp_path: Path
 ) -> None:
@@ -176,6 +203,7 @@ def test_a_query_reaches_nothing_but_the_lakes_tables(bucket: str, address: str,
     assert objects(address) == before
 
 
+@pytest.mark.usefixtures("nothing_cached")
 def test_a_file_that_went_while_a_reader_was_open_is_a_damaged_lake(address: str, audio: Path) -> None:
     job(Lake(address), listing(audio)[:1])
     with open_lake(address) as reader:
@@ -186,6 +214,7 @@ def test_a_file_that_went_while_a_reader_was_open_is_a_damaged_lake(address: str
             reader.sql("FROM words")
 
 
+@pytest.mark.usefixtures("nothing_cached")
 def test_a_store_that_does_not_answer_a_query_is_named_with_the_remedy(
     address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +244,7 @@ def test_a_query_asks_for_few_ranges_and_lists_nothing(
     assert proxy.counted()["GET"] <= 12
 
 
+@pytest.mark.slow
 def test_rows_are_replaced_and_what_was_there_is_forgotten(address: str, audio: Path) -> None:
     lake = Lake(address)
     job(lake, listing(audio), recordings_per_commit=2)
@@ -236,13 +266,13 @@ def test_rows_are_replaced_and_what_was_there_is_forgotten(address: str, audio: 
 
 
 def parquet_files(address: str, name: str) -> list[str]:
-    return [key for key in objects(address) if f"/{name}/" in key and "/_delta_log/" not in key]
+    return [key for key in objects(address) if f"/lake/{name}/" in key and "/_delta_log/" not in key]
 
 
-def test_a_prefix_that_holds_other_things_is_no_lake(bucket: str, address: str) -> None:
+def test_a_prefix_that_holds_other_things_is_no_lake(bucket: str) -> None:
     boto3.client("s3").put_object(Bucket=bucket, Key="night/lake/holiday.jpg", Body=b"x")
     with pytest.raises(LakeError, match="not empty and not a lake"):
-        Lake(address)
+        Lake(f"s3://{bucket}/night/lake")
     assert not Lake(f"s3://{bucket}/night/la").exists
 
 
@@ -255,14 +285,14 @@ def test_a_prefix_that_holds_other_things_is_no_lake(bucket: str, address: str) 
     ],
 )
 def test_a_store_that_cannot_be_used_is_a_preflight_error(
-    variables: dict[str, str | None], said: str, address: str, monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str | None], said: str, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mmer_ray.lake.files.CONNECTION", {"retries": {"total_max_attempts": 1}})
     monkeypatch.setattr("mmer_ray.lake.files.NUM_ROUNDS", 1)
     for name, value in variables.items():
         monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
     with pytest.raises(PreflightError, match=said):
-        Lake(address)
+        Lake(f"s3://{bucket}/lake")
 
 
 def test_a_bucket_that_is_not_there_is_a_preflight_error(s3_environment: str) -> None:
@@ -280,7 +310,7 @@ def test_a_store_that_stays_away_is_a_store_error(
         lake = Lake(address)
         lake.storage_options |= {"max_retries": "1", "retry_timeout": "1s"}
         with pytest.raises(StoreError, match="cannot be written"), lake.lock():  # noqa: PT012
-            lake.create()
+            lake.newest("runs")
             proxy.refused = 1.0
             lake.append("runs", pa.table({"run_id": ["a"]}), 1, "a")
 
@@ -289,10 +319,12 @@ SCORE = """
 import sys
 from pathlib import Path
 from tests.lake.drill import run_job
+from tests.slow import slow_but
 run_job(sys.argv[1], Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_the_environment_alone_names_the_store(address: str, audio: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SCORE, address, str(audio)], capture_output=True, text=True, check=False

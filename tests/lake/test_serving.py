@@ -25,6 +25,7 @@ from mmer_ray.tables import SCHEMAS
 from tests.lake.makers import KEYS, audio_file, job, listing, newer, recording_at
 from tests.lake.recounts import recounted_lake
 from tests.lake.serving_rows import num_stored, require_true
+from tests.slow import slow_but
 
 PLACE = {"corpus": "calls", "month": "2026-11"}
 
@@ -117,7 +118,7 @@ def nights(tmp_path: Path) -> Nights:
     return nights
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", slow_but(range(4), [0]))
 def test_whatever_happens_the_views_say_what_the_lake_says(seed: int, tmp_path: Path) -> None:
     chance, nights = random.Random(seed), Nights(tmp_path, seed)
     for step in chance.choices(STEPS, k=10):
@@ -128,7 +129,10 @@ def test_whatever_happens_the_views_say_what_the_lake_says(seed: int, tmp_path: 
     assert num_stored(nights.lake.address)[1] == 0, "after a compaction nothing is computed anew"
 
 
-@pytest.mark.parametrize("step", sorted(set(STEPS) - {Nights.compact, Nights.vacuum}, key=STEPS.index))
+@pytest.mark.parametrize(
+    "step",
+    slow_but(sorted(set(STEPS) - {Nights.compact, Nights.vacuum}, key=STEPS.index), [Nights.feel_anew, Nights.recount]),
+)
 def test_after_each_change_only_what_changed_is_computed_anew(step: Callable[[Nights], None], nights: Nights) -> None:
     num_built, num_changed = num_stored(nights.lake.address)
     assert (num_built, num_changed) == (3, 0)
@@ -167,7 +171,7 @@ def test_an_edit_of_speakers_makes_its_recording_computed(nights: Nights) -> Non
     require_true(nights.lake.address)
 
 
-@pytest.mark.parametrize("name", ["serving_utterances", "day_rollup", "serving_sources"])
+@pytest.mark.parametrize("name", slow_but(["serving_utterances", "day_rollup", "serving_sources"], ["day_rollup"]))
 def test_a_table_that_lost_rows_or_is_of_another_build_is_not_believed(name: str, nights: Nights) -> None:
     (file,) = nights.lake.files(name)
     rows = pq.read_table(file.path, partitioning=None)

@@ -21,6 +21,7 @@ from mmer_ray.lake.visibility import VIEWS
 from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS
 from tests.lake.damage import damages, found_in, upgrade_and_die
 from tests.lake.makers import KEYS, audio_file, job, listing, newer
+from tests.slow import slow_but
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = (1, 2)
@@ -118,7 +119,7 @@ def test_speakers_of_version_2_can_be_counted_again(tmp_path: Path) -> None:
     assert damages(address) == []
 
 
-@pytest.mark.parametrize("point", DIE_AT)
+@pytest.mark.parametrize("point", slow_but(DIE_AT, ["before_upgrade_emotions"]))
 def test_an_upgrade_that_was_killed_goes_on(point: str, tmp_path: Path) -> None:
     address = Path(shutil.copytree(FIXTURES / "lake_v1", tmp_path / "lake"))
     before = answers(address)

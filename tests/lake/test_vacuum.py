@@ -22,6 +22,7 @@ from tests.lake.drill import die_at, vacuum_until
 from tests.lake.makers import EVERY_TABLE, audio_file, contents, job, listing
 from tests.lake.serving_rows import require_true
 from tests.lake.test_writer import six_files
+from tests.slow import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,9 @@ def test_rows_of_unfinished_commits_go_and_then_their_files(
     assert on_disk(lake) == named(lake)
 
 
-@pytest.mark.parametrize("name", ["recordings", "utterances", "commits", "serving_utterances"])
+@pytest.mark.parametrize(
+    "name", slow_but(["recordings", "utterances", "commits", "serving_utterances"], ["utterances"])
+)
 def test_a_kill_on_the_way_leaves_the_lake_whole_and_the_next_one_goes_on(
     name: str, lake: Lake, tmp_path: Path, drill: multiprocessing.context.ForkServerContext
 ) -> None:

@@ -19,7 +19,7 @@ from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.upgrade import upgrade
 from mmer_ray.lake.verification import Verification
-from mmer_ray.tables import DATA_TABLES, SCHEMAS, partition_columns
+from mmer_ray.tables import DATA_TABLES, DERIVED_TABLES, SCHEMAS, partition_columns
 from tests.lake.damage import (
     PLACE,
     change_rows,
@@ -32,7 +32,8 @@ from tests.lake.damage import (
     with_a_row_twice,
     with_values,
 )
-from tests.lake.makers import audio_file, job, listing
+from tests.lake.makers import EVERY_TABLE, audio_file, job, listing
+from tests.slow import slow_but
 
 FLIPS_PER_FILE = 3
 
@@ -150,17 +151,13 @@ def test_rows_of_a_commit_that_was_not_finished_are_a_note(address: Path) -> Non
     assert notes(address) == ["turns: 1 files hold rows of commits that were not finished; no reader sees them"]
 
 
-@pytest.mark.parametrize(
-    "name", ["recordings", "results", "utterances", "words", "turns", "pieces", "emotions", "calls"]
-)
+@pytest.mark.parametrize("name", slow_but(EVERY_TABLE, ["recordings", "words"]))
 def test_a_row_that_is_gone_or_there_twice_is_a_wrong_count(name: str, address: Path) -> None:
     change_rows(address, name, lambda rows: rows.slice(1))
     assert any(one.startswith(f"{name}: the commit has") for one in damages(address))
 
 
-@pytest.mark.parametrize(
-    "name", ["recordings", "results", "utterances", "words", "turns", "pieces", "emotions", "calls"]
-)
+@pytest.mark.parametrize("name", slow_but(EVERY_TABLE, ["recordings", "words"]))
 def test_a_row_in_the_place_of_another_is_a_key_that_comes_twice(name: str, address: Path) -> None:
     """The counts are right."""
     change_rows(address, name, with_a_row_twice)
@@ -176,11 +173,13 @@ def test_commits_with_one_number_or_one_name_are_told(address: Path) -> None:
     assert any("keys (commit_id) come twice" in one for one in found)
 
 
-@pytest.mark.parametrize(
-    ("name", "parents"),
-    [("utterances", "results"), ("turns", "results"), ("pieces", "results"), ("words", "utterances"),
-     ("emotions", "utterances"), ("calls", "results")],
-)  # fmt: skip
+PARENTS_OF = [
+    ("utterances", "results"), ("turns", "results"), ("pieces", "results"), ("words", "utterances"),
+    ("emotions", "utterances"), ("calls", "results"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parents"), slow_but(PARENTS_OF, [("words", "utterances")]))
 def test_children_without_a_parent_are_told(name: str, parents: str, address: Path) -> None:
     change_rows(address, name, lambda rows: with_values(rows, "heard_key", ["lost"]))
     assert any(one.startswith(f"{name}: 1 rows of {name} have no row in {parents}") for one in damages(address))
@@ -198,9 +197,10 @@ def test_a_hearing_whose_seconds_do_not_sum_is_told(address: Path) -> None:
     assert any("speech and non-speech differ from the duration, by up to 2 ms" in one for one in damages(address))
 
 
-@pytest.mark.parametrize(
-    "column", ["num_failed", "num_copies", "num_scored", "num_received", "planned_ms", "scored_ms"]
-)
+COUNTED = ("num_failed", "num_copies", "num_scored", "num_received", "planned_ms", "scored_ms")
+
+
+@pytest.mark.parametrize("column", slow_but(COUNTED, ["num_scored", "planned_ms"]))
 def test_a_ledger_that_is_not_what_the_rows_say_is_told(column: str, address: Path) -> None:
     def more(rows: pa.Table) -> pa.Table:
         at = rows.column_names.index(column)
@@ -272,6 +272,7 @@ def test_every_table_with_a_key_is_checked() -> None:
     from mmer_ray.lake.row_checks import KEYS, PARENTS
 
     assert set(KEYS) >= {name for name in DATA_TABLES if partition_columns(name)}
-    assert {name for name, schema in SCHEMAS.items() if "heard_key" in schema.names} - set(PARENTS) == {
+    of_hearings = {name for name, schema in SCHEMAS.items() if "heard_key" in schema.names} - set(DERIVED_TABLES)
+    assert of_hearings - set(PARENTS) == {
         "recordings", "results", "speaker_edits",
     }  # fmt: skip

@@ -104,7 +104,17 @@ TABLE: list[tuple[Change, dict[str, int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "restarts"), TABLE, ids=[change.__name__ for change, _ in TABLE])
+QUICK = (nothing, role_names, emotion_model, diarizer)
+"""Changes that every run of the tests makes: one for each restart."""
+
+
+@pytest.mark.parametrize(
+    ("change", "restarts"),
+    [
+        pytest.param(change, restarts, marks=[] if change in QUICK else [pytest.mark.slow], id=change.__name__)
+        for change, restarts in TABLE
+    ],
+)
 def test_a_change_redoes_what_it_touches_and_nothing_else(
     change: Change, restarts: dict[str, int], calls: Path, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
