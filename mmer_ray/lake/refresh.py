@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mmer_ray.lake.changing import State, while_it_changes
-from mmer_ray.lake.table_rows import RowFile, committed_view, row_files, rows_of
+from mmer_ray.lake.table_rows import RowFile, columns_in, committed_view, row_files, rows_of
 from mmer_ray.lake.views import (
     Moment,
     closed_on_error,
@@ -78,7 +78,8 @@ def _followed(lake: Lake, before: Moment, state: State, settings: Mapping[str, s
     connection = new_connection(lake, listed, settings)
     with closed_on_error(connection, lake.address):
         old = {one.file.path for one in before.files["commits"]}
-        new = row_files(connection, "commits", [file for file in listed["commits"] if file.path not in old])
+        more = [file for file in listed["commits"] if file.path not in old]
+        new = row_files("commits", more, columns_in(connection, more))
         _remember(connection, before)
         connection.execute(f"CREATE TABLE commits AS FROM known_commits UNION ALL {rows_of('commits', new)}")
         last = _last_sequence(connection)

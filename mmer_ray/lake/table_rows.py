@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +32,25 @@ class RowFile:
     columns: frozenset[str]
 
 
+def columns_in(connection: duckdb.DuckDBPyConnection, files: Iterable[DataFile]) -> dict[str, frozenset[str]]:
+    """Path -> the columns of a file by its footer, with those inside nested ones: none is called as a column of ours.
+    Of all tables at once, since a question takes longer than an answer."""
+    paths = [file.path for file in files]
+    if not paths:
+        return {}
+    query = "SELECT file_name, list(name) FROM parquet_schema($paths) GROUP BY file_name"
+    return {path: frozenset(names) for path, names in connection.execute(query, {"paths": paths}).fetchall()}
+
+
 def row_files(
-    connection: duckdb.DuckDBPyConnection,
     name: str,
     files: Iterable[DataFile],
+    columns: Mapping[str, frozenset[str]],
     more: Sequence[pa.Field[Any]] = (),
 ) -> list[RowFile]:
-    """Learn from the footers which columns each file of the table `name`, which may have `more` of them, has."""
-    known = list(files)
-    if not known:
-        return []
-    # Columns of a nested one are listed too; none is called as a column of ours.
-    query = "SELECT file_name, list(name) FROM parquet_schema($paths) GROUP BY file_name"
-    found = dict(connection.execute(query, {"paths": [file.path for file in known]}).fetchall())
+    """The files of the table `name`, which may have `more` columns, with those that each has by `columns_in`."""
     own = {field.name for field in (*_fields(name), *more)} - set(partition_columns(name))
-    return [RowFile(file, frozenset(own & set(found[file.path]))) for file in known]
+    return [RowFile(file, columns[file.path] & own) for file in files]
 
 
 def with_commits(connection: duckdb.DuckDBPyConnection, files: Iterable[DataFile]) -> list[DataFile]:

@@ -18,6 +18,7 @@ from mmer_ray.lake.removal import WITH_AUDIO, Removal, goes, make_going
 from mmer_ray.lake.serving import add_serving_views
 from mmer_ray.lake.table_rows import (
     RowFile,
+    columns_in,
     committed,
     committed_view,
     row_files,
@@ -124,9 +125,10 @@ def connect_stored(lake: Lake, spill: Spill) -> duckdb.DuckDBPyConnection:
     connection = new_connection(lake, listed, spill.settings)
     with closed_on_error(connection, lake.address):
         connection.execute("CREATE SCHEMA stored")
+        columns = columns_in(connection, chain.from_iterable(listed.values()))
         for name, files in listed.items():
             stored = lake.schema(name) if files else SCHEMAS[name]
-            known = row_files(connection, name, files, unknown_fields(name, stored))
+            known = row_files(name, files, columns, unknown_fields(name, stored))
             connection.execute(stored_view(name, known, stored))
     return connection
 
@@ -138,7 +140,8 @@ def _internal(
     versions = lake.known_versions()
     connection = new_connection(lake, listed, settings)
     with closed_on_error(connection, lake.address):
-        files = {"commits": row_files(connection, "commits", listed["commits"])}
+        columns = columns_in(connection, listed["commits"])
+        files = {"commits": row_files("commits", listed["commits"], columns)}
         connection.execute(f"CREATE TABLE commits AS {rows_of('commits', files['commits'])}")
         files |= committed_files(connection, listed)
         make_rows(connection, files, state.removal)
@@ -224,17 +227,23 @@ def committed_files(
     """The files of every table but `commits`, and but derived ones, that hold finished commits. What is `known` is not
     read again."""
     commit_ids = {commit_id for (commit_id,) in connection.execute("SELECT commit_id FROM commits").fetchall()}
-    found = {}
-    for name in listed:
-        if name == "commits" or _is_derived(name):
-            continue
-        old = {one.file.path: one for one in (known or {}).get(name, ())}
-        new = [file for file in listed[name] if file.path not in old]
+    old = {name: {one.file.path: one for one in some} for name, some in (known or {}).items()}
+    new = {
+        name: [file for file in files if file.path not in old.get(name, {})]
+        for name, files in listed.items()
+        if name != "commits" and not _is_derived(name)
+    }
+    for name, files in new.items():
         if "commit_id" in SCHEMAS[name].names:
-            new = committed(with_commits(connection, new), commit_ids)
-        kept = [old[file.path] for file in listed[name] if file.path in old]
-        found[name] = [*kept, *row_files(connection, name, new)]
-    return found
+            new[name] = committed(with_commits(connection, files), commit_ids)
+    columns = columns_in(connection, chain.from_iterable(new.values()))
+    return {
+        name: [
+            *(old[name][file.path] for file in listed[name] if file.path in old.get(name, {})),
+            *row_files(name, files, columns),
+        ]
+        for name, files in new.items()
+    }
 
 
 def make_rows(

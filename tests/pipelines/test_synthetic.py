@@ -70,6 +70,7 @@ def numbers(scored: ScoredRecording) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_small_groups_give_the_same_rows_as_large_ones(
     truth: list[TrueCall], scored: dict[str, ScoredRecording]
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_code_that_is_final_is_tried_when_it_is_named(lake: Path) -> None:
     assert rows(lake, ROWS)[1]["status"] == "failed", "another code"
 
 
+@pytest.mark.slow
 def test_what_fails_again_counts_another_try(lake: Path, tmp_path: Path) -> None:
     content = (tmp_path / "audio" / "b.wav").read_bytes()
     (tmp_path / "audio" / "b.wav").unlink()
@@ -68,6 +69,7 @@ def test_what_fails_again_counts_another_try(lake: Path, tmp_path: Path) -> None
     assert score(tmp_path / "audio", lake).num_scored == 0, "its row has the size and the time of now"
 
 
+@pytest.mark.slow
 def test_sources_and_corpora_bound_what_is_tried(lake: Path, tmp_path: Path) -> None:
     codes = frozenset({ErrorCode.IO_ERROR, ErrorCode.DECODE_ERROR})
     assert retry.run(RetryOptions(str(lake), codes, corpus="other")).run_ids == ()
