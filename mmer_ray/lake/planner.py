@@ -7,6 +7,7 @@ Python object. A file that has to be worked on gets the first step it must go th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -180,28 +181,35 @@ def plan_job(
         hash_candidates(connection, lake.key)
         find_erased_audio(connection, lake.key, is_any=num_decisions > 0)
         connection.execute(WORK, {"heard": keys.heard, "again": erased})
-        ((num_done, done_ms, num_erased),) = connection.execute(COUNTS).fetchall()
-        ((num_recounted,),) = connection.execute(RECOUNTED).fetchall()
-        verdicts = dict(connection.execute("SELECT verdict, count(*) FROM compared GROUP BY verdict").fetchall())
-        plan = Plan(
-            keys=keys,
-            todo=connection.sql(TODO_ROWS).to_arrow_table().cast(TODO),
-            copies=connection.sql(COPY_ROWS).to_arrow_table().cast(COPIES),
+        plan = replace(
+            _plan(connection, keys),
             num_listed=num_listed,
-            num_done=num_done,
-            done_ms=done_ms,
-            num_known_failures=verdicts.get("failed", 0) + verdicts.get("waits", 0),
-            num_waiting=verdicts.get("waits", 0),
-            num_recounted=num_recounted,
-            num_erased=num_erased + verdicts.get("erased", 0),
-            takes_erased=erased,
-            as_of=connection.execute("SELECT coalesce(max(sequence), 0) FROM commits").fetchall()[0][0],
             num_repeated=num_repeated,
             repeated_example=example,
-            inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),
+            takes_erased=erased,
         )
     plan.check()
     return plan
+
+
+def _plan(connection: duckdb.DuckDBPyConnection, keys: Keys) -> Plan:
+    """The plan that the table `work` and those before it say, without what the listing was."""
+    ((num_done, done_ms, num_erased),) = connection.execute(COUNTS).fetchall()
+    ((num_recounted,),) = connection.execute(RECOUNTED).fetchall()
+    verdicts = dict(connection.execute("SELECT verdict, count(*) FROM compared GROUP BY verdict").fetchall())
+    return Plan(
+        keys=keys,
+        todo=connection.sql(TODO_ROWS).to_arrow_table().cast(TODO),
+        copies=connection.sql(COPY_ROWS).to_arrow_table().cast(COPIES),
+        num_done=num_done,
+        done_ms=done_ms,
+        num_known_failures=verdicts.get("failed", 0) + verdicts.get("waits", 0),
+        num_waiting=verdicts.get("waits", 0),
+        num_recounted=num_recounted,
+        num_erased=num_erased + verdicts.get("erased", 0),
+        as_of=connection.execute("SELECT coalesce(max(sequence), 0) FROM commits").fetchall()[0][0],
+        inactive_corpora=tuple(name for (name,) in connection.execute(INACTIVE, [keys.scorer]).fetchall()),
+    )
 
 
 def _take_listing(connection: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from mmer_ray.sources.s3 import bucket_and_key, error_code, file_system, http_st
 
 MAX_REQUESTS = 32
 """Questions about single objects that are under way at once."""
+MAX_LISTINGS = 16
+"""Folders of a bucket that are listed at once."""
 LISTING_CONNECTION = {
     "connect_timeout": 5,
     "read_timeout": 12,
@@ -83,7 +86,7 @@ def list_objects(prefix: str) -> Iterator[RemoteObject]:
     bucket, key = _bucket_and_key(prefix)
     folder = key if not key or key.endswith("/") else f"{key}/"
     is_empty = True
-    for found in _pages(prefix, bucket, folder):
+    for found in _objects(prefix, bucket, folder):
         is_empty = False
         yield found
     if is_empty and folder != key and (found := _describe_object(prefix)).exists:
@@ -92,18 +95,74 @@ def list_objects(prefix: str) -> Iterator[RemoteObject]:
         raise SourceError(f"source {prefix} holds no objects; check bucket, prefix and credentials")
 
 
-def _pages(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
-    request = {"Bucket": bucket, "Prefix": folder}
+def _objects(prefix: str, bucket: str, folder: str) -> Iterator[RemoteObject]:
+    """All objects below a folder, sorted by key. Its own folders are listed at once.
+
+    Where there are so many of them that one page does not hold them, all is listed page by page: an archive may have a
+    folder for each recording.
+    """
+    request: dict[str, str] = {"Bucket": bucket, "Prefix": folder}
+    last = ""
+    for page in _pages(prefix, {**request, "Delimiter": "/"}):
+        folders = [str(one["Prefix"]) for one in page.get("CommonPrefixes", ())]
+        if folders and page.get("IsTruncated"):
+            yield from _flat(prefix, {**request, "StartAfter": last} if last else request)
+            return
+        found = _described(bucket, page)
+        yield from _with_folders(prefix, bucket, found, folders) if folders else found
+        last = max((one["Key"] for one in page.get("Contents", ())), default=last)
+
+
+def _with_folders(
+    prefix: str, bucket: str, found: Iterable[RemoteObject], folders: Sequence[str]
+) -> Iterator[RemoteObject]:
+    """These objects and all that lies in these folders, sorted by key."""
+    places = sorted([*((one.uri, one) for one in found), *((f"s3://{bucket}/{name}", name) for name in folders)])
+    requests = [{"Bucket": bucket, "Prefix": one} for _, one in places if isinstance(one, str)]
+    with ThreadPoolExecutor(min(MAX_LISTINGS, len(folders))) as pool:
+        # First pages only, a few folders ahead: a folder may hold a million objects.
+        asked = deque(pool.submit(_page, prefix, one) for one in requests[:MAX_LISTINGS])
+        waiting = iter(requests[MAX_LISTINGS:])
+        for _, one in places:
+            if isinstance(one, RemoteObject):
+                yield one
+                continue
+            page = asked.popleft().result()
+            if following := next(waiting, None):
+                asked.append(pool.submit(_page, prefix, following))
+            yield from _described(bucket, page)
+            if page.get("IsTruncated"):
+                rest = {"Bucket": bucket, "Prefix": one, "ContinuationToken": page["NextContinuationToken"]}
+                yield from _flat(prefix, rest)
+
+
+def _flat(prefix: str, request: Mapping[str, str]) -> Iterator[RemoteObject]:
+    for page in _pages(prefix, request):
+        yield from _described(request["Bucket"], page)
+
+
+def _pages(prefix: str, request: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     while True:
-        with store_errors(prefix):
-            page: Mapping[str, Any] = _listing_store().call_s3("list_objects_v2", **request)
-        for item in page.get("Contents", ()):
-            # Consoles make folders visible by empty objects whose names end with a slash.
-            if not item["Key"].endswith("/"):
-                yield described(f"s3://{bucket}/{item['Key']}", {**item, "size": item.get("Size")})
+        page = _page(prefix, request)
+        yield page
         if not page.get("IsTruncated"):
             return
-        request["ContinuationToken"] = page["NextContinuationToken"]
+        request = {**request, "ContinuationToken": page["NextContinuationToken"]}
+
+
+def _page(prefix: str, request: Mapping[str, str]) -> Mapping[str, Any]:
+    with store_errors(prefix):
+        page: Mapping[str, Any] = _listing_store().call_s3("list_objects_v2", **request)
+        return page
+
+
+def _described(bucket: str, page: Mapping[str, Any]) -> list[RemoteObject]:
+    # Consoles make folders visible by empty objects whose names end with a slash.
+    return [
+        described(f"s3://{bucket}/{item['Key']}", {**item, "size": item.get("Size")})
+        for item in page.get("Contents", ())
+        if not item["Key"].endswith("/")
+    ]
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:

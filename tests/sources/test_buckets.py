@@ -29,20 +29,35 @@ class Store:
         self.keys: list[str] = []
         self.forbidden: set[str] = set()
         self.num_pages = self.num_heads = 0
+        self.listed_together: threading.Barrier | None = None
+        """Where set, no folder below another one is listed before so many are asked for at once."""
         self.together: threading.Barrier | None = None
         """Where set, no object is described before so many are asked for at once."""
 
-    def page(self, prefix: str, after: str) -> bytes:
+    def page(self, prefix: str, after: str, delimiter: str = "") -> bytes:
         self.num_pages += 1
-        keys = [key for key in sorted(self.keys) if key.startswith(prefix) and key > after]
-        contents = "".join(
-            f"<Contents><Key>{key}</Key><LastModified>2026-11-20T23:59:59.000Z</LastModified>"
-            f"<ETag>&quot;e-{key}&quot;</ETag><Size>{len(key)}</Size></Contents>"
-            for key in keys[:PAGE_KEYS]
-        )
-        more = f"<NextContinuationToken>{keys[PAGE_KEYS - 1]}</NextContinuationToken>" if len(keys) > PAGE_KEYS else ""
+        if self.listed_together is not None and prefix.count("/") > 1:
+            self.listed_together.wait(timeout=30)
+        inside = [key for key in sorted(self.keys) if key.startswith(prefix)]
+        names = sorted({self._entry(key, prefix, delimiter) for key in inside})
+        names = [name for name in names if name > after]
+        entries = "".join(self._described(name, bool(delimiter)) for name in names[:PAGE_KEYS])
+        more = f"<NextContinuationToken>{names[PAGE_KEYS - 1]}</NextContinuationToken>" if names[PAGE_KEYS:] else ""
         truncated = str(bool(more)).lower()
-        return (f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{contents}{more}</ListBucketResult>").encode()
+        return f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{entries}{more}</ListBucketResult>".encode()
+
+    def _entry(self, key: str, prefix: str, delimiter: str) -> str:
+        """The key, or the folder right below the prefix that it lies in."""
+        head, found, _ = key.removeprefix(prefix).partition(delimiter) if delimiter else (key, "", "")
+        return f"{prefix}{head}{found}" if found else key
+
+    def _described(self, name: str, may_be_folder: bool) -> str:
+        if may_be_folder and name.endswith("/") and name not in self.keys:
+            return f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+        return (
+            f"<Contents><Key>{name}</Key><LastModified>2026-11-20T23:59:59.000Z</LastModified>"
+            f"<ETag>&quot;e-{name}&quot;</ETag><Size>{len(name)}</Size></Contents>"
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -57,7 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path.strip("/") != "calls":
             self.answer(404, b"<Error><Code>NoSuchBucket</Code><Message>no such bucket</Message></Error>")
         else:
-            self.answer(200, self.store.page(query.get("prefix", ""), query.get("continuation-token", "")))
+            after = query.get("continuation-token", "") or query.get("start-after", "")
+            self.answer(200, self.store.page(query.get("prefix", ""), after, query.get("delimiter", "")))
 
     def do_HEAD(self) -> None:
         key = unquote(self.path).removeprefix("/calls/")
@@ -134,6 +150,24 @@ def test_the_first_rows_come_before_the_last_page_is_asked_for(store: Store) -> 
     assert store.num_pages == 1
     assert len(list(objects)) == 8
     assert store.num_pages == 3
+
+
+def test_folders_of_a_folder_are_listed_at_once_and_come_in_order_of_keys(store: Store) -> None:
+    names = ["2026/a.wav", "2026/a/1.wav", "2026/a/2.wav", "2026/a/3.wav", "2026/a/b/4.wav", "2026/b/1.wav"]
+    store.keys, store.listed_together = names[::-1], threading.Barrier(2)
+    objects = buckets.list_objects("s3://calls/2026")
+    found = [next(objects).uri for _ in range(4)]
+    # The rest of the first folder, a further page, is asked for alone.
+    store.listed_together = None
+    assert [*found, *(one.uri for one in objects)] == [f"s3://calls/{name}" for name in names]
+
+
+def test_more_folders_than_a_page_holds_are_listed_page_by_page(store: Store) -> None:
+    store.keys = ["0.wav", "1.wav", "2.wav", *(f"call-{index}/audio.wav" for index in range(12))]
+    assert [one.uri for one in buckets.list_objects("s3://calls")] == [
+        f"s3://calls/{key}" for key in sorted(store.keys)
+    ]
+    assert store.num_pages <= 1 + 1 + 12 // PAGE_KEYS
 
 
 def test_one_object_is_its_own_source(store: Store) -> None:
