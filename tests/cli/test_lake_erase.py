@@ -73,6 +73,7 @@ def test_what_cannot_be_erased_says_why(mmer: Run, lake: Path, arguments: tuple[
     assert (ended.code, why in ended.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_what_is_too_old_goes_and_a_recording_says_what_it_has_lost(
     mmer: Run, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,12 +36,14 @@ def test_query_show_and_export_print_what_they_print_of_a_folder(mmer: Mmer, lak
         assert (ended.code, ended.out) == (0, expected.out)
 
 
+@pytest.mark.slow
 def test_status_shows_the_ledger_and_whether_somebody_writes(mmer: Mmer, address: str) -> None:
     assert "5 recordings: 4 scored, 1 failed" in mmer("status", "--lake", address).out
     with leased(address):
         assert json.loads(mmer("status", "--lake", address, "--json").out)["runs"][0]["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_lake_that_another_job_writes_is_not_changed(mmer: Mmer, address: str) -> None:
     with leased(address) as held:
         ended = mmer("models", "activate", "mmer-1", "--lake", address)

@@ -53,6 +53,7 @@ def test_a_name_is_seen_by_every_command_and_undone(mmer: Run, talk: str) -> Non
     assert mmer("show", "--lake", talk, "talk").out == before
 
 
+@pytest.mark.slow
 def test_a_split_takes_the_numbers_that_list_gives(mmer: Run, talk: str) -> None:
     listed = json.loads(mmer("speakers", "talk", "--utterances", "--lake", talk, "--json").out)
     numbers = [one["utterance_idx"] for one in listed["utterances"] if one["speaker"] == "S2"]
@@ -100,6 +101,7 @@ def test_a_lake_that_is_not_there_ends_with_4(mmer: Run, tmp_path: Path) -> None
         assert (ended.code, "is not a lake" in ended.err) == (4, True)
 
 
+@pytest.mark.slow
 def test_counting_again_says_that_edits_are_left_behind(mmer: Run, talk: str) -> None:
     mmer("speakers", "merge", "talk", "S2", "S1", "--lake", talk)
     done = mmer("recluster", "--lake", talk, "talk", "--speakers", 3)

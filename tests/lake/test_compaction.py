@@ -130,6 +130,7 @@ def test_one_corpus_alone(lake: Lake) -> None:
     require_true(lake.address)
 
 
+@pytest.mark.slow
 def test_rows_of_an_unfinished_commit_go(tmp_path: Path, drill: multiprocessing.context.ForkServerContext) -> None:
     audio = six_files(tmp_path / "audio")
     victim = drill.Process(target=die_at, args=("before_append_commits:2", tmp_path / "lake", audio))
@@ -185,6 +186,7 @@ def test_a_reader_that_was_open_before_reads_on(lake: Lake) -> None:
         assert reader.sql("FROM utterances ORDER BY ALL").equals(before)
 
 
+@pytest.mark.slow
 def test_what_is_read_between_two_tables_is_the_same(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     from mmer_ray.lake import compaction, serving_build
 
@@ -209,6 +211,7 @@ def test_nobody_compacts_while_another_writes(lake: Lake) -> None:
         compact(Lake(lake.address))
 
 
+@pytest.mark.slow
 def test_rows_that_get_lost_on_the_way_end_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     from mmer_ray.lake import compaction
 
@@ -229,6 +232,7 @@ def test_a_place_that_is_no_lake_is_an_error(tmp_path: Path) -> None:
         compact(Lake(tmp_path / "nothing"))
 
 
+@pytest.mark.slow
 def test_corpora_with_odd_names(tmp_path: Path) -> None:
     path = audio_file(tmp_path / "audio", "a.wav")
     more = audio_file(tmp_path / "audio", "b.wav")

@@ -58,6 +58,7 @@ def test_dimensions_shift_where_both_models_have_them(lake: Path) -> None:
     assert compared(lake, B, A).shifts == {"valence": Shift(-0.25, 6)}
 
 
+@pytest.mark.slow
 def test_shared_audio_counts_once_and_a_corpus_can_be_named(lake: Path) -> None:
     assert compared(lake, corpus="copies").num_utterances == 6
     assert {one.corpus for one in compared(lake, corpus="copies").disagreements} == {"copies"}

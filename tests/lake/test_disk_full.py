@@ -180,6 +180,7 @@ def test_scoring_into_it_ends_with_4_before_anything_is_computed(
     assert "cannot be written" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_of_a_lake_on_such_a_file_system_writes_nothing(read_only: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(read_only, tmp_path / "copy")
     with open_lake(read_only) as reader:

@@ -73,6 +73,7 @@ def test_measures_are_those_of_who_is_left_and_the_ledger_still_sums(made: tuple
     assert status.ledger.difference_s == 0.0
 
 
+@pytest.mark.slow
 def test_the_other_speaker_can_be_erased_too(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     erase_first_speaker(lake)
@@ -96,6 +97,7 @@ def test_who_is_left_keeps_the_name_that_somebody_gave(made: tuple[Lake, Path]) 
     assert [(one.speaker, one.name) for one in speakers_of(lake, ERASED).speakers] == [("S2", None)]
 
 
+@pytest.mark.slow
 def test_hearings_that_nobody_looks_at_go_whole(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     write(lake, listing(audio), newer("transcribe"))
@@ -125,6 +127,7 @@ def test_it_is_not_heard_again_but_a_new_emotion_model_answers_for_who_is_left(m
     assert [one.speaker for one in task.known.utterances] == ["S2", "S2"]
 
 
+@pytest.mark.slow
 def test_asked_for_the_recording_is_heard_anew_with_all_of_its_speakers(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     before = said(lake)
@@ -138,6 +141,7 @@ def test_asked_for_the_recording_is_heard_anew_with_all_of_its_speakers(made: tu
     assert (plan.is_empty, plan.num_done, plan.num_erased) == (True, 4, 0)
 
 
+@pytest.mark.slow
 def test_its_speakers_cannot_be_counted_again(made: tuple[Lake, Path]) -> None:
     lake, _ = made
     erase_first_speaker(lake)
@@ -147,6 +151,7 @@ def test_its_speakers_cannot_be_counted_again(made: tuple[Lake, Path]) -> None:
         recluster(lake, ERASED, Recluster())
 
 
+@pytest.mark.slow
 def test_a_name_that_nobody_has_is_refused_with_those_that_are_there(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     with pytest.raises(UsageError, match=r"nobody is called 'S9' in these recordings; they have: S1, S2"):
@@ -158,6 +163,7 @@ def test_a_name_that_nobody_has_is_refused_with_those_that_are_there(made: tuple
     assert contents(lake.address) == before
 
 
+@pytest.mark.slow
 def test_a_corpus_that_sees_other_speakers_in_the_same_sound_stops_it(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     keys = newer("transcribe")
@@ -177,6 +183,7 @@ def test_a_corpus_that_sees_other_speakers_in_the_same_sound_stops_it(made: tupl
     assert KEYS.heard != keys.heard
 
 
+@pytest.mark.slow
 def test_what_the_file_was_before_it_changed_goes_whole(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     old = audio_id((audio / ERASED).read_bytes())

@@ -150,6 +150,7 @@ def test_not_a_byte_of_an_erased_recording_is_left_and_the_others_are_as_they_we
         ]
 
 
+@pytest.mark.slow
 def test_every_hearing_every_scorer_and_every_corpus_goes(lake: Lake, canaries: list[str], audio: Path) -> None:
     files = listing(audio)
     write(lake, files, newer("transcribe"))
@@ -162,6 +163,7 @@ def test_every_hearing_every_scorer_and_every_corpus_goes(lake: Lake, canaries: 
     assert the_others(lake, audio) == before
 
 
+@pytest.mark.slow
 def test_rows_of_commits_that_were_cut_short_go_too(
     lake: Lake, canaries: list[str], audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def test_rows_of_commits_that_were_cut_short_go_too(
     assert left(lake.address, canaries) == {}
 
 
+@pytest.mark.slow
 def test_what_a_file_was_before_it_changed_goes_unless_another_file_is_that_now(tmp_path: Path) -> None:
     folder = tmp_path / "audio"
     first, shared = audio_file(folder, "erased.wav"), audio_file(folder, "kept.wav")
@@ -199,6 +202,7 @@ def test_what_a_file_was_before_it_changed_goes_unless_another_file_is_that_now(
         assert reader.sql("SELECT count(*) AS num FROM results").to_pylist() == [{"num": 1}]
 
 
+@pytest.mark.slow
 def test_a_recording_that_failed_can_be_erased(tmp_path: Path) -> None:
     from mmer_ray.errors import ErrorCode
 
@@ -247,6 +251,7 @@ def test_every_table_that_names_audio_is_searched_and_counted() -> None:
     assert {*WITH_AUDIO} <= set(DATA_TABLES)
 
 
+@pytest.mark.slow
 def test_a_reader_that_was_there_before_is_told_or_sees_what_is_left(lake: Lake) -> None:
     with open_lake(lake.address) as early:
         assert early.sql("SELECT count(*) AS num FROM recordings").to_pylist() == [{"num": 4}]
@@ -297,6 +302,7 @@ def test_asked_for_it_is_scored_again_and_stays(lake: Lake, audio: Path) -> None
     assert plan_of(listing(audio), lake).num_erased == 2
 
 
+@pytest.mark.slow
 def test_bytes_that_only_the_worker_saw_leave_nothing_and_the_ledger_sums(
     lake: Lake, audio: Path, canaries: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +326,7 @@ def test_bytes_that_only_the_worker_saw_leave_nothing_and_the_ledger_sums(
     assert run == {"num_erased": 1, "status": "finished"}
 
 
+@pytest.mark.slow
 def test_a_plan_from_before_an_erasure_is_refused(lake: Lake, audio: Path) -> None:
     from mmer_ray.lake.writer import Writer
 
@@ -356,6 +363,7 @@ def test_what_names_nothing_or_is_no_condition_is_refused(lake: Lake, tmp_path: 
     assert erase_recordings(lake, [], None).num_rows == {}
 
 
+@pytest.mark.slow
 def test_the_lake_goes_on_after_an_erasure(lake: Lake, audio: Path) -> None:
     erase_one(lake)
     with open_lake(lake.address) as reader:
@@ -384,6 +392,7 @@ def test_the_intent_names_what_goes_only_while_it_goes(lake: Lake, monkeypatch: 
     assert [one.name for one in Path(lake.address).iterdir() if "erasing" in one.name] == []
 
 
+@pytest.mark.slow
 def test_who_opens_the_lake_while_rows_go_sees_one_moment(
     lake: Lake, canaries: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

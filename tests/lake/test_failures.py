@@ -60,11 +60,13 @@ def test_without_a_code_all_that_may_pass_are_listed_and_those_that_kill_workers
     ]
 
 
+@pytest.mark.slow
 def test_a_named_profile_takes_the_place_of_all(lake: Lake) -> None:
     (group,) = failed_groups(lake, {ErrorCode.IO_ERROR}, profile=WIDE)[0]
     assert (group.profile, group.listed.num_rows) == (WIDE, 2)
 
 
+@pytest.mark.slow
 def test_sizes_and_marks_are_those_of_now_and_day_and_metadata_stay(lake: Lake, tmp_path: Path) -> None:
     path = audio_file(tmp_path / "audio", "a.wav", b"it is longer and newer now")
     (group,) = failed_groups(lake, {ErrorCode.IO_ERROR}, profile=WIDE)[0]
@@ -73,6 +75,7 @@ def test_sizes_and_marks_are_those_of_now_and_day_and_metadata_stay(lake: Lake, 
     assert (str(row["day"]), dict(row["metadata"])) == ("2026-11-20", {"queue": "refunds"})
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_listed_as_it_was(lake: Lake, tmp_path: Path) -> None:
     size_bytes = (tmp_path / "audio" / "a.wav").stat().st_size
     (tmp_path / "audio" / "a.wav").unlink()

@@ -153,6 +153,7 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_an_error_that_may_pass(
             held.check()
 
 
+@pytest.mark.slow
 def test_an_answer_that_got_lost_is_not_taken_for_another_holder(
     address: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_writer_that_does_not_know_yet_is_refused_by_the_table(address: str, m
             assert new.append("runs", one_run_row(), 1, "b")
 
 
+@pytest.mark.slow
 def test_an_append_that_was_under_way_when_the_lease_was_taken_over_fails(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def test_after_each_step_a_refreshed_reader_sees_what_a_new_one_sees(step: str, 
         require_as_new(reader, world.lake)
 
 
+@pytest.mark.slow
 def test_a_refresh_of_what_did_not_change_keeps_everything(tmp_path: Path) -> None:
     world = World(tmp_path)
     with open_lake(world.lake.address) as reader:
@@ -190,6 +191,7 @@ def _without_rows(content: bytes) -> bytes:
     return b"PAR1" + bytes(len(content) - 4 - footer) + content[-footer:]
 
 
+@pytest.mark.slow
 def test_a_reader_looks_by_itself_where_it_is_told_how_often(tmp_path: Path) -> None:
     world = World(tmp_path)
     with open_lake(world.lake.address, refresh_s=0.0) as follows, open_lake(world.lake.address) as stays:
@@ -198,6 +200,7 @@ def test_a_reader_looks_by_itself_where_it_is_told_how_often(tmp_path: Path) -> 
         assert stays.sql("FROM recordings").num_rows == 1
 
 
+@pytest.mark.slow
 def test_a_query_that_runs_during_a_refresh_ends_at_its_own_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +231,7 @@ def test_a_query_that_runs_during_a_refresh_ends_at_its_own_moment(
         assert {one.speaker for one in reader.conversation("talk").turns} == {"S1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but(["words", "utterances", "recordings", "calls"], ["utterances"]))
 def test_a_query_whose_files_were_removed_is_answered_from_the_rewritten_lake(name: str, tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -260,6 +264,7 @@ def _spoil(lake: Lake) -> None:
     Path(lake.files("words")[0].path).write_bytes(b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_lose, _spoil])
 def test_a_file_that_the_lake_still_names_is_damage(spoil: Callable[[Lake], None], tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -278,6 +283,7 @@ def _ask_again(reader: LakeReader) -> None:
     reader.conversation("talk")
 
 
+@pytest.mark.slow
 def test_a_reader_of_a_lake_of_version_1_follows_it_into_this_version(tmp_path: Path) -> None:
     import shutil
 
@@ -293,6 +299,7 @@ def test_a_reader_of_a_lake_of_version_1_follows_it_into_this_version(tmp_path: 
         require_as_new(reader, lake)
 
 
+@pytest.mark.slow
 def test_threads_that_ask_while_a_reader_follows_see_whole_commits(tmp_path: Path) -> None:
     """Every recording has results: no query sees a table of a later commit than another."""
     world = World(tmp_path)

@@ -129,6 +129,7 @@ def test_a_recording_whose_speakers_were_counted_again_keeps_that_count(tmp_path
     assert again.portions[0].plan.todo["heard_key"].to_pylist() == [KEYS.heard]
 
 
+@pytest.mark.slow
 def test_audio_that_several_files_have_is_asked_once_and_of_a_file_that_is_there(
     lake: Lake, audio: Path, tmp_path: Path, model: str
 ) -> None:
@@ -145,6 +146,7 @@ def test_audio_that_several_files_have_is_asked_once_and_of_a_file_that_is_there
     assert sorted(row["corpus"] for row in seen) == ["calls", "elsewhere"]
 
 
+@pytest.mark.slow
 def test_a_file_of_another_size_is_not_asked(lake: Lake, audio: Path, model: str) -> None:
     with (audio / "b.wav").open("ab") as file:
         file.write(b"more")
@@ -164,6 +166,7 @@ def test_a_recording_that_cannot_be_asked_keeps_its_answers_and_the_ledger_sums(
     assert (run["status"], run["num_planned"], run["num_unreached"]) == ("finished", 3, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [Rescoring(stage="emotion"), Rescoring(stage="decode")], ids=["emotion", "decode"])
 def test_other_bytes_under_an_unchanged_size_give_no_answer(wanted: Rescoring, lake: Lake) -> None:
     before = seen(lake)
@@ -173,6 +176,7 @@ def test_other_bytes_under_an_unchanged_size_give_no_answer(wanted: Rescoring, l
     assert seen(lake) == before
 
 
+@pytest.mark.slow
 def test_hearing_again_under_equal_keys_writes_everything_once_more_and_shows_the_same(lake: Lake) -> None:
     before, count = seen(lake), "SELECT count(*) AS num FROM internal.utterances"
     (written,) = rows(Path(lake.address), count)
@@ -181,6 +185,7 @@ def test_hearing_again_under_equal_keys_writes_everything_once_more_and_shows_th
     assert rows(Path(lake.address), count) == [{"num": 2 * written["num"]}]
 
 
+@pytest.mark.slow
 def test_hearing_again_with_another_profile_moves_every_file_of_the_audio(
     lake: Lake, audio: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +220,7 @@ def test_measures_are_made_again_of_every_scorers_emotions(lake: Lake, model: st
     assert {portion.plan.keys.channel_roles for portion in again.portions} == {("agent", "customer")}
 
 
+@pytest.mark.slow
 def test_scope_is_a_corpus_a_condition_and_a_number(lake: Lake, tmp_path: Path, model: str) -> None:
     score(lake, [recording_at(audio_file(tmp_path / "more", "d.wav"), tmp_path / "more", corpus="more")])
 
@@ -260,6 +266,7 @@ def test_what_has_lost_rows_by_its_age_is_left_alone(lake: Lake, model: str) -> 
         assert ([one.reason for one in planned.left], planned.portions) == ([ERASED] * 3, ())
 
 
+@pytest.mark.slow
 def test_what_another_decoder_or_other_options_made_is_left_alone(tmp_path: Path, audio: Path, model: str) -> None:
     old, strange = Lake(tmp_path / "old"), Lake(tmp_path / "strange")
     keys = replace(KEYS, decode="before", join="joined")
@@ -272,6 +279,7 @@ def test_what_another_decoder_or_other_options_made_is_left_alone(tmp_path: Path
     assert {one.reason for one in plan_rescore(strange, Rescoring(emotion=model)).left} == {UNREADABLE}
 
 
+@pytest.mark.slow
 def test_given_words_are_never_replaced_by_those_of_a_model(tmp_path: Path, audio: Path, model: str) -> None:
     lake, mark = Lake(tmp_path / "given"), GivenMark(True, False, "ab" * 16)
     given = [replace(one, modified=with_mark(one.modified, mark)) for one in listing(audio)]
@@ -299,6 +307,7 @@ def test_what_does_not_go_together_is_refused(wanted: dict[str, object], problem
         Rescoring(**wanted)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_settings_change_what_is_done_again(lake: Lake) -> None:
     (portion,) = plan_rescore(
         lake, Rescoring(stage="emotion", settings=("emotion.batch_s=9", "run.batch_s=77"))

@@ -55,6 +55,7 @@ def test_recordings_that_reached_their_age_go_to_the_byte_and_are_not_scored_aga
     assert retain(lake, Policy(default={"recordings": 90}), today=TODAY).commit_id is None
 
 
+@pytest.mark.slow
 def test_another_file_in_its_place_is_scored_and_asked_for_so_is_the_same(made: tuple[Lake, list[Recording]]) -> None:
     lake, recordings = made
     retain(lake, Policy(default={"recordings": 90}), today=TODAY)
@@ -84,6 +85,7 @@ def test_a_tables_age_takes_its_rows_alone_and_nothing_is_scored_again(made: tup
         assert (plan.todo.num_rows, plan.num_erased) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_recording_says_what_is_gone(made: tuple[Lake, list[Recording]]) -> None:
     lake, _ = made
     retain(lake, Policy(default={"words": 90, "emotions": 90, "turns": 90}), today=TODAY)
@@ -98,6 +100,7 @@ def test_a_recording_says_what_is_gone(made: tuple[Lake, list[Recording]]) -> No
     assert [word for word in WORDS if traces(lake.address, word)] == []
 
 
+@pytest.mark.slow
 def test_each_corpus_has_its_ages_and_shared_audio_stays_as_long_as_one_keeps_it(
     made: tuple[Lake, list[Recording]],
 ) -> None:
@@ -118,6 +121,7 @@ def test_each_corpus_has_its_ages_and_shared_audio_stays_as_long_as_one_keeps_it
     assert [word for word in WORDS if traces(lake.address, word)] == []
 
 
+@pytest.mark.slow
 def test_an_age_is_counted_in_days_of_the_recording(made: tuple[Lake, list[Recording]]) -> None:
     lake, _ = made
     days = (TODAY - date(2026, 1, 1)).days

@@ -69,6 +69,7 @@ def log_entries(lake: Lake, name: str) -> set[str]:
     return {path.name for path in Path(lake.address, name, "_delta_log").glob("*.json")}
 
 
+@pytest.mark.slow
 def test_rows_lie_in_their_order_over_row_groups_and_files(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = in_order(lake, "words")
     monkeypatch.setattr(data_files, "ROW_GROUP_ROWS", 7)
@@ -82,6 +83,7 @@ def test_rows_lie_in_their_order_over_row_groups_and_files(lake: Lake, monkeypat
     assert max(one.row_group(at).num_rows for one in groups for at in range(one.num_row_groups)) == 7
 
 
+@pytest.mark.slow
 def test_a_row_group_of_large_values_has_fewer_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_files, "ROW_GROUP_BYTES", 1)
     rows = in_order(lake, "pieces")
@@ -91,6 +93,7 @@ def test_a_row_group_of_large_values_has_fewer_rows(lake: Lake, monkeypatch: pyt
     assert pq.ParquetFile(file.path).metadata.num_row_groups > 1
 
 
+@pytest.mark.slow
 def test_the_rows_of_other_partitions_stay_in_their_files(lake: Lake) -> None:
     before = {file.path: Path(file.path).read_bytes() for file in lake.files("utterances") if file.corpus == "other"}
     replace_rows(lake, "utterances", batches(in_order(lake, "utterances")), "run", PLACE)
@@ -99,6 +102,7 @@ def test_the_rows_of_other_partitions_stay_in_their_files(lake: Lake) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_the_log_says_of_a_file_what_it_said_before_and_nothing_personal(lake: Lake) -> None:
     before = [file for file in lake.files("utterances") if file.corpus == "calls"]
     replace_rows(lake, "utterances", batches(in_order(lake, "utterances")), "run", PLACE)
@@ -111,6 +115,7 @@ def test_the_log_says_of_a_file_what_it_said_before_and_nothing_personal(lake: L
     assert "refund" not in log
 
 
+@pytest.mark.slow
 def test_one_recording_is_found_without_reading_every_row_group(lake: Lake) -> None:
     replace_rows(lake, "utterances", batches(in_order(lake, "utterances")), "run", PLACE)
     (file,) = [file for file in lake.files("utterances") if file.corpus == "calls"]
@@ -167,6 +172,7 @@ def test_a_partition_without_rows_is_gone_and_a_table_without_partitions_is_repl
     assert stored(lake, "runs").num_rows == runs.num_rows
 
 
+@pytest.mark.slow
 def test_numbers_of_commits_go_on_after_earlier_versions_are_forgotten(lake: Lake) -> None:
     sequence = lake.next_sequence()
     for name in ("utterances", "commits"):
@@ -179,6 +185,7 @@ def test_numbers_of_commits_go_on_after_earlier_versions_are_forgotten(lake: Lak
     assert len(log_entries(lake, "utterances")) == 1
 
 
+@pytest.mark.slow
 def test_a_file_of_the_last_hours_stays_and_an_older_one_goes(lake: Lake) -> None:
     before = {file.path for file in lake.files("utterances") if file.corpus == "calls"}
     replace_rows(lake, "utterances", batches(in_order(lake, "utterances")), "run", PLACE)
@@ -207,6 +214,7 @@ def test_what_another_writer_adds_meanwhile_is_kept(lake: Lake) -> None:
     assert "late" in found["recording_id"].to_pylist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point", slow_but(["after_sweep_utterances", "after_checkpoint_utterances"], ["after_checkpoint_utterances"])
 )

@@ -98,6 +98,7 @@ def test_the_same_job_again_writes_nothing(address: str, audio: Path) -> None:
     assert objects(address) == before
 
 
+@pytest.mark.slow
 def test_corpora_with_odd_names_are_written_and_read(address: str, audio: Path) -> None:
     corpora = ["a b", "ü/%=x'*[1]?", "../up"]
     job(Lake(address), [recording_at(audio / "a.wav", audio, corpus) for corpus in corpora])
@@ -203,6 +204,7 @@ def test_a_query_reaches_nothing_but_the_lakes_tables(bucket: str, address: str,
     assert objects(address) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_cached")
 def test_a_file_that_went_while_a_reader_was_open_is_a_damaged_lake(address: str, audio: Path) -> None:
     job(Lake(address), listing(audio)[:1])
@@ -300,6 +302,7 @@ def test_a_bucket_that_is_not_there_is_a_preflight_error(s3_environment: str) ->
         Lake("s3://nobody-has-it/lake")
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_is_a_store_error(
     address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

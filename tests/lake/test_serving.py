@@ -129,6 +129,7 @@ def test_whatever_happens_the_views_say_what_the_lake_says(seed: int, tmp_path: 
     assert num_stored(nights.lake.address)[1] == 0, "after a compaction nothing is computed anew"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     slow_but(sorted(set(STEPS) - {Nights.compact, Nights.vacuum}, key=STEPS.index), [Nights.feel_anew, Nights.recount]),
@@ -143,6 +144,7 @@ def test_after_each_change_only_what_changed_is_computed_anew(step: Callable[[Ni
     assert num_stored(nights.lake.address)[1] == 0
 
 
+@pytest.mark.slow
 def test_a_new_night_leaves_the_stored_rows_as_they_are(nights: Nights) -> None:
     nights.add()
     assert num_stored(nights.lake.address) == (3, 2)
@@ -156,6 +158,7 @@ def test_a_lake_that_was_never_compacted_is_computed(tmp_path: Path) -> None:
         assert reader.sql("FROM serving_sources").num_rows == 0
 
 
+@pytest.mark.slow
 def test_an_edit_of_speakers_makes_its_recording_computed(nights: Nights) -> None:
     with open_lake(nights.lake.address) as reader:
         row = reader.sql("FROM results WHERE corpus = 'calls' ORDER BY recording_id LIMIT 1").to_pylist()[0]
@@ -171,6 +174,7 @@ def test_an_edit_of_speakers_makes_its_recording_computed(nights: Nights) -> Non
     require_true(nights.lake.address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but(["serving_utterances", "day_rollup", "serving_sources"], ["day_rollup"]))
 def test_a_table_that_lost_rows_or_is_of_another_build_is_not_believed(name: str, nights: Nights) -> None:
     (file,) = nights.lake.files(name)
@@ -185,6 +189,7 @@ def test_a_table_that_lost_rows_or_is_of_another_build_is_not_believed(name: str
     assert num_stored(nights.lake.address) == (3, 0)
 
 
+@pytest.mark.slow
 def test_rows_that_were_erased_from_the_tables_of_dashboards_are_not_in_their_sums(nights: Nights) -> None:
     """As an erasure does it: the recording leaves every table, the sums of its day are those of the others."""
     with open_lake(nights.lake.address) as reader:

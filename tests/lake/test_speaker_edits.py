@@ -121,6 +121,7 @@ def _shared_ms(turn: dict[str, Any], utterances: list[dict[str, Any]]) -> int:
     )
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_the_edited_speakers_and_emotions_stay(scored: Scored) -> None:
     """A split and a merge give the measures of a conversation that was heard so."""
     lake, _ = scored
@@ -167,6 +168,7 @@ def test_undo_restores_every_view(scored: Scored, edits: tuple[Rename | Merge | 
         edit(lake, Undo())
 
 
+@pytest.mark.slow
 def test_an_earlier_edit_can_be_taken_back_unless_later_ones_rest_on_it(scored: Scored) -> None:
     lake, _ = scored
     named = edit(lake, Rename("S2", "Bea")).edit.edit_id
@@ -210,6 +212,7 @@ def test_an_edit_that_does_not_fit_is_refused_with_what_there_is(scored: Scored)
     assert contents(lake.address) == before
 
 
+@pytest.mark.slow
 def test_a_merge_of_a_speaker_that_is_gone_is_refused(scored: Scored) -> None:
     lake, _ = scored
     edit(lake, Merge("S2", "S1"))
@@ -217,12 +220,14 @@ def test_a_merge_of_a_speaker_that_is_gone_is_refused(scored: Scored) -> None:
         edit(lake, Merge("S2", "S1"))
 
 
+@pytest.mark.slow
 def test_a_speaker_can_be_meant_by_its_name(scored: Scored) -> None:
     lake, _ = scored
     edit(lake, Rename("S2", "Bea"), Merge("Bea", "S1"))
     assert who(lake) == ["S1"] * 5
 
 
+@pytest.mark.slow
 def test_an_id_is_never_given_twice(scored: Scored) -> None:
     lake, _ = scored
     edit(lake, Merge("S2", "S1"))
@@ -231,6 +236,7 @@ def test_an_id_is_never_given_twice(scored: Scored) -> None:
         edit(lake, Split("S1", (2,), "S2"))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_edited_says_why(scored: Scored, tmp_path: Path) -> None:
     lake, _ = scored
     with pytest.raises(LakeError, match="is not a lake"):
@@ -258,6 +264,7 @@ def test_no_job_has_anything_to_do_after_an_edit(scored: Scored) -> None:
     assert plan_of([recording], lake).is_empty
 
 
+@pytest.mark.slow
 def test_measures_that_a_job_makes_again_are_those_of_the_edited_speakers(scored: Scored) -> None:
     lake, recording = scored
     edit(lake, Merge("S2", "S1"))
@@ -269,6 +276,7 @@ def test_measures_that_a_job_makes_again_are_those_of_the_edited_speakers(scored
     assert who(lake) == ["S1"] * 5
 
 
+@pytest.mark.slow
 def test_another_emotion_model_is_measured_with_the_edited_speakers_too(scored: Scored) -> None:
     lake, recording = scored
     work(lake, plan_of([recording], lake, newer("emotion")))
@@ -282,6 +290,7 @@ def test_another_emotion_model_is_measured_with_the_edited_speakers_too(scored: 
     assert {row["scorer"] for row in rows(lake, "SELECT DISTINCT scorer FROM emotions")} == {"mmer-1", "mmer-2"}
 
 
+@pytest.mark.slow
 def test_edits_stay_with_their_hearing_and_come_back_with_it(scored: Scored) -> None:
     lake, _ = scored
     edit(lake, Merge("S2", "S1"), Rename("S1", "Anna"))
@@ -295,6 +304,7 @@ def test_edits_stay_with_their_hearing_and_come_back_with_it(scored: Scored) -> 
     assert contents(lake.address) == edited
 
 
+@pytest.mark.slow
 def test_every_corpus_that_has_the_audio_sees_the_edits(scored: Scored) -> None:
     lake, recording = scored
     job(lake, [replace(recording, corpus="other")])
@@ -303,6 +313,7 @@ def test_every_corpus_that_has_the_audio_sees_the_edits(scored: Scored) -> None:
     assert seen == [{"corpus": "calls", "speaker": "S1"}, {"corpus": "other", "speaker": "S1"}]
 
 
+@pytest.mark.slow
 def test_other_recordings_are_left_alone(scored: Scored, tmp_path: Path) -> None:
     lake, _ = scored
     audio_file(tmp_path / "more", "a.wav")
@@ -315,6 +326,7 @@ def test_other_recordings_are_left_alone(scored: Scored, tmp_path: Path) -> None
     assert {name: rows(lake, query.format(name)) for name in EVERY_TABLE} == before
 
 
+@pytest.mark.slow
 def test_what_was_heard_stays_as_it_was_written(scored: Scored) -> None:
     lake, _ = scored
     tables = ("results", "utterances", "turns")
@@ -324,6 +336,7 @@ def test_what_was_heard_stays_as_it_was_written(scored: Scored) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_lake_without_edits_joins_nothing(scored: Scored) -> None:
     lake, _ = scored
     assert rows(lake, "SELECT count(*) AS num FROM duckdb_tables() WHERE table_name = 'edited'") == [{"num": 0}]
@@ -359,6 +372,7 @@ def test_replaying_follows_the_order_of_edits() -> None:
     assert (now.of_turn(7, "S1"), now.names, now.num_more) == ("S2", {"S1": "Anna"}, 0)
 
 
+@pytest.mark.slow
 def test_a_lake_of_version_1_can_be_edited(tmp_path: Path) -> None:
     import shutil
 

@@ -73,6 +73,7 @@ def test_an_upgrade_changes_no_answer(address: Path) -> None:
     assert answers(address) == before
 
 
+@pytest.mark.slow
 def test_after_an_upgrade_every_table_is_of_this_version_with_all_columns_and_digests(
     address: Path, version: int
 ) -> None:
@@ -110,6 +111,7 @@ def test_an_upgraded_lake_is_scored_on(address: Path, tmp_path: Path) -> None:
     assert damages(address) == []
 
 
+@pytest.mark.slow
 def test_speakers_of_version_2_can_be_counted_again(tmp_path: Path) -> None:
     address = Path(shutil.copytree(FIXTURES / "lake_v2", tmp_path / "lake"))
     upgrade(Lake(address))
@@ -119,6 +121,7 @@ def test_speakers_of_version_2_can_be_counted_again(tmp_path: Path) -> None:
     assert damages(address) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", slow_but(DIE_AT, ["before_upgrade_emotions"]))
 def test_an_upgrade_that_was_killed_goes_on(point: str, tmp_path: Path) -> None:
     address = Path(shutil.copytree(FIXTURES / "lake_v1", tmp_path / "lake"))

@@ -69,6 +69,7 @@ def test_the_files_of_a_day_stay_and_with_none_kept_all_others_go(lake: Lake) ->
     require_true(lake.address)
 
 
+@pytest.mark.slow
 def test_a_version_of_the_kept_time_can_still_be_read(lake: Lake) -> None:
     old = DeltaTable(Path(lake.address) / "utterances", version=1)
     before = old.to_pyarrow_table()
@@ -76,6 +77,7 @@ def test_a_version_of_the_kept_time_can_still_be_read(lake: Lake) -> None:
     assert DeltaTable(Path(lake.address) / "utterances", version=1).to_pyarrow_table().equals(before)
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_open_reads_on(lake: Lake, tmp_path: Path) -> None:
     job(lake, listing(six_files(tmp_path / "audio"), "other"))
     with open_lake(lake.address) as reader:
@@ -98,6 +100,7 @@ def test_the_orphans_of_torn_writes_go_once_they_are_old(lake: Lake) -> None:
     assert not young.exists()
 
 
+@pytest.mark.slow
 def test_rows_of_unfinished_commits_go_and_then_their_files(
     tmp_path: Path, drill: multiprocessing.context.ForkServerContext
 ) -> None:

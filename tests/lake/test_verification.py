@@ -220,6 +220,7 @@ def test_many_findings_of_one_kind_are_counted_and_not_listed(address: Path) -> 
     assert len(found) < 20
 
 
+@pytest.mark.slow
 def test_a_lake_that_was_written_again_and_forgot_its_past_is_whole(address: Path) -> None:
     for name in (*DATA_TABLES, "commits", "runs"):
         if list((address / name).rglob("*.parquet")):
@@ -232,6 +233,7 @@ def test_a_lake_that_was_written_again_and_forgot_its_past_is_whole(address: Pat
     assert found_in(address) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 40, -40, -1])
 def test_a_damaged_record_of_checksums_is_told_and_made_anew_by_an_upgrade(position: int, address: Path) -> None:
     record = sorted((address / CHECKSUMS_FOLDER / "words").iterdir())[-1]
@@ -241,6 +243,7 @@ def test_a_damaged_record_of_checksums_is_told_and_made_anew_by_an_upgrade(posit
     assert found_in(address) == []
 
 
+@pytest.mark.slow
 def test_files_without_a_digest_are_a_note_until_an_upgrade(address: Path) -> None:
     shutil.rmtree(address / CHECKSUMS_FOLDER)
     assert damages(address) == []
@@ -251,6 +254,7 @@ def test_files_without_a_digest_are_a_note_until_an_upgrade(address: Path) -> No
     assert not upgrade(Lake(address)).is_needed
 
 
+@pytest.mark.slow
 def test_a_kill_between_a_file_and_its_digest_is_no_damage_and_the_next_run_records_it(
     address: Path, tmp_path: Path
 ) -> None:

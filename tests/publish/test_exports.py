@@ -40,6 +40,7 @@ def reader(address: Path) -> Iterator[LakeReader]:
         yield reader
 
 
+@pytest.mark.slow
 def test_conversations_read_together_are_those_read_one_by_one(
     reader: LakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

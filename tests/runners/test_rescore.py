@@ -56,6 +56,7 @@ def test_the_other_model_hears_the_very_same_samples_and_no_model_of_hearing_is_
     assert {name for name, spent in seconds.items() if spent} <= {"decode", "emotion", "link"}
 
 
+@pytest.mark.slow
 def test_a_job_with_that_model_finds_nothing_left_to_do(lake: Path, audio: Path, model: str) -> None:
     rescore.run(str(lake), Rescoring(emotion=model))
     options = JobOptions((str(audio),), str(lake), profile(f"emotion.model={model}"))
@@ -82,6 +83,7 @@ def test_what_is_gone_or_was_replaced_stays_as_it_was_and_is_told(lake: Path, au
     assert rows(lake, "SELECT status FROM runs ORDER BY started_at DESC LIMIT 1") == [{"status": "finished"}]
 
 
+@pytest.mark.slow
 def test_hearing_again_gives_the_rows_that_are_there(lake: Path, engines: TinyEngines) -> None:
     queries = [
         f"SELECT * EXCLUDE (run_id, commit_id) FROM {name} ORDER BY ALL" for name in ("utterances", "recordings")
@@ -101,6 +103,7 @@ def test_measures_are_made_again_without_a_model_and_without_the_sound(
     assert (report.num_rescored, report.left, engines.heard) == (3, (), [True])
 
 
+@pytest.mark.slow
 def test_a_stop_between_two_portions_leaves_the_second_for_the_same_command(
     lake: Path, tmp_path: Path, model: str
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_stop_between_two_portions_leaves_the_second_for_the_same_command(
     assert (first.num_rescored + second.num_rescored, second.interrupted) == (4, False)
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_a_run_would_do(lake: Path, model: str) -> None:
     before = files_of(lake)
     planned = rescore.prepare(str(lake), Rescoring(emotion=model))

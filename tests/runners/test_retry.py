@@ -49,6 +49,7 @@ def test_what_may_pass_is_tried_at_once_and_the_try_is_counted(lake: Path, tmp_p
     assert rows(lake, ROWS)[2]["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_code_that_is_final_is_tried_when_it_is_named(lake: Path) -> None:
     report = retry.run(RetryOptions(str(lake), frozenset({ErrorCode.DECODE_ERROR}), runner=Runner.INPROCESS))
     assert report.num_scored == 1
