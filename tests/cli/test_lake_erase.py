@@ -43,6 +43,7 @@ def test_it_says_what_would_go_asks_and_says_what_went(mmer: Run, copied: Path) 
     assert (gone.code, "is called 'call.opus'" in gone.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_condition_and_a_speaker_choose(mmer: Run, copied: Path) -> None:
     sql = "status = 'failed' OR ends_with(uri, 'quiet.wav')"
     done = mmer("lake", "erase", "--lake", copied, "--where", sql, "--yes")
@@ -58,6 +59,7 @@ def test_a_condition_and_a_speaker_choose(mmer: Run, copied: Path) -> None:
     assert (document["num_erased_speakers"], document["gone"]) == (1, ["turns"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -94,6 +96,7 @@ def test_what_is_too_old_goes_and_a_recording_says_what_it_has_lost(
     assert mmer("lake", "retain", "--lake", copied, "--older-than", "0d").out == "nothing to remove\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

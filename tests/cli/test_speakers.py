@@ -76,6 +76,7 @@ def test_a_split_takes_the_numbers_that_list_gives(mmer: Run, talk: str) -> None
     assert (refused.code, "first (S3 is S1)" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "why"),
     [
@@ -95,6 +96,7 @@ def test_what_does_not_fit_is_refused(mmer: Run, talk: str, arguments: tuple[obj
     assert why in ended.err
 
 
+@pytest.mark.slow
 def test_a_lake_that_is_not_there_ends_with_4(mmer: Run, tmp_path: Path) -> None:
     for words in (("talk",), ("merge", "talk", "S1", "S2")):
         ended = mmer("speakers", *words, "--lake", tmp_path / "none")

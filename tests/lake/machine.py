@@ -69,7 +69,7 @@ LONG = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-SHORT = settings(LONG, max_examples=8, stateful_step_count=14, derandomize=True, phases=[Phase.generate])
+SHORT = settings(LONG, max_examples=5, stateful_step_count=14, derandomize=True, phases=[Phase.generate])
 
 CORPORA = ("calls", "other")
 NAMES = ("a.wav", "b.wav", "c.wav")

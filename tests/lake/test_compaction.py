@@ -31,7 +31,7 @@ POINTS = [
     for step in ("before_rewrite", "after_files", "after_rewrite")
     for name in ("utterances", "runs", "commits", *DERIVED_TABLES)
 ]
-SOONEST = ("after_files_utterances", "after_rewrite_commits", "after_rewrite_day_rollup")
+SOONEST = ("after_rewrite_commits",)
 """Points that every run of the tests dies at; the others are slow ones."""
 HISTORY = ("runs", "commits", "active_scorers")
 
@@ -91,6 +91,7 @@ def test_a_compacted_lake_says_the_same_in_one_file_a_partition(lake: Lake) -> N
     require_true(lake.address)
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_file_are_sorted(lake: Lake) -> None:
     compact(lake)
     for name in SCHEMAS:
@@ -100,6 +101,7 @@ def test_the_rows_of_a_file_are_sorted(lake: Lake) -> None:
             assert rows.equals(rows.sort_by(keys)), name
 
 
+@pytest.mark.slow
 def test_a_second_compaction_has_nothing_to_do(lake: Lake) -> None:
     compact(lake)
     before = versions(lake)
@@ -108,6 +110,7 @@ def test_a_second_compaction_has_nothing_to_do(lake: Lake) -> None:
     assert versions(lake) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(lake.address).rglob("*")}
     would = compact(lake, dry_run=True)
@@ -121,6 +124,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> No
     assert would.rebuilt == done.rebuilt
 
 
+@pytest.mark.slow
 def test_one_corpus_alone(lake: Lake) -> None:
     others = {file.path for name in EVERY_TABLE for file in lake.files(name) if file.corpus == "other"}
     done = compact(lake, "calls")
@@ -147,6 +151,7 @@ def test_rows_of_an_unfinished_commit_go(tmp_path: Path, drill: multiprocessing.
             assert set(pq.read_table(file.path, partitioning=None)["commit_id"].to_pylist()) <= finished, name
 
 
+@pytest.mark.slow
 def test_a_partition_of_unfinished_commits_alone_goes(
     tmp_path: Path, drill: multiprocessing.context.ForkServerContext
 ) -> None:
@@ -179,6 +184,7 @@ def test_a_kill_at_any_step_leaves_the_lake_whole_and_the_next_compaction_goes_o
     assert (again.parts, again.rebuilt) == ((), ())
 
 
+@pytest.mark.slow
 def test_a_reader_that_was_open_before_reads_on(lake: Lake) -> None:
     with open_lake(lake.address) as reader:
         before = reader.sql("FROM utterances ORDER BY ALL")
@@ -206,6 +212,7 @@ def test_what_is_read_between_two_tables_is_the_same(lake: Lake, monkeypatch: py
     assert set(looks) >= {*EVERY_TABLE, *DERIVED_TABLES, "runs", "commits"}
 
 
+@pytest.mark.slow
 def test_nobody_compacts_while_another_writes(lake: Lake) -> None:
     with Lake(lake.address).lock(), pytest.raises(LakeError, match="is being written"):
         compact(Lake(lake.address))
@@ -227,6 +234,7 @@ def test_rows_that_get_lost_on_the_way_end_it(lake: Lake, monkeypatch: pytest.Mo
     assert seen(Lake(lake.address)) == before
 
 
+@pytest.mark.slow
 def test_a_place_that_is_no_lake_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="is not a lake"):
         compact(Lake(tmp_path / "nothing"))
@@ -249,6 +257,7 @@ def test_corpora_with_odd_names(tmp_path: Path) -> None:
     require_true(lake.address)
 
 
+@pytest.mark.slow
 def test_a_lake_of_version_1_reads_as_before(tmp_path: Path) -> None:
     shutil.copytree(FIXTURE, tmp_path / "lake")
     lake = Lake(tmp_path / "lake")
@@ -258,6 +267,7 @@ def test_a_lake_of_version_1_reads_as_before(tmp_path: Path) -> None:
     require_true(lake.address)
 
 
+@pytest.mark.slow
 def test_only_a_lake_with_many_small_files_is_due(lake: Lake) -> None:
     most = max(
         sum(one.corpus == file.corpus for one in lake.files(name)) for name in SCHEMAS for file in lake.files(name)

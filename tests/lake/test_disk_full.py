@@ -120,6 +120,7 @@ def test_a_disk_that_fills_up_ends_the_job_with_5_and_a_rerun_with_room_gives_th
     assert not any("no recorded digest" in one for one in notes(lake))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_nearly_full_is_refused_before_anything_is_computed(
     audio: Path, mount: Mount, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +139,7 @@ def read_only(mount: Mount, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -152,6 +154,7 @@ def test_a_lake_that_cannot_be_written_can_be_read(command: tuple[str, ...], rea
     assert main([*command, "--lake", str(read_only)]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -53,6 +53,7 @@ def test_what_the_speaker_said_is_gone_to_the_byte_and_what_others_said_stays(ma
     assert [row for row in after["pieces"] if row["recording_id"] == erased] == []
 
 
+@pytest.mark.slow
 def test_measures_are_those_of_who_is_left_and_the_ledger_still_sums(made: tuple[Lake, Path]) -> None:
     lake, _ = made
     erase_first_speaker(lake)
@@ -84,6 +85,7 @@ def test_the_other_speaker_can_be_erased_too(made: tuple[Lake, Path]) -> None:
     assert plan_of(listing(audio), lake).is_empty
 
 
+@pytest.mark.slow
 def test_who_is_left_keeps_the_name_that_somebody_gave(made: tuple[Lake, Path]) -> None:
     lake, _ = made
     edit_speakers(lake, ERASED, Rename("S1", "Quokka"), "ann")
@@ -111,6 +113,7 @@ def test_hearings_that_nobody_looks_at_go_whole(made: tuple[Lake, Path]) -> None
     assert [word for word in WORDS if traces(lake.address, word)] == []
 
 
+@pytest.mark.slow
 def test_it_is_not_heard_again_but_a_new_emotion_model_answers_for_who_is_left(made: tuple[Lake, Path]) -> None:
     lake, audio = made
     erase_first_speaker(lake)

@@ -63,7 +63,7 @@ DRILLS = [
         for point in ("after_append_utterances", "after_append_erasures", "after_append_commits", "after_rewrite_words")
     ),
 ]
-SOONEST = [("recording", "after_intent"), ("recording", "after_rewrite_commits"), ("speaker", "after_append_commits")]
+SOONEST = [("recording", "after_rewrite_commits")]
 """Where every run of the tests dies; the others are slow ones."""
 """What is erased, and where it is killed."""
 LOOKS = (
@@ -244,6 +244,7 @@ def test_an_erasure_that_is_killed_is_whole_for_readers_and_finished_by_who_writ
     assert {name: [row for row in rows if row["corpus"] != "more"] for name, rows in found.items()} == after
 
 
+@pytest.mark.slow
 def test_every_table_that_names_audio_is_searched_and_counted() -> None:
     # What is made of the others is emptied, and made again by compaction.
     for name in set(SCHEMAS) - set(DERIVED_TABLES):
@@ -263,6 +264,7 @@ def test_a_reader_that_was_there_before_is_told_or_sees_what_is_left(lake: Lake)
         assert late.sql("SELECT count(*) AS num FROM recordings").to_pylist() == [{"num": 2}]
 
 
+@pytest.mark.slow
 def test_it_is_not_scored_again_under_its_name_nor_under_another(lake: Lake, audio: Path, tmp_path: Path) -> None:
     erase_one(lake)
     plan = plan_of(listing(audio), lake)
@@ -274,6 +276,7 @@ def test_it_is_not_scored_again_under_its_name_nor_under_another(lake: Lake, aud
     assert str(renamed) not in plan.todo["uri"].to_pylist()
 
 
+@pytest.mark.slow
 def test_erased_recordings_are_not_read_to_be_left_out(
     lake: Lake, audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,6 +342,7 @@ def test_a_plan_from_before_an_erasure_is_refused(lake: Lake, audio: Path) -> No
         writer.interrupt()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_to_say_what_would_go(lake: Lake) -> None:
     def files() -> list[tuple[str, int]]:
         return sorted((str(one), one.stat().st_mtime_ns) for one in Path(lake.address).rglob("*"))
@@ -350,6 +354,7 @@ def test_nothing_is_written_to_say_what_would_go(lake: Lake) -> None:
     assert files() == before
 
 
+@pytest.mark.slow
 def test_what_names_nothing_or_is_no_condition_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is called 'nobody'"):
         find_recordings(lake, ["nobody"])
@@ -376,6 +381,7 @@ def test_the_lake_goes_on_after_an_erasure(lake: Lake, audio: Path) -> None:
     assert plan_of(listing(audio), lake).num_erased == 4
 
 
+@pytest.mark.slow
 def test_the_intent_names_what_goes_only_while_it_goes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     from mmer_ray.lake import removing
 

@@ -188,7 +188,10 @@ RESTARTS = {
 }
 
 
-@pytest.mark.parametrize(("changed", "restart"), RESTARTS.items())
+@pytest.mark.parametrize(
+    ("changed", "restart"),
+    slow_but(RESTARTS.items(), [("limits", "nothing"), ("link", "link"), ("emotion", "emotion"), ("join", "decode")]),
+)
 def test_each_change_restarts_at_its_own_step(
     changed: str, restart: str, lake: Lake, audio: Path, read: list[str]
 ) -> None:

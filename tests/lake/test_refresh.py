@@ -134,6 +134,7 @@ STEPS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.lists(st.sampled_from(STEPS), min_size=1, max_size=2), min_size=1, max_size=3))
 def test_a_refreshed_reader_sees_what_a_new_one_sees(
@@ -147,6 +148,7 @@ def test_a_refreshed_reader_sees_what_a_new_one_sees(
             require_as_new(reader, world.lake)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", slow_but(STEPS, ["change", "rescore", "name_speaker", "compact"]))
 def test_after_each_step_a_refreshed_reader_sees_what_a_new_one_sees(step: str, tmp_path: Path) -> None:
     world = World(tmp_path)

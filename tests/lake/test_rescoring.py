@@ -97,6 +97,7 @@ def test_a_model_that_has_answered_has_nothing_to_do_unless_its_stage_is_named(l
     assert plan_rescore(lake, Rescoring(emotion=model)).inactive == ()
 
 
+@pytest.mark.slow
 def test_hearings_of_several_profiles_are_asked_under_their_own_keys(lake: Lake, tmp_path: Path, model: str) -> None:
     other = recording_at(audio_file(tmp_path / "more", "d.wav"), tmp_path / "more", corpus="more")
     score(lake, [other], WIDE)
@@ -111,6 +112,7 @@ def test_hearings_of_several_profiles_are_asked_under_their_own_keys(lake: Lake,
     assert uris(asked) == ["a.wav", "b.wav", "c.wav", "d.wav"]
 
 
+@pytest.mark.slow
 def test_a_recording_whose_speakers_were_counted_again_keeps_that_count(tmp_path: Path, model: str) -> None:
     recording = recording_at(audio_file(tmp_path / "audio", "talk.wav"), tmp_path / "audio")
     lake = Lake(tmp_path / "lake")
@@ -155,6 +157,7 @@ def test_a_file_of_another_size_is_not_asked(lake: Lake, audio: Path, model: str
     assert plan_rescore(lake, Rescoring(stage="link")).left == (), "measures need no file"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [Rescoring(stage="emotion"), Rescoring(stage="decode")], ids=["emotion", "decode"])
 def test_a_recording_that_cannot_be_asked_keeps_its_answers_and_the_ledger_sums(wanted: Rescoring, lake: Lake) -> None:
     before = seen(lake)
@@ -206,6 +209,7 @@ def test_hearing_again_with_another_profile_moves_every_file_of_the_audio(
     assert {row["status"] for row in contents(lake.address)["recordings"]} == {"scored"}
 
 
+@pytest.mark.slow
 def test_measures_are_made_again_of_every_scorers_emotions(lake: Lake, model: str) -> None:
     (scorer,) = rescore(lake, Rescoring(emotion=model)).scorers
     before = contents(lake.address)
@@ -237,6 +241,7 @@ def test_scope_is_a_corpus_a_condition_and_a_number(lake: Lake, tmp_path: Path, 
             asked(Rescoring(emotion=model, where=bad))
 
 
+@pytest.mark.slow
 def test_rows_of_version_1_are_left_alone_and_say_how_they_are_heard_again(tmp_path: Path, model: str) -> None:
     lake = Lake(shutil.copytree(FIXTURE, tmp_path / "lake"))
     planned = plan_rescore(lake, Rescoring(emotion=model))
@@ -259,6 +264,7 @@ def test_what_has_lost_a_speaker_is_felt_again_but_never_heard_again(lake: Lake,
     assert rows(Path(lake.address), said) == left
 
 
+@pytest.mark.slow
 def test_what_has_lost_rows_by_its_age_is_left_alone(lake: Lake, model: str) -> None:
     retain(lake, Policy(default={"words": 1}), today=date(2030, 1, 1))
     for wanted in (Rescoring(emotion=model), Rescoring(stage="link"), Rescoring(stage="decode")):
@@ -318,6 +324,7 @@ def test_settings_change_what_is_done_again(lake: Lake) -> None:
     assert portion.plan.todo["restart"].to_pylist() == ["decode"] * 3
 
 
+@pytest.mark.slow
 def test_a_plan_writes_nothing(lake: Lake, model: str) -> None:
     before = files_of(Path(lake.address))
     plan_rescore(lake, Rescoring(emotion=model))
@@ -326,6 +333,7 @@ def test_a_plan_writes_nothing(lake: Lake, model: str) -> None:
         assert reader.status().ledger.num_scored == 3
 
 
+@pytest.mark.slow
 def test_a_setting_that_no_profile_has_is_refused_by_its_name(lake: Lake) -> None:
     with pytest.raises(UsageError, match=r"unknown key 'emotion\.batch'"):
         plan_rescore(lake, Rescoring(stage="emotion", settings=("emotion.batch=9",)))

@@ -70,6 +70,7 @@ def test_another_file_in_its_place_is_scored_and_asked_for_so_is_the_same(made: 
     assert plan_of(copy, lake).num_done == 1
 
 
+@pytest.mark.slow
 def test_a_tables_age_takes_its_rows_alone_and_nothing_is_scored_again(made: tuple[Lake, list[Recording]]) -> None:
     lake, recordings = made
     before = contents(lake.address)

@@ -151,6 +151,7 @@ def test_a_write_that_fails_half_way_leaves_no_file(lake: Lake, monkeypatch: pyt
     assert set(Path(lake.address, "words").rglob("*.parquet")) == before
 
 
+@pytest.mark.slow
 def test_rows_of_another_partition_and_columns_that_would_be_lost_are_refused(lake: Lake) -> None:
     rows = in_order(lake, "utterances")
     wrong_place = rows.append_column("corpus", pa.repeat("other", rows.num_rows))
@@ -162,6 +163,7 @@ def test_rows_of_another_partition_and_columns_that_would_be_lost_are_refused(la
         replace_rows(lake, "utterances", batches(rows.drop_columns(["text"])), "run", PLACE)
 
 
+@pytest.mark.slow
 def test_a_partition_without_rows_is_gone_and_a_table_without_partitions_is_replaced_whole(lake: Lake) -> None:
     nothing = SCHEMAS["turns"].empty_table()
     assert replace_rows(lake, "turns", batches(nothing), "run", PLACE) == 0
@@ -196,6 +198,7 @@ def test_a_file_of_the_last_hours_stays_and_an_older_one_goes(lake: Lake) -> Non
     assert not any(Path(path).exists() for path in before)
 
 
+@pytest.mark.slow
 def test_what_another_writer_adds_meanwhile_is_kept(lake: Lake) -> None:
     """As on a store whose lock was lost: only files that were there at the beginning are replaced."""
     rows = in_order(lake, "words")

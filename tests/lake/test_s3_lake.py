@@ -216,6 +216,7 @@ def test_a_file_that_went_while_a_reader_was_open_is_a_damaged_lake(address: str
             reader.sql("FROM words")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_cached")
 def test_a_store_that_does_not_answer_a_query_is_named_with_the_remedy(
     address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
@@ -232,6 +233,7 @@ def test_a_store_that_does_not_answer_a_query_is_named_with_the_remedy(
                 reader.sql("FROM words")
 
 
+@pytest.mark.slow
 def test_a_query_asks_for_few_ranges_and_lists_nothing(
     address: str, audio: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_new_night_leaves_the_stored_rows_as_they_are(nights: Nights) -> None:
     assert num_stored(nights.lake.address) == (3, 2)
 
 
+@pytest.mark.slow
 def test_a_lake_that_was_never_compacted_is_computed(tmp_path: Path) -> None:
     nights = Nights(tmp_path)
     nights.add()
@@ -206,6 +207,7 @@ def test_rows_that_were_erased_from_the_tables_of_dashboards_are_not_in_their_su
         assert reader.sql("FROM serving_utterances WHERE recording_id = $name", {"name": gone}).num_rows == 0
 
 
+@pytest.mark.slow
 def test_days_are_counted_by_call_and_by_file(nights: Nights) -> None:
     nights.fail()
     nights.add_other()

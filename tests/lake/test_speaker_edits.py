@@ -202,6 +202,7 @@ REFUSED: list[tuple[Rename | Merge | Split | Undo, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_an_edit_that_does_not_fit_is_refused_with_what_there_is(scored: Scored) -> None:
     lake, _ = scored
     edit(lake, Rename("S1", "Anna"))
@@ -251,6 +252,7 @@ def test_what_cannot_be_edited_says_why(scored: Scored, tmp_path: Path) -> None:
         edit_speakers(lake, "broken", Undo(), "tester")
 
 
+@pytest.mark.slow
 def test_an_edit_waits_for_no_other_writer(scored: Scored) -> None:
     lake, _ = scored
     with Lake(lake.address).lock(), pytest.raises(LakeError):
@@ -258,6 +260,7 @@ def test_an_edit_waits_for_no_other_writer(scored: Scored) -> None:
     assert who(lake) == ["S1", "S2", "S2", "S2", "S1"]
 
 
+@pytest.mark.slow
 def test_no_job_has_anything_to_do_after_an_edit(scored: Scored) -> None:
     lake, recording = scored
     edit(lake, Merge("S2", "S1"))
@@ -346,6 +349,7 @@ def test_a_lake_without_edits_joins_nothing(scored: Scored) -> None:
     assert rows(lake, "SELECT count(*) AS num FROM duckdb_tables() WHERE table_name = 'edited'") == [{"num": 0}]
 
 
+@pytest.mark.slow
 def test_a_turn_follows_the_utterances_that_cover_most_of_it() -> None:
     """One long turn with three utterances, two of them split off, and a turn without words."""
     said = [Spoken(0, 0, "S1", 0, 1_000), Spoken(1, 0, "S1", 1_500, 2_000), Spoken(2, 0, "S1", 2_000, 2_400)]
@@ -355,6 +359,7 @@ def test_a_turn_follows_the_utterances_that_cover_most_of_it() -> None:
     assert heard.edit(Split("S1", (0,))).turns == (0,)
 
 
+@pytest.mark.slow
 def test_replaying_follows_the_order_of_edits() -> None:
     edits = [
         SpeakerEdit("1", "split", "S1", "S3", (4,), (7,)),

@@ -50,6 +50,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
+@pytest.mark.slow
 def test_it_is_whole_but_for_digests_that_nobody_recorded(address: Path, version: int) -> None:
     found = found_in(address)
     assert [one for one in found if one.is_damage] == []
@@ -95,6 +96,7 @@ def test_after_an_upgrade_every_table_is_of_this_version_with_all_columns_and_di
     assert not upgrade(Lake(address)).is_needed
 
 
+@pytest.mark.slow
 def test_an_upgraded_lake_is_scored_on(address: Path, tmp_path: Path) -> None:
     upgrade(Lake(address))
     for name in "xyz":

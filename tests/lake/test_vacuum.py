@@ -87,6 +87,7 @@ def test_a_reader_that_is_open_reads_on(lake: Lake, tmp_path: Path) -> None:
         assert reader.sql("FROM utterances ORDER BY ALL").equals(before)
 
 
+@pytest.mark.slow
 def test_the_orphans_of_torn_writes_go_once_they_are_old(lake: Lake) -> None:
     folder = Path(lake.files("words")[0].path).parent
     young, old = folder / "part-young.parquet", folder / "part-old.parquet"
@@ -124,6 +125,7 @@ def test_rows_of_unfinished_commits_go_and_then_their_files(
     assert on_disk(lake) == named(lake)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", slow_but(["recordings", "utterances", "commits", "serving_utterances"], ["utterances"])
 )
@@ -144,11 +146,13 @@ def test_a_kill_on_the_way_leaves_the_lake_whole_and_the_next_one_goes_on(
     assert on_disk(lake) == named(Lake(lake.address))
 
 
+@pytest.mark.slow
 def test_nobody_deletes_while_another_writes(lake: Lake) -> None:
     with Lake(lake.address).lock(), pytest.raises(LakeError, match="is being written"):
         vacuum(Lake(lake.address), 0)
 
 
+@pytest.mark.slow
 def test_a_place_that_is_no_lake_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="is not a lake"):
         vacuum(Lake(tmp_path / "nothing"))

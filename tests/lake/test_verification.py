@@ -87,6 +87,7 @@ def test_the_file_that_is_damaged_is_named_and_rows_are_not_trusted(address: Pat
     assert "rows were not compared" in found[-1].what
 
 
+@pytest.mark.slow
 def test_a_quick_look_reads_no_bytes(address: Path) -> None:
     path = next((address / "pieces").rglob("*.parquet"))
     flip(path, 100)
@@ -95,6 +96,7 @@ def test_a_quick_look_reads_no_bytes(address: Path) -> None:
     assert any("the log says" in one.what for one in found_in(address, quick=True))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_cut_short_or_replaced_is_damage(address: Path) -> None:
     gone, short = sorted((address / "turns").rglob("*.parquet"))[:2]
     gone.unlink()
@@ -107,21 +109,25 @@ def test_a_file_that_is_gone_cut_short_or_replaced_is_damage(address: Path) -> N
     assert any(one.startswith("emotions: its bytes are not") or "emotions: it has" in one for one in found)
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_read_is_damage_of_its_table(address: Path) -> None:
     (address / "calls" / "_delta_log" / f"{1:020d}.json").write_text("{")
     assert any(one.startswith("calls: ") for one in damages(address))
 
 
+@pytest.mark.slow
 def test_a_table_that_is_gone_is_damage(address: Path) -> None:
     shutil.rmtree(address / "utterances")
     assert any("its table utterances is gone" in one for one in damages(address))
 
 
+@pytest.mark.slow
 def test_no_lake_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="is not a lake"):
         Verification(Lake(tmp_path / "none", to_read=True))
 
 
+@pytest.mark.slow
 def test_columns_of_another_name_or_type_are_told(address: Path) -> None:
     lake = Lake(address)
     rows = pa.Table.from_pylist([{"recording_id": "x", "commit_id": "later.1", **PLACE}], schema=SCHEMAS["turns"])
@@ -133,6 +139,7 @@ def test_columns_of_another_name_or_type_are_told(address: Path) -> None:
     assert list(differences("turns", schema)) == ["its column start_ms is int64, in the table it is int32"]
 
 
+@pytest.mark.slow
 def test_what_no_log_names_is_a_note_and_no_damage(address: Path) -> None:
     (address / "words" / "corpus=calls" / "month=2026-11" / "part-torn.parquet").write_bytes(b"torn")
     (address / "holiday.jpg").write_bytes(b"x")
@@ -143,6 +150,7 @@ def test_what_no_log_names_is_a_note_and_no_damage(address: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_rows_of_a_commit_that_was_not_finished_are_a_note(address: Path) -> None:
     lake = Lake(address)
     rows = pa.Table.from_pylist([{"recording_id": "x", "commit_id": "torn.1", **PLACE}], schema=SCHEMAS["turns"])
@@ -166,6 +174,7 @@ def test_a_row_in_the_place_of_another_is_a_key_that_comes_twice(name: str, addr
     assert not any(one.startswith(f"{name}: the commit has") for one in found)
 
 
+@pytest.mark.slow
 def test_commits_with_one_number_or_one_name_are_told(address: Path) -> None:
     change_rows(address, "commits", lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]))
     found = damages(address)
@@ -185,11 +194,13 @@ def test_children_without_a_parent_are_told(name: str, parents: str, address: Pa
     assert any(one.startswith(f"{name}: 1 rows of {name} have no row in {parents}") for one in damages(address))
 
 
+@pytest.mark.slow
 def test_recordings_that_name_results_that_are_not_there_are_told(address: Path) -> None:
     change_rows(address, "recordings", lambda rows: with_values(rows, "recording_id", ["0" * 32] * rows.num_rows))
     assert any("scored recordings name results that are not there" in one for one in damages(address))
 
 
+@pytest.mark.slow
 def test_a_hearing_whose_seconds_do_not_sum_is_told(address: Path) -> None:
     change_rows(
         address, "results", lambda rows: with_values(rows, "speech_ms", [rows.column("speech_ms")[0].as_py() - 2])
@@ -210,6 +221,7 @@ def test_a_ledger_that_is_not_what_the_rows_say_is_told(column: str, address: Pa
     assert any(one.startswith("runs: its ledger") for one in damages(address))
 
 
+@pytest.mark.slow
 def test_many_findings_of_one_kind_are_counted_and_not_listed(address: Path) -> None:
     change_rows(address, "commits", lambda rows: pa.concat_tables([rows] * 3))
     ids = [f"torn.{number}" for number in range(30)]

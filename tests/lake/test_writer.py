@@ -58,8 +58,7 @@ POINTS = [
     "before_run_end",
 ]
 SOONEST = (
-    "after_run_start", "after_append_commits:1", "before_append_results:2", "after_append_words:2",
-    "before_append_commits:2", "before_run_end",
+    "after_run_start", "after_append_words:2", "before_append_commits:2", "before_run_end",
 )  # fmt: skip
 """Points that every run of the tests dies at; the others are slow ones. The stateful tests die at all of them."""
 

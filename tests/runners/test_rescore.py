@@ -94,6 +94,7 @@ def test_hearing_again_gives_the_rows_that_are_there(lake: Path, engines: TinyEn
     assert [rows(lake, query) for query in queries] == before
 
 
+@pytest.mark.slow
 def test_measures_are_made_again_without_a_model_and_without_the_sound(
     lake: Path, audio: Path, engines: TinyEngines
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_dry_run_says_what_a_run_would_do(lake: Path, model: str) -> None:
     assert files_of(lake) == before
 
 
+@pytest.mark.slow
 def test_where_there_is_no_lake_there_is_nothing_to_ask(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="is not a lake"):
         rescore.run(str(tmp_path / "none"), Rescoring(stage="link"))

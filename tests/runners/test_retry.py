@@ -79,6 +79,7 @@ def test_sources_and_corpora_bound_what_is_tried(lake: Path, tmp_path: Path) -> 
     assert [row["status"] for row in rows(lake, ROWS)] == ["scored", "failed", "scored"]
 
 
+@pytest.mark.slow
 def test_a_recording_that_killed_its_workers_is_tried_on_ray_and_no_other_process_dies(
     ray_cluster: None, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
