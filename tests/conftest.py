@@ -30,15 +30,12 @@ RAY_FIXTURES = {"ray_cluster", "ray_nodes"}
 """What starts Ray."""
 
 
-# Before xdist reads the marks: its plugin is registered after this file, and those are asked first.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In parallel (`make test`), one worker runs all that needs Ray, and each file stays with one worker: clusters are
     started and models are loaded once."""
     for item in items:
         uses_ray = not RAY_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("ray" if uses_ray else item.nodeid.partition("::")[0]))
+        item.add_marker(pytest.mark.xdist_group("ray" if uses_ray else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)
