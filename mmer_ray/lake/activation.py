@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError, UsageError
+from mmer_ray.errors import UsageError
 from mmer_ray.lake.commit import SingleCommit
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect
@@ -24,8 +24,7 @@ def activate(lake: Lake, scorer: str, corpus: str | None = None) -> list[str]:
 
     Raises `UsageError` for a model without answers there, `LakeError` where there is no lake or another job writes it.
     """
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     with lake.lock():
         with connect(lake) as connection:
             answered = connection.execute(ANSWERED).fetchall()

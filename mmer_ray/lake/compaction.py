@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError
 from mmer_ray.lake.data_files import FILE_BYTES
 from mmer_ray.lake.rewrite import replace_rows
 from mmer_ray.lake.run import new_run_id
@@ -90,8 +89,7 @@ def compact(lake: Lake, corpus: str | None = None, *, max_files: int = 1, dry_ru
     With `corpus` its partitions alone. Raises `LakeError` where there is no lake, or a damaged one, or another job
     writes it, and `StoreError`.
     """
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     with lake.lock(), TemporaryDirectory(prefix="mmer-compact-") as folder:
         spill, run_id = Spill(folder, MEMORY_MB), new_run_id(datetime.now(UTC))
         if not dry_run:

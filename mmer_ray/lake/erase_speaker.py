@@ -30,6 +30,7 @@ from mmer_ray.lake.conversation import turns_of, utterances_of
 from mmer_ray.lake.edited_speakers import edits_of, in_force, replayed
 from mmer_ray.lake.gone import num_erased_speakers
 from mmer_ray.lake.known import known_answers
+from mmer_ray.lake.one_hearing import CALLS, OF_HEARING, RESULTS
 from mmer_ray.lake.views import connect
 from mmer_ray.profiles import LinkOptions
 from mmer_ray.stages.link import link
@@ -73,15 +74,7 @@ QUERIES = {
         FROM turns WHERE {_STAYS} ORDER BY turn_idx
     """,
 }
-_OF_HEARING = "recording_id = $recording AND heard_key = $heard"
-RESULTS = f"""
-    FROM internal.results SEMI JOIN internal.heard USING (recording_id, heard_key, commit_id) WHERE {_OF_HEARING}
-"""
-FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {_OF_HEARING}"
-CALLS = f"""
-    SELECT calls.* FROM internal.calls AS calls JOIN internal.felt AS felt USING (recording_id, heard_key, scorer)
-    WHERE calls.commit_id = calls_commit AND {_OF_HEARING} ORDER BY scorer
-"""
+FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {OF_HEARING}"
 
 
 def speech_of(connection: duckdb.DuckDBPyConnection, recordings: Sequence[str], speaker: str) -> list[tuple[str, str]]:
@@ -133,7 +126,7 @@ class _Hearing:
     def __init__(self, connection: duckdb.DuckDBPyConnection, recording: str, heard_key: str, speaker: str) -> None:
         self._connection, self._recording, self._heard_key = connection, recording, heard_key
         self._of_hearing = {"recording": recording, "heard": heard_key}
-        query = f"SELECT min(corpus) FROM internal.shown WHERE {_OF_HEARING}"
+        query = f"SELECT min(corpus) FROM internal.shown WHERE {OF_HEARING}"
         ((corpus,),) = connection.execute(query, self._of_hearing).fetchall()
         self._of_corpus = {"recording": recording, "corpus": corpus, "speaker": speaker}
         (self._results,) = self._select(RESULTS, self._of_hearing).to_pylist()

@@ -319,8 +319,7 @@ def open_lake(
     Raises `LakeError` where there is none, `PreflightError` where its store cannot be used.
     """
     lake = Lake(address, to_read=True)
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     reader = LakeReader(lake, limits, refresh_s)
     try:
         yield reader

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mmer_ray.diarizers.speaker_count import BETWEEN_WINDOWS_THRESHOLD, SAME_VOICE_THRESHOLD
-from mmer_ray.errors import LakeError, UsageError
+from mmer_ray.errors import UsageError
 from mmer_ray.lake.answer_tables import measure_columns, turns_table, utterances_table, words_table
 from mmer_ray.lake.batch import stamped
 from mmer_ray.lake.columns import milliseconds, split_ms
@@ -85,8 +85,7 @@ def recluster(lake: Lake, name: str, wanted: Recluster) -> Reclustered:
     Raises `SourceError` for a name that fits no recording or several, `UsageError` for one that failed, whose pieces
     the lake does not have or that cannot be parted so, `LakeError` where there is no lake or another job writes it.
     """
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     with lake.lock():
         reader = LakeReader(lake)
         try:

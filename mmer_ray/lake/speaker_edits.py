@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mmer_ray.errors import LakeError, UsageError
+from mmer_ray.errors import UsageError
 from mmer_ray.lake.answer_tables import measure_columns
 from mmer_ray.lake.commit import SingleCommit
 from mmer_ray.lake.edited_speakers import SpeakerEdit, Speakers, edits_of, in_force, replayed
@@ -82,7 +82,7 @@ def edit_speakers(lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, 
     Raises `SourceError` for a name that fits no recording or several, `UsageError` for a recording that failed and for
     an edit that does not fit the speakers there are, `LakeError` where there is no lake or another job writes it.
     """
-    _require_lake(lake)
+    lake.require_existing()
     with lake.lock():
         row = _scored_row(lake, name)
         lake.create()
@@ -94,13 +94,8 @@ def edit_speakers(lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, 
     return EditMade(edit, after.told())
 
 
-def _require_lake(lake: Lake) -> None:
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
-
-
 def _scored_row(lake: Lake, name: str) -> Row:
-    _require_lake(lake)
+    lake.require_existing()
     reader = LakeReader(lake)
     try:
         row = reader.find_recording(name)

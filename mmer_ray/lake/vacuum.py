@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import fsspec
 
-from mmer_ray.errors import LakeError
 from mmer_ray.lake.compaction import Part, drop_torn
 from mmer_ray.lake.rewrite import sweep
 from mmer_ray.lake.store import Lake
@@ -41,8 +40,7 @@ def vacuum(lake: Lake, keep_hours: int = KEEP_HOURS, *, dry_run: bool = False) -
 
     Raises `LakeError` where there is no lake, or a damaged one, or another job writes it, and `StoreError`.
     """
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     with lake.lock():
         if not dry_run:
             lake.create()

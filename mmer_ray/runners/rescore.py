@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmer_ray.errors import LakeError
 from mmer_ray.lake.plan import TODO
 from mmer_ray.lake.rescoring import Left, Portion, RescorePlan, Rescoring, plan_rescore
 from mmer_ray.lake.store import Lake
@@ -97,8 +96,7 @@ class _LeftTally(Tally):
 
 def _opened(address: str) -> Lake:
     lake = Lake(address)
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     return lake
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from mmer_ray.errors import RETRYABLE, ErrorCode, LakeError
+from mmer_ray.errors import RETRYABLE, ErrorCode
 from mmer_ray.lake.failures import BATCH_ROWS, FailedGroup, Place, failed_groups
 from mmer_ray.lake.store import Lake
 from mmer_ray.profiles import Profile, with_settings
@@ -60,8 +60,7 @@ def run(
     """Try again what failed, a job for each profile that it failed under; raises as `job.Job` and `Job.run`."""
     stop = stop or threading.Event()
     lake = Lake(options.lake)
-    if not lake.exists:
-        raise LakeError(f"{lake.address} is not a lake; `mmer score SOURCE --lake {lake.address}` makes one")
+    lake.require_existing()
     among = _among(options) if options.sources else None
     groups, left = failed_groups(lake, options.codes, options.corpus, among, options.profile, options.roots)
     reports: list[JobReport] = []
