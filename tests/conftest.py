@@ -30,6 +30,8 @@ RAY_FIXTURES = {"ray_cluster", "ray_nodes"}
 """What starts Ray."""
 
 
+# Before xdist reads the marks: its plugin is registered after this file, and the last one is asked first.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In parallel (`make test`), one worker runs all that needs Ray, and each file stays with one worker: clusters are
     started and models are loaded once."""

@@ -19,7 +19,6 @@ def ray_nodes() -> Iterator[KillMatrix]:
         yield matrix
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("victim", VICTIMS)

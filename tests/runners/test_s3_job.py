@@ -59,7 +59,6 @@ def test_calls_of_a_bucket_give_the_rows_of_files_and_score_once(source: str, bu
     assert objects(lake) == before
 
 
-@pytest.mark.slow
 def test_through_faults_of_the_store_the_rows_are_the_same(
     source: str, bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
