@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
 from mmer_ray.models.families import Loss
-from mmer_ray.models.interface import Clip, EmotionBatch, EmotionModel, Targets, collate
+from mmer_ray.models.interface import Clip, EmotionModel, Targets, collate
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training.augment import UNCHANGED, Variation, vary
+from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.schedule import cosine_rate
 
@@ -50,13 +51,6 @@ class Recipe:
     """Whether some epochs do without the sound or without the words (`bridge_tokens.masking`)."""
     variation: Variation = UNCHANGED
     seed: int = 0
-
-
-class TrainingBatch(NamedTuple):
-    """One variation of each utterance, or two, and their truth."""
-
-    views: tuple[EmotionBatch, ...]
-    targets: Targets
 
 
 def train(
