@@ -26,9 +26,10 @@ from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed or were refused; 4 not possible "
-    "now: lake locked or damaged, models, space, permissions, network or cluster; 5 the lake's store failed during the "
-    "run, finished commits are intact, the same command goes on; 130 interrupted; 141 the reader of stdout went away."
+    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed, or they or a model were "
+    "refused; 4 not possible now: lake locked or damaged, models, space, permissions, network or cluster; 5 the "
+    "lake's store failed during the run, finished commits are intact, the same command goes on; 130 interrupted; "
+    "141 the reader of stdout went away."
 )
 DEBUG = "--debug"
 

@@ -29,7 +29,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     """The job ended and is committed, but recordings of its sources failed, in this run or in an earlier one; or
-    recordings were refused that could not be verified (`mmer redact`)."""
+    recordings were refused that could not be verified (`mmer redact`), or a model that its gate keeps out (`mmer models
+    promote`)."""
     PREFLIGHT = 4
     """Something outside this program is in the way: the lake is locked or damaged, models, space, permissions, the
     network, the cluster."""

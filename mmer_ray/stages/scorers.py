@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
-from mmer_ray.models.emotion_checkpoints import check_emotion_model
+from mmer_ray.models.emotion_checkpoints import check_emotion_model, scorer_name
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.interface import (
@@ -25,7 +25,7 @@ from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion
-from mmer_ray.stages.emotion import Description, scorer_name
+from mmer_ray.stages.emotion import Description
 
 SHORTEST_S = 0.25
 """Below this there is no prosody to hear."""
