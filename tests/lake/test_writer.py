@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 
 from mmer_ray.errors import ErrorCode, LedgerError, StoreError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake import commit as commit_module
 from mmer_ray.lake import writer as writer_module
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.plan import TODO, Plan
 from mmer_ray.lake.queries import open_lake

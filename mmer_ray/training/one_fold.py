@@ -1,0 +1,75 @@
+"""One training of a run: a model from fresh weights, and its answers about the speakers that it has not heard."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mmer_ray.models import families
+from mmer_ray.models.families import save_emotion_model
+from mmer_ray.models.interface import EmotionModel
+from mmer_ray.models.library import PreTrainedTokenizerBase
+from mmer_ray.training import world
+from mmer_ray.training.fit import OnStep, fit
+from mmer_ray.training.fresh_model import build
+from mmer_ray.training.kept_clips import KeptClips
+from mmer_ray.training.material import Material
+from mmer_ray.training.predict import predict
+from mmer_ray.training.predictions_file import write_predictions
+from mmer_ray.training.run import CHECKPOINT, DEVELOPMENT, MODEL, TEST, Asked
+from mmer_ray.training.utterances import Split
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """What is trained, and where it goes."""
+
+    asked: Asked
+    labels: tuple[str, ...]
+    """Of the corpus."""
+    split: Split
+    """The final model has nobody to be tested on."""
+    seed: int
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it is on disk."""
+        return (self.folder / (TEST if self.split.test else MODEL)).exists()
+
+
+def train_fold(task: FoldTask, device: torch.device | str = "cpu", on_step: OnStep | None = None) -> None:
+    """Train, and write the model and its answers; with `torch.distributed`, all workers call this alike.
+
+    Goes on from where an interrupted one was. Raises as `fit`.
+    """
+    split, asked = task.split, task.asked
+    recipe = replace(asked.recipe, seed=task.seed)
+    loaded = build(asked.architecture, task.labels, [one.text or "" for one in split.train], task.seed)
+    model = loaded.model.to(device)
+    load = KeptClips()
+    chooses = split.test if asked.oracle else split.development
+    material = Material(split.train, chooses, model.labels, load, loaded.tokenizer)
+    fitted = fit(model, families.loss_of(model.family), material, recipe, task.folder / CHECKPOINT, on_step)
+    for utterances, name in ((split.development, DEVELOPMENT), (split.test, TEST)):
+        if utterances:
+            found = predict(fitted.model, utterances, load, loaded.tokenizer, fold=split.name, seed=task.seed)
+            if world.is_first():
+                if name == TEST:
+                    _save(task.folder / MODEL, fitted.model, loaded.tokenizer)
+                write_predictions(task.folder / name, found)
+    if not split.test and world.is_first():
+        _save(task.folder / MODEL, fitted.model, loaded.tokenizer)
+    world.wait_for_all()
+
+
+def _save(folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """Write a checkpoint folder that is there whole or not at all."""
+    unfinished = folder.with_name(folder.name + ".part")
+    for left in (unfinished, folder):
+        shutil.rmtree(left, ignore_errors=True)
+    save_emotion_model(unfinished, model.to("cpu"), tokenizer)
+    unfinished.rename(folder)
