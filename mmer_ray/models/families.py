@@ -1,7 +1,7 @@
 """The emotion families by name: their sizes, models and losses, and the one way to load a checkpoint of any of them.
 
 Every family is a sub-package with the same four files: `config.py` (`SIZES`: name -> configuration), `model.py`
-(`Model`), `losses.py` (`loss(output, targets, augmented)`) and `checkpoint.py` (`save`, `load`).
+(`Model`), `losses.py` (`terms(output, targets, augmented)` and their sum, `loss`) and `checkpoint.py` (`save`, `load`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, 
 from mmer_ray.models.library import PreTrainedTokenizerBase
 
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
+Terms = Callable[[EmotionOutput, Targets, EmotionOutput | None], Mapping[str, Tensor]]
 
 
 def sizes(family: str) -> Mapping[str, Any]:
@@ -52,6 +53,12 @@ def loss_of(family: str) -> Loss:
     """The family's training loss: (output, targets, the augmented view's output or None) -> scalar."""
     loss: Loss = _part(family, "losses").loss
     return loss
+
+
+def terms_of(family: str) -> Terms:
+    """The parts of the family's training loss by name, weighted, so that they add up to it; takes what a loss does."""
+    terms: Terms = _part(family, "losses").terms
+    return terms
 
 
 def save_emotion_model(

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.models.category import category_loss
 from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
 from mmer_ray.models.ctc.losses import ctc_loss, pad_targets
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import SYMBOLS, to_symbols
 from mmer_ray.models.encoders import MAX_TOKENS
-from mmer_ray.models.interface import EmotionBatch, collate
+from mmer_ray.models.interface import EmotionBatch, Targets, collate
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import MmerConfig
@@ -120,7 +121,7 @@ def loss_of(model: MmerModel, batch: TrainingBatch) -> tuple[losses.LossTerms, T
     clean_vectors, augmented_vectors = clean.contrast.float(), augmented.contrast.float()
     both_views = torch.cat([clean.logits, augmented.logits]).float()
     terms = losses.LossTerms(
-        category=losses.category_loss(both_views, batch.labels.repeat(2)),
+        category=category_loss(both_views, Targets(batch.labels.repeat(2))),
         ctc=ctc_loss(clean.ctc_logits, clean.num_frames, batch.targets).mean(),
         supervised=losses.supervised_contrast(clean_vectors, batch.labels),
         augmentation=losses.augmentation_contrast(clean_vectors, augmented_vectors),
