@@ -56,6 +56,8 @@ def ask(model: EmotionModel, batch: TrainingBatch, autocast: torch.dtype | None)
     `autocast`: type of the matrix work; None: that of the weights. CTC, whose logits are the largest of all, is computed
     here, in float32: the loss of an utterance's transcript does not depend on the others.
     """
+    if batch.seed is not None:
+        torch.manual_seed(batch.seed)
     clean, *variations = batch.views
     with torch.autocast(clean.samples.device.type, autocast, enabled=autocast is not None):
         output = model(clean)

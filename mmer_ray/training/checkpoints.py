@@ -49,7 +49,9 @@ class Checkpoints:
     def save(self, learner: Learner[Any], score: float | None = None, extra: dict[str, Any] | None = None) -> None:
         """Write the learner's state; older ones go, but for the latest before it and those of the best scores."""
         place = self._folder / f"{PREFIX}{learner.num_steps:08d}"
-        assert not place.exists(), "a training goes on from the latest of its states"
+        if place.exists():
+            # A training goes on from the latest of its states: this is it.
+            return
         for left in self._folder.glob(f"{PREFIX}*{UNFINISHED}"):
             shutil.rmtree(left)
         unfinished = place.with_name(place.name + UNFINISHED)

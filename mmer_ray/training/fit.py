@@ -14,7 +14,7 @@ import numpy as np
 from mmer_ray.errors import UsageError
 from mmer_ray.failpoint import failpoint
 from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
-from mmer_ray.models.families import Loss
+from mmer_ray.models.families import Loss, Terms
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.training import world
 from mmer_ray.training.batch import TrainingBatch
@@ -47,7 +47,7 @@ OnStep = Callable[[int, int], None]
 
 def fit(
     model: EmotionModel,
-    loss: Loss,
+    loss: Loss | Terms,
     material: Material,
     recipe: Recipe,
     folder: Path,

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import soundfile
 
 from mmer_ray.errors import SourceError
 from mmer_ray.models.interface import Clip
-from mmer_ray.records import SAMPLE_RATE_HZ
-from mmer_ray.training.datasets import read_speech, trim
+from mmer_ray.training.clips import LIBSNDFILE_SUFFIXES, load_clip
 from mmer_ray.training.utterances import Utterance
 
 Load = Callable[[Utterance], Clip]
 KEPT_BYTES = 512 << 20
 """Two hours of speech: small corpora are decoded once, large ones in every epoch."""
-
-
-def load_clip(utterance: Utterance) -> Clip:
-    """Read an utterance's sound, trimmed."""
-    sound = utterance.sound
-    samples = read_speech(sound.path)
-    end = None if sound.end_ms is None else sound.end_ms * SAMPLE_RATE_HZ // 1_000
-    return Clip(trim(samples[sound.start_ms * SAMPLE_RATE_HZ // 1_000 : end]), utterance.text or "")
 
 
 def length_s(utterance: Utterance) -> float:
@@ -34,7 +26,7 @@ def length_s(utterance: Utterance) -> float:
     sound = utterance.sound
     if sound.end_ms is not None:
         return (sound.end_ms - sound.start_ms) / 1_000
-    return _file_length_s(sound.path) - sound.start_ms / 1_000
+    return file_length_s(sound.path) - sound.start_ms / 1_000
 
 
 class KeptClips:
@@ -56,8 +48,12 @@ class KeptClips:
         return clip
 
 
-def _file_length_s(path: Path) -> float:
+def file_length_s(path: Path) -> float:
+    """How long a file is, by its header. Raises `SourceError` where it cannot be read."""
     try:
-        return float(soundfile.info(path).duration)
-    except (OSError, soundfile.LibsndfileError) as error:
+        if path.suffix.lower() in LIBSNDFILE_SUFFIXES:
+            return float(soundfile.info(path).duration)
+        with av.open(str(path), metadata_errors="ignore") as container:
+            return (container.duration or 0) / av.time_base
+    except (OSError, soundfile.LibsndfileError, av.FFmpegError) as error:
         raise SourceError(f"{path} cannot be read as sound: {error}") from error

@@ -1,6 +1,6 @@
 """What a family is trained on: labelled utterances, and the batches that its steps see.
 
-Shape letters: B utterances.
+Shape letters: B utterances, K classes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmer_ray.errors import UsageError
 from mmer_ray.models.ctc.losses import pad_targets
@@ -55,8 +56,11 @@ class Batches:
         self._parts = recipe.parts(world.rank(), world.size())
         self._material = material
         self._recipe = recipe
+        classes = [class_of(one, material.labels) for one in material.train]
+        self._knows_dimensions = any(one.dimensions is not None for one in material.train)
+        self._class_weights = _inverse_shares(classes, len(material.labels))
         self._sampler = Sampler(
-            [class_of(one, material.labels) for one in material.train],
+            classes,
             [length_s(one) for one in material.train],
             recipe.batch_size,
             recipe.sampling,
@@ -89,8 +93,20 @@ class Batches:
                 # A copy: a variation may write into what it is given, and clips are kept.
                 clips.append(Clip(vary(samples.copy(), rng, recipe.variation), text))
             views.append(collate(clips, material.tokenizer))
-        targets = targets_of(utterances, material.labels, with_spelling=recipe.reads_spelling)
-        return TrainingBatch(tuple(views), targets, tuple(one.utterance_id for one in utterances), seed)
+        return TrainingBatch(tuple(views), self._targets(utterances), tuple(one.utterance_id for one in utterances), seed)
+
+    def _targets(self, utterances: Sequence[Utterance]) -> Targets:
+        """The truth of utterances: the same fields in every batch of a training."""
+        labels, recipe = self._material.labels, self._recipe
+        return Targets(
+            labels=torch.tensor([class_of(one, labels) for one in utterances]),
+            dimensions=torch.tensor([one.dimensions or NOT_KNOWN for one in utterances])
+            if self._knows_dimensions
+            else None,
+            ctc=pad_targets([to_symbols(one.text or "") for one in utterances]) if recipe.reads_spelling else None,
+            shares=torch.tensor([_shares_of(one, labels) for one in utterances]) if recipe.soft_labels else None,
+            class_weights=self._class_weights if recipe.class_weights else None,
+        )
 
 
 def class_of(utterance: Utterance, labels: Sequence[str]) -> int:
@@ -102,11 +118,17 @@ def class_of(utterance: Utterance, labels: Sequence[str]) -> int:
     return labels.index(utterance.label)
 
 
-def targets_of(utterances: Sequence[Utterance], labels: Sequence[str], *, with_spelling: bool) -> Targets:
-    """The truth of utterances, as far as it is known."""
-    dimensions_B3 = torch.tensor([one.dimensions or NOT_KNOWN for one in utterances])
-    return Targets(
-        labels=torch.tensor([class_of(one, labels) for one in utterances]),
-        dimensions=None if dimensions_B3.isnan().all() else dimensions_B3,
-        ctc=pad_targets([to_symbols(one.text or "") for one in utterances]) if with_spelling else None,
-    )
+def _shares_of(utterance: Utterance, labels: Sequence[str]) -> list[float]:
+    """The raters' shares of the model's classes, which sum to one; without raters, all of it is the label's."""
+    given = [(utterance.shares or {}).get(label, 0.0) for label in labels]
+    if not sum(given):
+        given = [float(label == utterance.label) for label in labels]
+    return [share / sum(given) for share in given]
+
+
+def _inverse_shares(classes: Sequence[int], num_classes: int) -> Tensor:
+    """Weight of each class, the mean over utterances being one: float, shape (K,); 1 of one that does not occur."""
+    counts_K = np.bincount(classes, minlength=num_classes)
+    num_present = np.count_nonzero(counts_K)
+    weights_K = np.where(counts_K > 0, len(classes) / (num_present * np.maximum(counts_K, 1)), 1.0)
+    return torch.tensor(weights_K, dtype=torch.float32)

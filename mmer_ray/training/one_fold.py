@@ -53,7 +53,7 @@ def train_fold(task: FoldTask, device: torch.device | str = "cpu", on_step: OnSt
     load = KeptClips()
     chooses = split.test if asked.oracle else split.development
     material = Material(split.train, chooses, model.labels, load, loaded.tokenizer)
-    fitted = fit(model, families.loss_of(model.family), material, recipe, task.folder / CHECKPOINT, on_step)
+    fitted = fit(model, families.terms_of(model.family), material, recipe, task.folder / CHECKPOINT, on_step)
     for utterances, name in ((split.development, DEVELOPMENT), (split.test, TEST)):
         if utterances:
             found = predict(fitted.model, utterances, load, loaded.tokenizer, fold=split.name, seed=task.seed)

@@ -45,6 +45,11 @@ class Recipe:
     """Of matrix work: `auto` is bfloat16 on a GPU that has it, else float32."""
     sampling: Sampling = "balanced"
     """`balanced` draws every class alike, `natural` as often as it occurs."""
+    class_weights: bool = False
+    """Whether the category term weighs each class by the inverse of its share of the training set; together with
+    balanced sampling, rare classes would count twice."""
+    soft_labels: bool = False
+    """Whether the category term is given the raters' shares where the corpus has them."""
     two_views: bool = False
     """Whether the loss sees each utterance in two variations, the second as the augmented view of the first."""
     reads_spelling: bool = False
@@ -77,7 +82,7 @@ class Recipe:
         return asdict(self)
 
     def parts(self, worker: int, num_workers: int) -> list[slice]:
-        """The rows of a step's batch that are a worker's micro-batches. Raises `UsageError` where they cannot be shared.
+        """The rows of a step's batch that are a worker's micro-batches. Raises `UsageError` where they do not go round.
 
         >>> Recipe(batch_size=8, micro_batch_size=2).parts(worker=1, num_workers=2)
         [slice(2, 4, None), slice(6, 8, None)]
@@ -98,7 +103,7 @@ class Recipe:
 def _shared(number: int, num_workers: int) -> int:
     if number % num_workers:
         raise UsageError(
-            f"recipe: {num_workers} workers cannot share {number} alike: choose a batch_size and a micro_batch_size whose "
-            f"quotient (mode cached), or a micro_batch_size that (mode accumulated) {num_workers} divides"
+            f"recipe: {num_workers} workers cannot share {number} alike: choose a batch_size and a micro_batch_size "
+            f"whose quotient (mode cached), or a micro_batch_size that (mode accumulated) {num_workers} divides"
         )
     return number // num_workers

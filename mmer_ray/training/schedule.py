@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+WARM_UP_SHARE = 0.05
+"""Of the embedded models' trainings."""
+
 
 def cosine_rate(peak_rate: float, share: float, warm_up_share: float, final_share: float) -> float:
     """Return the learning rate after a share of the training, 0..1: linear warm-up, then half a cosine."""
