@@ -17,6 +17,7 @@ from mmer_ray.errors import UsageError
 
 SCHEMA = "mmer.evaluation/1"
 TextSource = Literal["reference", "asr", "none"]
+Verdict = Literal["calibrated", "not calibrated", "too few", "not fitted"]
 ClusterKind = Literal["speaker", "dialogue"]
 
 
@@ -70,6 +71,9 @@ class TextCondition:
     """Word error rate of the ASR against the reference transcripts of the same utterances."""
 
 
+REFERENCE_TEXT = TextCondition("reference")
+
+
 @dataclass(frozen=True)
 class ReliabilityBin:
     """Answers whose best probability lies in (low, high]."""
@@ -87,7 +91,7 @@ class ReliabilityBin:
 class Calibration:
     """Whether probabilities are what they say, after temperatures that were fitted on development data."""
 
-    verdict: Literal["calibrated", "not calibrated", "too few", "not fitted"]
+    verdict: Verdict
     """`calibrated`: ECE at most `limit`; `too few`: fewer answers than an ECE means anything on; `not fitted`: there is
     no development data."""
     ece_before: float
@@ -164,7 +168,7 @@ class Evaluation:
     """Name of the protocol of folds; empty: a fixed test set."""
     seeds: tuple[int, ...] = (0,)
     folds: tuple[FoldResult, ...] = ()
-    text: TextCondition = TextCondition("reference")
+    text: TextCondition = REFERENCE_TEXT
     oracle: bool = False
     """True: epochs or settings were chosen on the test data. Such figures are too high and prove nothing."""
     cluster: ClusterKind = "speaker"
