@@ -37,6 +37,8 @@ class Fitted:
     """In evaluation mode."""
     num_steps: int
     """After which it had these weights."""
+    num_epochs: int
+    """The same in epochs."""
     development_ua: float | None
     """Unweighted accuracy on the development set at the last check that chose; None: nothing was chosen."""
 
@@ -91,7 +93,7 @@ def fit(
             failpoint("after_state")
         if on_step is not None:
             on_step(learner.num_steps, num_steps)
-    return _chosen(learner, checkpoints, recipe)
+    return _chosen(learner, checkpoints, recipe, batches.steps_per_epoch)
 
 
 def _check(model: EmotionModel, material: Material, recipe: Recipe) -> None:
@@ -112,7 +114,7 @@ def _score(learner: Learner[TrainingBatch], material: Material) -> float:
     return unweighted_accuracy(truth, found.logits.argmax(axis=1))
 
 
-def _chosen(learner: Learner[TrainingBatch], checkpoints: Checkpoints, recipe: Recipe) -> Fitted:
+def _chosen(learner: Learner[TrainingBatch], checkpoints: Checkpoints, recipe: Recipe, steps_per_epoch: int) -> Fitted:
     score = None
     if recipe.selection == "best" and (best := checkpoints.best()) is not None:
         checkpoints.restore(learner, best)
@@ -122,7 +124,7 @@ def _chosen(learner: Learner[TrainingBatch], checkpoints: Checkpoints, recipe: R
         _mask(learner.model, None)
     averaged = learner.averaged
     assert isinstance(averaged, EmotionModel)
-    return Fitted(averaged.eval(), learner.num_steps, score)
+    return Fitted(averaged.eval(), learner.num_steps, learner.num_steps // steps_per_epoch, score)
 
 
 def _asked(model: EmotionModel, material: Material, recipe: Recipe) -> str:

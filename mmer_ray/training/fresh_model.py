@@ -10,6 +10,7 @@ import torch
 from mmer_ray.errors import UsageError
 from mmer_ray.models import families
 from mmer_ray.models.audio_classification.config import FAMILY as AUDIO_CLASSIFICATION
+from mmer_ray.models.frozen_encoder.config import FAMILY as FROZEN_ENCODER
 from mmer_ray.models.interface import LoadedModel
 from mmer_ray.models.named_parts import named_tokenizer, on_pretrained
 from mmer_ray.training.embedded_text import train_tokenizer
@@ -42,6 +43,11 @@ class Architecture:
         ):
             if name is not None and not hasattr(config, field):
                 raise UsageError(f"{self.family} does not stand on a pretrained encoder: leave {option} out")
+
+    @property
+    def is_head(self) -> bool:
+        """Whether it is a head on features that never change, which `head_fold` trains."""
+        return self.family == FROZEN_ENCODER and self.names[0] is not None
 
     @property
     def names(self) -> tuple[str | None, str | None]:

@@ -93,7 +93,9 @@ class Batches:
                 # A copy: a variation may write into what it is given, and clips are kept.
                 clips.append(Clip(vary(samples.copy(), rng, recipe.variation), text))
             views.append(collate(clips, material.tokenizer))
-        return TrainingBatch(tuple(views), self._targets(utterances), tuple(one.utterance_id for one in utterances), seed)
+        return TrainingBatch(
+            tuple(views), self._targets(utterances), tuple(one.utterance_id for one in utterances), seed
+        )
 
     def _targets(self, utterances: Sequence[Utterance]) -> Targets:
         """The truth of utterances: the same fields in every batch of a training."""

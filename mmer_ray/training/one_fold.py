@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,17 @@ from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training import world
 from mmer_ray.training.fit import OnStep, fit
 from mmer_ray.training.fresh_model import build
+from mmer_ray.training.head_fold import train_head_fold
 from mmer_ray.training.kept_clips import KeptClips
 from mmer_ray.training.material import Material
 from mmer_ray.training.predict import predict
+from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.predictions_file import write_predictions
 from mmer_ray.training.run import CHECKPOINT, DEVELOPMENT, MODEL, TEST, Asked
 from mmer_ray.training.utterances import Split
+
+FITTED = "fitted.json"
+Outcome = tuple[dict[str, Predictions], EmotionModel, PreTrainedTokenizerBase | None]
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,18 @@ class FoldTask:
     """The final model has nobody to be tested on."""
     seed: int
     folder: Path
+    model_folder: Path | None = None
+    """Where the model goes; None: into `folder`."""
 
     @property
     def is_done(self) -> bool:
         """Whether all of it is on disk."""
-        return (self.folder / (TEST if self.split.test else MODEL)).exists()
+        return (self.folder / TEST if self.split.test else self.model).exists()
+
+    @property
+    def model(self) -> Path:
+        """Where the model goes."""
+        return self.model_folder or self.folder / MODEL
 
 
 def train_fold(task: FoldTask, device: torch.device | str = "cpu", on_step: OnStep | None = None) -> None:
@@ -46,24 +59,39 @@ def train_fold(task: FoldTask, device: torch.device | str = "cpu", on_step: OnSt
 
     Goes on from where an interrupted one was. Raises as `fit`.
     """
+    train = train_head_fold if task.asked.architecture.is_head else _train_model
+    predictions, model, tokenizer = train(task, device, on_step)
+    if world.is_first():
+        _save(task.model, model, tokenizer)
+        # The test's answers last: with them a fold is done.
+        for name, found in predictions.items():
+            write_predictions(task.folder / name, found)
+    world.wait_for_all()
+
+
+def num_epochs_of(folder: Path) -> int:
+    """After how many epochs a fold's model had the weights that were chosen."""
+    fitted = json.loads((folder / FITTED).read_text(encoding="utf-8"))
+    return int(fitted["num_epochs"])
+
+
+def _train_model(task: FoldTask, device: torch.device | str, on_step: OnStep | None) -> Outcome:
     split, asked = task.split, task.asked
     recipe = replace(asked.recipe, seed=task.seed)
     loaded = build(asked.architecture, task.labels, [one.text or "" for one in split.train], task.seed)
-    model = loaded.model.to(device)
-    load = KeptClips()
+    model, load = loaded.model.to(device), KeptClips()
     chooses = split.test if asked.oracle else split.development
     material = Material(split.train, chooses, model.labels, load, loaded.tokenizer)
     fitted = fit(model, families.terms_of(model.family), material, recipe, task.folder / CHECKPOINT, on_step)
-    for utterances, name in ((split.development, DEVELOPMENT), (split.test, TEST)):
-        if utterances:
-            found = predict(fitted.model, utterances, load, loaded.tokenizer, fold=split.name, seed=task.seed)
-            if world.is_first():
-                if name == TEST:
-                    _save(task.folder / MODEL, fitted.model, loaded.tokenizer)
-                write_predictions(task.folder / name, found)
-    if not split.test and world.is_first():
-        _save(task.folder / MODEL, fitted.model, loaded.tokenizer)
-    world.wait_for_all()
+    if world.is_first():
+        table = {"num_steps": fitted.num_steps, "num_epochs": fitted.num_epochs, "chosen_ua": fitted.development_ua}
+        (task.folder / FITTED).write_text(json.dumps(table) + "\n", encoding="utf-8")
+    predictions = {
+        name: predict(fitted.model, utterances, load, loaded.tokenizer, fold=split.name, seed=task.seed)
+        for name, utterances in ((DEVELOPMENT, split.development), (TEST, split.test))
+        if utterances
+    }
+    return predictions, fitted.model, loaded.tokenizer
 
 
 def _save(folder: Path, model: EmotionModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
