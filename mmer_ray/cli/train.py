@@ -18,6 +18,7 @@ from mmer_ray.errors import UsageError
 if TYPE_CHECKING:
     from mmer_ray.runners.train import OnProgress, Progress
     from mmer_ray.runners.training_run import Finished
+    from mmer_ray.training.evaluation.result import Measure
     from mmer_ray.training.run import Asked
 
 Family = Annotated[str, typer.Option("--family", metavar="FAMILY", help="What is trained: `mmer models list`.")]
@@ -76,11 +77,8 @@ def train(
         finished = training_run.run(asked, into, workers, on_progress=_teller() if shows else None, stop=stop)
     if json:
         found = finished.evaluation
-        document = {
-            "into": str(into),
-            **asdict(finished.trained),
-            "evaluation": None if found is None else asdict(found),
-        }
+        evaluation = None if found is None else asdict(found)
+        document = {"into": str(into), **asdict(finished.trained), "evaluation": evaluation}
         print_json({"schema": "mmer.train/1", **document})
     else:
         _show(finished, into)
@@ -139,18 +137,15 @@ def _show(finished: Finished, into: Path) -> None:
         style="bold",
     )
     if found is not None:
-        rows = [
-            (
-                name,
-                f"{one.value:.3f}",
-                "" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}",
-            )
-            for name, one in found.metrics.items()
-        ]
-        print_table(("measure", "value", "95 %"), rows)
+        print_table(("measure", "value", "95 %"), [_row(name, one) for name, one in found.metrics.items()])
         for line in found.notes:
             say(line, style="yellow")
     if trained.interrupted:
         say("interrupted: the same command goes on from here")
     else:
         say(f"score with it: mmer score SOURCE --lake DIR --set emotion.model={into}/model")
+
+
+def _row(name: str, one: Measure) -> tuple[str, str, str]:
+    interval = "" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
+    return name, f"{one.value:.3f}", interval

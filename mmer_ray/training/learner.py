@@ -30,8 +30,8 @@ class Backward(Protocol):
 class Learner(Generic[Batch]):
     """A model and all that must be remembered between two steps of its training.
 
-    `loss` is what `backward` wants: of a family, its `losses.loss` or, so that terms are told apart, `losses.terms`. Parameters that nothing reads and frozen ones stay
-    as they are.
+    `loss` is what `backward` wants: of a family, its `losses.loss` or, so that terms are told apart, `losses.terms`.
+    Parameters that nothing reads and frozen ones stay as they are.
     """
 
     def __init__(self, model: nn.Module, loss: Any, recipe: Recipe, backward: Backward = objective.backward) -> None:

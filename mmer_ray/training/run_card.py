@@ -31,7 +31,7 @@ def card_of(asked: Asked, corpus: Corpus, evaluation: Evaluation, final: FoldTas
     lines += [f"- {name}: {_with_interval(measure)}" for name, measure in evaluation.metrics.items()]
     lines += [
         "",
-        "All of them about speakers that their training had not heard. Read/acted speech is clearer than calls.",
+        "All of them about speakers that their training had not heard. Acted speech is clearer than calls.",
     ]
     return "\n".join(lines) + "\n"
 

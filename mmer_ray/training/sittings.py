@@ -31,9 +31,9 @@ class Sittings:
     def train(
         self, batches: Iterator[Batch], minutes_between_checks: float, check: Callable[[], str], log: Log
     ) -> None:
-        """Step until the minutes are spent; now and then, keep the state and say where it stands and what `check` finds.
+        """Step until the minutes are spent, which checks count to.
 
-        Checks count as time spent.
+        At a check, the state is kept, and the log told where it stands and what `check` finds.
         """
         next_check_s = self._budget.spent_s + min(FIRST_CHECK_S, minutes_between_checks * 60)
         terms: list[Terms] = []
