@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmer_ray.models.families import load_emotion_model
+from mmer_ray.models.folders import write_temperature
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.runners.train import OnProgress, Trained, train
 from mmer_ray.training.corpora.reading import read_corpus
@@ -102,9 +103,11 @@ def run(
         last.interrupted,
     )
     if not last.interrupted:
+        temperature = fit_temperature(development)
+        write_temperature(prepared.run.model, temperature)
         # Loaded as a scorer will load it: what cannot be read must not be called finished.
         load_emotion_model(prepared.run.model)
-        card = card_of(asked, prepared.corpus, evaluation, final, fit_temperature(development))
+        card = card_of(asked, prepared.corpus, evaluation, final, temperature)
         (prepared.run.model / CARD_NAME).write_text(card, encoding="utf-8")
     return Finished(both, evaluation, prepared.leaks)
 

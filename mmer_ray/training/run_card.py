@@ -21,7 +21,7 @@ def card_of(asked: Asked, corpus: Corpus, evaluation: Evaluation, final: FoldTas
         f"- Trained on {len(corpus.utterances)} utterances of {num_speakers} speakers of `{corpus.name}` ({counts}),",
         f"  digest `{corpus.digest}`; {final.asked.recipe.num_epochs} epochs, seed {final.seed}.",
         *(f"- Stands on `{name}`, frozen." for name in architecture.names if name is not None),
-        f"- Temperature on the folds' development sets: {temperature:.3f}. Divide its logits by it.",
+        f"- Temperature on the folds' development sets: {temperature:.3f}; scoring divides the logits by it.",
         "",
         f"## Models trained alike on folds of the speakers ({asked.protocol}, seeds {_list(asked.seeds)})",
         "",

@@ -77,7 +77,7 @@ def corpus_of(utterances: Sequence[Utterance]) -> Corpus:
 def manifest_of(file: Path, utterances: Sequence[Utterance]) -> Path:
     """Write a manifest of them."""
     rows = [f"{one.utterance_id},{one.sound.path},{one.speaker},{one.label},{one.text}" for one in utterances]
-    file.write_text("\n".join(["utterance_id,path,speaker,label,text", *rows]) + "\n")
+    file.write_text("\n".join(["id,path,speaker,label,text", *rows]) + "\n")
     return file
 
 
