@@ -47,7 +47,8 @@ from mmer_ray.models.frozen_encoder import checkpoint as frozen_checkpoint
 from mmer_ray.models.frozen_encoder.config import FAMILY as FROZEN_ENCODER
 from mmer_ray.training import frozen_encoder
 from mmer_ray.training.augment import Variation
-from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
+from mmer_ray.training.corpora.ravdess import SENTENCES
+from mmer_ray.training.datasets import LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, WITH_TEXT, EmotionRecipe
 from mmer_ray.training.folds import Fold, deal_speakers, split
@@ -223,7 +224,7 @@ def solve(task: Task) -> Answer:
         return solve_head(task, fold)
     recipe = RECIPES.get(task.family, UNTUNED)
     recipe = replace(recipe, seed=recipe.seed + 1_000 * task.seed + task.fold)
-    tokenizer = train_tokenizer(RAVDESS_SENTENCES.values(), VOCAB_SIZE)
+    tokenizer = train_tokenizer(SENTENCES.values(), VOCAB_SIZE)
     started = time.process_time()
     torch.manual_seed(recipe.seed)
     model = families.build(task.family, SIZE)

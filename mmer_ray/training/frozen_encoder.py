@@ -28,7 +28,8 @@ from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import Conditions, augment, respeak
-from mmer_ray.training.datasets import LabelledClip, Samples
+from mmer_ray.training.clips import Samples
+from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.loop import running_average
 from mmer_ray.training.schedule import cosine_rate
 
