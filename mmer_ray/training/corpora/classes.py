@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 Classes = Literal["four", "own"]
@@ -9,3 +10,13 @@ Classes = Literal["four", "own"]
 the corpus."""
 
 FOUR = ("neutral", "happy", "sad", "angry")
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The usual four as everywhere, then the others by name.
+
+    >>> in_order({"angry", "calm", "happy", "bored"})
+    ('happy', 'angry', 'bored', 'calm')
+    """
+    found = set(labels)
+    return (*(label for label in FOUR if label in found), *sorted(found - set(FOUR)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from mmer_ray.errors import UsageError
 from mmer_ray.training.corpora.assembly import assemble, shares_of
-from mmer_ray.training.corpora.classes import FOUR, Classes
+from mmer_ray.training.corpora.classes import Classes, in_order
 from mmer_ray.training.corpora.rows import Row, columns_of, read_csv, require_columns
 from mmer_ray.training.utterances import Corpus, Sex, Sound, Style, Utterance
 
@@ -44,8 +44,8 @@ def read(place: Path, classes: Classes) -> Corpus:
 
     Raises `UsageError`, by file and line, for what is missing or wrong.
     """
-    rows = list(_rows(place))
-    labels = _in_order({row.needed("label") for row in rows})
+    rows = list(read_rows(place, COLUMNS))
+    labels = in_order({row.needed("label") for row in rows})
     return assemble(place.stem, (_utterance(place.parent, row, labels) for row in rows), labels)
 
 
@@ -112,22 +112,19 @@ def _shares(row: Row, labels: tuple[str, ...]) -> dict[str, float] | None:
     return shares_of(votes)
 
 
-def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """The usual four as everywhere, then the others by name."""
-    found = set(labels)
-    return (*(label for label in FOUR if label in found), *sorted(found - set(FOUR)))
-
-
-def _rows(place: Path) -> Iterator[Row]:
+def read_rows(place: Path, needed: tuple[str, ...]) -> Iterator[Row]:
+    """Yield the rows of a table in any of the three formats. Raises `UsageError` where a needed column is missing."""
+    if place.suffix not in SUFFIXES or not place.is_file():
+        raise UsageError(f"{place} is no table that is there: give a .csv, .jsonl or .parquet file")
     if place.suffix == ".csv":
-        yield from read_csv(place, COLUMNS)
+        yield from read_csv(place, needed)
         return
     records = _json_lines(place) if place.suffix == ".jsonl" else _parquet_rows(place)
     for number, record in records:
         if not isinstance(record, dict):
-            raise UsageError(f"{place.name}:{number}: expected an object with {', '.join(COLUMNS)}")
+            raise UsageError(f"{place.name}:{number}: expected an object with {', '.join(needed)}")
         if number == 1:
-            require_columns(place, tuple(map(str, record)), COLUMNS)
+            require_columns(place, tuple(map(str, record)), needed)
         yield Row(f"{place.name}:{number}", {str(name): _as_text(value) for name, value in record.items()})
 
 
