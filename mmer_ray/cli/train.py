@@ -143,6 +143,7 @@ def _show(finished: Finished, into: Path) -> None:
     if trained.interrupted:
         say("interrupted: the same command goes on from here")
     else:
+        say(f"report: {into}/report.md")
         say(f"score with it: mmer score SOURCE --lake DIR --set emotion.model={into}/model")
 
 

@@ -13,8 +13,12 @@ from mmer_ray.models.folders import write_temperature
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.runners.train import OnProgress, Trained, train
 from mmer_ray.training.corpora.reading import read_corpus
+from mmer_ray.training.clips import load_clip
+from mmer_ray.training.evaluation import baselines
 from mmer_ray.training.evaluation.calibrated import fit_temperature
+from mmer_ray.training.evaluation.comparison import OtherSystem
 from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
+from mmer_ray.training.evaluation.report import write_report
 from mmer_ray.training.evaluation.result import Evaluation
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.leaks import check
@@ -25,7 +29,6 @@ from mmer_ray.training.run import DEVELOPMENT, TEST, Asked, RunFolder
 from mmer_ray.training.run_card import card_of
 from mmer_ray.training.utterances import Corpus, Split
 
-EVALUATION_NAME = "evaluation.json"
 ALL_SPEAKERS = "all speakers"
 """Name of the final model's split, which has no test set."""
 
@@ -125,11 +128,20 @@ def _evaluate(prepared: Prepared, test: Sequence[Predictions], development: Sequ
         Conditions(protocol=asked.protocol, oracle=asked.oracle, num_left_out=prepared.corpus.left_out),
         development=development,
         splits=prepared.splits,
+        others=_baselines(prepared, test[0].labels),
     )
-    file = prepared.run.folder / EVALUATION_NAME
-    unfinished = file.with_suffix(".part")
-    unfinished.write_text(found.to_json(), encoding="utf-8")
-    unfinished.replace(file)
+    write_report(prepared.run.folder, found)
+    return found
+
+
+def _baselines(prepared: Prepared, labels: tuple[str, ...]) -> dict[str, OtherSystem]:
+    """What the system must beat, on the same folds."""
+    splits = prepared.splits
+    found = {"majority": baselines.majority(splits, labels)}
+    if all(one.text for one in prepared.corpus.utterances):
+        found["transcript look-up"] = baselines.transcript_look_up(splits, labels)
+        found["words alone"] = baselines.words_alone(splits, labels)
+    found["acoustic statistics"] = baselines.acoustic_statistics(splits, labels, load_clip)
     return found
 
 
