@@ -167,16 +167,18 @@ def _raise_as_ours(answer: Any) -> None:
     try:
         ray.get(answer)
     except Exception as error:
-        ours = next((one for one in _causes(error) if isinstance(one, MmerError)), None)
-        if ours is None:
+        # The last: what Ray raises may be of a class that it makes of its own and ours, with a traceback as its text.
+        ours = [one for one in _causes(error) if isinstance(one, MmerError)]
+        if not ours:
             raise
-        # Ray's copy is of a class of its own, made from two.
-        raise ours from error
+        raise ours[-1] from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     yield error
-    below = [error.__cause__, getattr(error, "cause", None), *getattr(error, "worker_failures", {}).values()]
+    # Ray Train keeps a worker's exception in an attribute that has no public name.
+    attributes = (getattr(error, name, None) for name in ("__cause__", "cause", "_base_exc"))
+    below = [*attributes, *getattr(error, "worker_failures", {}).values()]
     for one in below:
         if isinstance(one, BaseException) and one is not error:
             yield from _causes(one)
