@@ -17,6 +17,7 @@ from mmer_ray.errors import (
     PreflightError,
     StoreError,
     SystematicFailureError,
+    TrainingError,
     UsageError,
 )
 
@@ -71,8 +72,8 @@ def _verdict(error: BaseException) -> tuple[ExitCode, str | None]:
             return ExitCode.PREFLIGHT, f"mmer: {error}"
         case StoreError():
             return ExitCode.STORE, f"mmer: {error}"
-        case LedgerError() | SystematicFailureError():
-            # A bug, but its sums are what the user and we need to see.
+        case LedgerError() | SystematicFailureError() | TrainingError():
+            # The sums or the utterances that the message names are what the user and we need to see.
             return ExitCode.BUG, f"mmer: {error}"
     found = explain_environment(error)
     return (ExitCode.BUG, None) if found is None else (ExitCode.PREFLIGHT, f"mmer: {found}")

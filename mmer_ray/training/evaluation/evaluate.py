@@ -17,7 +17,7 @@ from mmer_ray.training.evaluation.answers import (
 from mmer_ray.training.evaluation.calibrated import calibration_of, fit_temperatures
 from mmer_ray.training.evaluation.comparison import Named, OtherSystem, compare
 from mmer_ray.training.evaluation.groups import groupings
-from mmer_ray.training.evaluation.measures import Summands, confusion_of, pooled, recalls, summands
+from mmer_ray.training.evaluation.measures import WITHOUT_INTERVAL, Summands, confusion_of, pooled, recalls, summands
 from mmer_ray.training.evaluation.resampling import (
     MIN_CLUSTERS,
     NUM_RESAMPLES,
@@ -133,7 +133,7 @@ def _metrics(seeds: Sequence[Summands], drawn: Mapping[str, Floats], folds: Sequ
     by_fold = [pooled(seeds, names == fold) for fold in dict.fromkeys(folds)]
     found = {}
     for name, value in pooled(seeds).items():
-        low, high = interval(drawn[name])
+        low, high = (None, None) if name in WITHOUT_INTERVAL else interval(drawn[name])
         of_folds = [fold[name] for fold in by_fold if name in fold]
         found[name] = Measure(
             value=value,

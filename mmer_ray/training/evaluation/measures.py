@@ -28,12 +28,12 @@ _DIMENSION_DEFINITIONS = {
     "mae": "mean absolute error, on the scale -1..1",
 }
 DEFINITIONS: Mapping[str, str] = {
-    "wa": "WA: accuracy, the share of all utterances that is right",
-    "ua": "UA: macro recall, the mean over the classes that occur in the truth of their recall (balanced accuracy)",
-    "macro_f1": "macro-F1: the mean over the classes that occur in the truth of their F1",
+    "wa": "accuracy, the share of all utterances that is right",
+    "ua": "macro recall, the mean over the classes that occur in the truth of their recall (balanced accuracy)",
+    "macro_f1": "the mean over the classes that occur in the truth of their F1",
     "ece": f"expected calibration error of the best probability, {NUM_BINS} bins of equal width (Guo et al. 2017)",
     "nll": "mean negative log-likelihood of the true class, in nats",
-    "brier": "Brier score: mean over utterances of the summed squared error of all class probabilities, 0..2",
+    "brier": "mean over utterances of the summed squared error of all class probabilities, 0..2",
     "jsd": "mean Jensen-Shannon divergence between the raters' shares and the probabilities, in bits, 0..1",
     "kld": "mean Kullback-Leibler divergence of the raters' shares from the probabilities, in nats",
 } | {
@@ -42,6 +42,8 @@ DEFINITIONS: Mapping[str, str] = {
     for measure, words in _DIMENSION_DEFINITIONS.items()
 }
 LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "jsd", "kld", *(f"mae_{name}" for name in DIMENSIONS)})
+WITHOUT_INTERVAL = frozenset({"ece"})
+"""Of resamples it is too high on average: repeated utterances widen the gaps of its bins."""
 _LEAST_PROBABILITY = np.finfo(np.float64).tiny
 
 
