@@ -107,8 +107,9 @@ def show(
 ) -> None:
     """One family's parameters, part by part, or all that the registry knows of a model. Nothing is loaded."""
     from mmer_ray.models.facts import facts_about
+    from mmer_ray.models.family_names import FAMILIES
 
-    if size is None and (registered := find_registered(family)) is not None:
+    if family not in FAMILIES and (registered := find_registered(family)) is not None:
         show_registered(registered, json)
         return
     found = facts_about(family, size)
@@ -159,10 +160,17 @@ def import_(
 
 
 @models.command()
-def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint folder.")]) -> None:
+def card(
+    model: Annotated[
+        str, typer.Argument(metavar="FOLDER|NAME", help="A checkpoint folder, or a model of the registry by its name.")
+    ],
+) -> None:
     """What a checkpoint says of itself: its card, or its configuration where it has none."""
     from mmer_ray.models.layout import CARD_NAME, CONFIG_NAME
+    from mmer_ray.models.registered import registered_files
 
+    registered = registered_files(model)
+    folder = Path(model) if registered is None else registered.folder
     for name in (CARD_NAME, "README.md", CONFIG_NAME):
         if (folder / name).is_file():
             print_raw((folder / name).read_text(encoding="utf-8"))

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.evaluation.evaluate import Conditions, OtherSystem, evaluate
+from mmer_ray.training.evaluation.comparison import OtherSystem
+from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import Difference
 from mmer_ray.training.registry.shared_data import Judged, SharedData, shared_data, why_not_comparable
 from mmer_ray.training.utterances import Corpus

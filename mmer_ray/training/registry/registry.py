@@ -116,7 +116,7 @@ class Registry:
     def changing(self) -> Iterator[None]:
         """Be the only process that changes the registry; waits for whoever is.
 
-        Raises `PreflightError` where it cannot be written.
+        Raises `PreflightError` where it cannot be read or written.
         """
         try:
             (self.folder / MODELS).mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class Registry:
                 remove_unfinished(self.folder / MODELS)
                 yield
         except OSError as exc:
-            raise PreflightError(f"the registry {self.folder} cannot be written: {exc}") from exc
+            raise PreflightError(f"the registry {self.folder} cannot be changed: {exc}") from exc
 
     def add(self, entry: RegisteredModel, run: FinishedRun) -> None:
         """Copy a run's model and evidence in, whole or not at all. To be called inside `changing`.

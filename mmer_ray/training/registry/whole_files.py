@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmer_ray.errors import PreflightError
+
 FILE_MODE = 0o644
 UNFINISHED = ".unfinished-"
 """How the names of folders begin that a killed process may leave behind."""
@@ -68,6 +70,17 @@ def locked(file: Path) -> Iterator[None]:
     """Hold a file's lock, waiting for whoever has it. It ends with the process, however that ends."""
     with file.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def locked_at_once(file: Path) -> Iterator[None]:
+    """Hold a file's lock. Raises `PreflightError` while another process does."""
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise PreflightError(f"another process works in {file.parent}: wait for it, then run this again") from exc
         yield
 
 
