@@ -14,7 +14,6 @@ from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 
-from mmer_ray.errors import LakeError, PreflightError
 from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.activation import activate, corpora_to_move
 from mmer_ray.lake.rescoring import Rescoring
@@ -23,8 +22,8 @@ from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.runner import Runner
 from mmer_ray.runners import rescore, training_run
 from mmer_ray.runners.rescore import RescoreReport
-from mmer_ray.runners.train import OnProgress as OnTraining
 from mmer_ray.runners.tally import OnProgress as OnRescoring
+from mmer_ray.runners.train import OnProgress as OnTraining
 from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.promotion import Promotion, promote
@@ -152,7 +151,9 @@ def _train(wanted: Retraining, watch: Watch) -> Path | None:
 def _promote(wanted: Retraining, folder: Path, watch: Watch) -> Promotion:
     run = read_run(folder)
     measures = run.evaluation.metrics
-    watch.tell(f"evaluate: {', '.join(f'{name} {measures[name].value:.3f}' for name in ('ua', 'wa') if name in measures)}")
+    watch.tell(
+        f"evaluate: {', '.join(f'{name} {measures[name].value:.3f}' for name in ('ua', 'wa') if name in measures)}"
+    )
     found = promote(Registry(), run, wanted.gate, wanted.name)
     if not found.promoted:
         watch.tell(f"promote: {found.name} is refused: {'; '.join(found.verdict.reasons)}")

@@ -120,9 +120,7 @@ def test_activate_without_a_lake_knows_registered_models_alone(mmer: Mmer, promo
     assert mmer("models", "activate", promoted, "--corpus", "calls").code == 2
 
 
-def test_activate_in_a_lake_takes_a_registered_model_by_its_name(
-    mmer: Mmer, good: Path, lake: Path
-) -> None:
+def test_activate_in_a_lake_takes_a_registered_model_by_its_name(mmer: Mmer, good: Path, lake: Path) -> None:
     mmer("models", "promote", good, "--floor", 0.5, "--name", "calls-1")
     scorer = json.loads(mmer("models", "show", "calls-1", "--json").out)["scorer"]
     ended = mmer("models", "activate", "calls-1", "--lake", lake)
