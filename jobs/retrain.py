@@ -61,7 +61,7 @@ def retraining(options: argparse.Namespace) -> Retraining:
     architecture = Architecture(options.family, options.size)
     gate = {"floor": options.floor, "margin": options.margin, "metric": options.metric}
     return Retraining(
-        asked=Asked(architecture, recipe, str(options.data), protocol=options.protocol, seeds=seeds),
+        asked=Asked(architecture, recipe, str(options.data.absolute()), protocol=options.protocol, seeds=seeds),
         into=options.into,
         lake=str(options.lake),
         gate=read_gate(Registry().gate_file, gate),
@@ -83,7 +83,7 @@ def prepare_demo(options: argparse.Namespace, stop: threading.Event) -> None:
     profile = load_profile("synthetic", [CHANNEL_ROLES, f"run.runner={options.runner}"])
     sources = tuple(str(CALLS / call.file) for call in calls)
     report = job.run(job.JobOptions(sources, str(options.lake), profile, CORPUS), stop=stop)
-    log(f"score: {report.num_scored} calls by the profile synthetic, {report.num_done} done before")
+    log(f"score: {report.num_scored} calls by the profile synthetic, 0 where that was done before")
 
 
 def parse() -> argparse.Namespace:

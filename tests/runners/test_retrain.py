@@ -13,11 +13,13 @@ import pytest
 
 from mmer_ray.cli import main
 from mmer_ray.errors import LakeError, PreflightError
+from mmer_ray.runner import Runner
 from mmer_ray.runners import retrain as loop
 from mmer_ray.runners import training_run
 from mmer_ray.runners.retrain import Ended, Retrained, Retraining, Watch, retrain
 from mmer_ray.runners.train import Trained
 from mmer_ray.runners.training_run import Finished
+from mmer_ray.stages.keys import keys_of
 from mmer_ray.training.family_recipes import recipe_of
 from mmer_ray.training.fresh_model import Architecture
 from mmer_ray.training.registry.gate import Gate
@@ -25,7 +27,7 @@ from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
 from mmer_ray.training.registry.whole_files import locked
 from mmer_ray.training.run import Asked
-from tests.runners.tiny_lakes import TinyEngines, another_model, files_of, rows, score, speech
+from tests.runners.tiny_lakes import TinyEngines, another_model, files_of, profile, rows, score, speech
 from tests.training.registry.makers import answers, run_folder
 
 ACTIVE = "SELECT DISTINCT scorer FROM active_emotions"
@@ -57,23 +59,27 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     return made
 
 
-@pytest.fixture
-def audio(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three recordings (`audio`), their labels (`labels.csv`) and the lake that they were scored into."""
+    folder = tmp_path_factory.mktemp("scored")
     for index in range(3):
-        speech(tmp_path / "audio" / f"{index}.wav", (0.1,), index)
-    return tmp_path / "audio"
+        speech(folder / "audio" / f"{index}.wav", (0.1,), index)
+    (folder / "labels.csv").write_text("path,speaker,label\n" + "".join(f"audio/{n}.wav,S{n},angry\n" for n in range(3)))
+    with pytest.MonkeyPatch.context() as patch:
+        TinyEngines(patch)
+        score(folder / "audio", folder / "lake")
+    return folder
 
 
 @pytest.fixture
-def wanted(tmp_path: Path, audio: Path, training: Training, monkeypatch: pytest.MonkeyPatch) -> Retraining:
-    """A lake of three recordings, which are labelled too, and a registry without a model."""
+def wanted(tmp_path: Path, scored: Path, training: Training, monkeypatch: pytest.MonkeyPatch) -> Retraining:
+    """The lake of three recordings, which are labelled too, and a registry without a model."""
     TinyEngines(monkeypatch)
     monkeypatch.setenv("MMER_REGISTRY", str(tmp_path / "registry"))
-    score(audio, tmp_path / "lake")
-    labels = tmp_path / "labels.csv"
-    labels.write_text("path,speaker,label\n" + "".join(f"audio/{n}.wav,S{n},angry\n" for n in range(3)))
-    asked = Asked(Architecture("late_fusion"), recipe_of("late_fusion", "tiny"), str(labels))
-    return Retraining(asked, tmp_path / "runs", str(tmp_path / "lake"), Gate(floor=0.5))
+    shutil.copytree(scored / "lake", tmp_path / "lake")
+    asked = Asked(Architecture("late_fusion"), recipe_of("late_fusion", "tiny"), str(scored / "labels.csv"))
+    return Retraining(asked, tmp_path / "runs", str(tmp_path / "lake"), Gate(floor=0.5), runner=Runner.INPROCESS)
 
 
 def do(wanted: Retraining, stop: threading.Event | None = None) -> Retrained:
@@ -94,6 +100,9 @@ def test_the_loop_ends_with_a_lake_whose_views_follow_the_new_model(wanted: Retr
     assert rows(Path(wanted.lake), ACTIVE) == [{"scorer": found.promotion.scorer}]
     assert Registry().active() == found.promotion.name
     assert {row["scorer"] for row in rows(Path(wanted.lake), "FROM emotions")} == {before, found.promotion.scorer}
+    by_name = keys_of(profile(f"emotion.model={found.promotion.name}"))
+    assert by_name == keys_of(profile(f"emotion.model={Registry().model_folder(found.promotion.name)}"))
+    assert by_name.scorer == found.promotion.scorer
 
 
 def test_the_same_call_again_trains_writes_and_moves_nothing(
@@ -106,7 +115,7 @@ def test_the_same_call_again_trains_writes_and_moves_nothing(
     assert states(wanted, tmp_path) == before
 
 
-@pytest.mark.parametrize("point", ["retrain_trained", "retrain_promoted", "retrain_rescored"])
+@pytest.mark.parametrize("point", ["retrain_trained", pytest.param("retrain_promoted", marks=pytest.mark.slow), "retrain_rescored"])
 def test_after_a_kill_between_two_steps_the_same_call_does_the_rest(
     point: str, wanted: Retraining, training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,13 +143,13 @@ def test_a_refused_model_leaves_lake_and_registry_as_they_are(
 
 
 def test_other_data_are_another_run_and_the_better_model_is_followed(
-    wanted: Retraining, training: Training, audio: Path
+    wanted: Retraining, training: Training, scored: Path
 ) -> None:
     first = do(wanted)
-    labels = Path(wanted.asked.data)
-    labels.write_text(labels.read_text().replace("angry", "sad", 1))
+    labels = scored / "corrected.csv"
+    labels.write_text((scored / "labels.csv").read_text().replace("angry", "sad", 1))
     training.skill = 0.9
-    second = do(wanted)
+    second = do(replace(wanted, asked=replace(wanted.asked, data=str(labels))))
     assert first.run != second.run
     assert first.promotion is not None
     assert second.promotion is not None
@@ -149,6 +158,7 @@ def test_other_data_are_another_run_and_the_better_model_is_followed(
     assert rows(Path(wanted.lake), ACTIVE) == [{"scorer": second.promotion.scorer}]
 
 
+@pytest.mark.slow
 def test_a_model_that_was_taken_back_does_not_come_again_by_itself(wanted: Retraining, training: Training) -> None:
     first = do(wanted)
     training.skill = 0.9
@@ -162,16 +172,20 @@ def test_a_model_that_was_taken_back_does_not_come_again_by_itself(wanted: Retra
 
 
 def test_recordings_that_cannot_be_asked_keep_the_lake_where_it_is_unless_so_many_are_allowed(
-    wanted: Retraining, audio: Path
+    wanted: Retraining, scored: Path
 ) -> None:
     before = rows(Path(wanted.lake), ACTIVE)
-    (audio / "0.wav").rename(audio.parent / "0.wav")
-    labels = Path(wanted.asked.data)
-    labels.write_text(labels.read_text().replace("audio/0.wav", "0.wav"))
-    assert do(wanted).ended == Ended.LEFT
-    assert rows(Path(wanted.lake), ACTIVE) == before
-    assert do(replace(wanted, max_left=0.4)).ended == Ended.FOLLOWED
-    assert rows(Path(wanted.lake), ACTIVE) != before
+    labels = scored / "two.csv"
+    labels.write_text("".join((scored / "labels.csv").read_text().splitlines(keepends=True)[:-1]))
+    wanted = replace(wanted, asked=replace(wanted.asked, data=str(labels)))
+    gone = (scored / "audio" / "2.wav").rename(scored / "2.wav")
+    try:
+        assert do(wanted).ended == Ended.LEFT
+        assert rows(Path(wanted.lake), ACTIVE) == before
+        assert do(replace(wanted, max_left=0.4)).ended == Ended.FOLLOWED
+        assert rows(Path(wanted.lake), ACTIVE) != before
+    finally:
+        gone.rename(scored / "audio" / "2.wav")
 
 
 def test_a_stopped_training_promotes_nothing(wanted: Retraining, training: Training) -> None:
