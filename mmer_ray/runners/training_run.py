@@ -12,8 +12,8 @@ from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.folders import write_temperature
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.runners.train import OnProgress, Trained, train
-from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.clips import load_clip
+from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.evaluation import baselines
 from mmer_ray.training.evaluation.calibrated import fit_temperature
 from mmer_ray.training.evaluation.comparison import OtherSystem
