@@ -48,6 +48,7 @@ from mmer_ray.models.frozen_encoder.config import FAMILY as FROZEN_ENCODER
 from mmer_ray.training import frozen_encoder
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
+from mmer_ray.training.encoded_clips import EncodedClip, encode
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, WITH_TEXT, EmotionRecipe
 from mmer_ray.training.folds import Fold, deal_speakers, split
@@ -268,7 +269,7 @@ class Encoding(NamedTuple):
     """All clips of a folder, encoded, and the processor's seconds that it took."""
 
     clips: list[LabelledClip]
-    encoded: list[frozen_encoder.EncodedClip]
+    encoded: list[EncodedClip]
     seconds: float
 
 
@@ -277,7 +278,7 @@ def encode_folder(folder: Path, encoder: str, text_name: str | None) -> Encoding
     """Encode a folder once in a process: all heads mix the same layers."""
     started = time.process_time()
     clips = read(folder)
-    encoded = frozen_encoder.encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
+    encoded = encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
     return Encoding(clips, encoded, time.process_time() - started)
 
 

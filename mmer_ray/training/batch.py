@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import NamedTuple
+
+import torch
 
 from mmer_ray.models.interface import EmotionBatch, Targets
 
@@ -14,3 +17,12 @@ class TrainingBatch(NamedTuple):
     targets: Targets
     utterance_ids: tuple[str, ...] = ()
     """Of the rows, for messages; empty where they have none."""
+    seed: int | None = None
+    """Of the random numbers that the model draws from torch while it reads this batch, so that they do not depend on
+    what other batches drew, nor on which worker reads it; None: they go on from where they are."""
+
+    def to(self, device: torch.device | str) -> TrainingBatch:
+        """The same batch on another device."""
+        parts = {field.name: getattr(self.targets, field.name) for field in fields(self.targets)}
+        targets = Targets(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        return self._replace(views=tuple(view.to(device) for view in self.views), targets=targets)
