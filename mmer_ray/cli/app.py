@@ -24,6 +24,7 @@ from mmer_ray.cli.show import show
 from mmer_ray.cli.speakers import speakers
 from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
+from mmer_ray.cli.train import train
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed or were refused; 4 not possible "
@@ -61,7 +62,7 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, demo):
+for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, demo):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from mmer_ray.cli.lake_annotate import annotate
 from mmer_ray.cli.lake_compact import compact
 from mmer_ray.cli.lake_compare import compare
 from mmer_ray.cli.lake_erase import erase
@@ -15,5 +16,5 @@ from mmer_ray.cli.lake_verify import verify
 lake = typer.Typer(
     name="lake", help="Keep a lake: compact, verify, erase.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (compact, vacuum, verify, upgrade, erase, retain, compare):
+for command in (compact, vacuum, verify, upgrade, erase, retain, compare, annotate):
     lake.command()(command)

@@ -33,6 +33,7 @@ KEYS = {
     "calls": "commit_id, recording_id, heard_key, scorer",
     "active_scorers": "commit_id, corpus",
     "speaker_edits": "commit_id, edit_id",
+    "annotations": "commit_id, recording_id, heard_key, utterance_idx, rater",
 }
 """What no two rows of a table share. Of rows of several commits the newest count (`visibility.py`)."""
 
@@ -43,6 +44,7 @@ PARENTS = {
     "turns": ("results", f"commit_id, {_HEARING}"),
     "pieces": ("results", f"commit_id, {_HEARING}"),
     "emotions": ("utterances", _UTTERANCE),
+    "annotations": ("utterances", _UTTERANCE),
     "calls": ("results", _HEARING),
 }
 """Table -> the table of its parents, and the columns that both have. Emotions and measures may be made later than what

@@ -30,13 +30,23 @@ def sizes(family: str) -> Mapping[str, Any]:
     return table
 
 
-def build(family: str, size: str) -> EmotionModel:
-    """Make a model with fresh weights. Raises `UsageError` for an unknown family or size."""
+def config_of(family: str, size: str) -> Any:
+    """The configuration of a family's named size. Raises `UsageError` for an unknown family or size."""
     known = sizes(family)
     if size not in known:
         raise UsageError(f"{family} has no size {size!r}; sizes: {', '.join(known)}")
-    model: EmotionModel = _part(family, "model").Model(known[size])
-    return model
+    return known[size]
+
+
+def model_class(family: str) -> type[EmotionModel]:
+    """The class of a family's models. Raises `UsageError` for an unknown family."""
+    found: type[EmotionModel] = _part(family, "model").Model
+    return found
+
+
+def build(family: str, size: str) -> EmotionModel:
+    """Make a model with fresh weights. Raises `UsageError` for an unknown family or size."""
+    return model_class(family)(config_of(family, size))
 
 
 def loss_of(family: str) -> Loss:

@@ -133,6 +133,8 @@ class EmotionModel(nn.Module, ABC):
     """Whether a transcript is wanted, as token ids or as features."""
     reads_dialogue: bool = False
     """Whether an answer depends on the other utterances of the same conversation."""
+    temperature: float = 1.0
+    """Divides the logits before they become probabilities, where the configuration's own temperature does not."""
     min_confidence: float = 0.0
     """An answer whose best probability lies below is withheld by who asks."""
 

@@ -16,6 +16,7 @@ from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.interface import (
     AdaptingModel,
     EmotionBatch,
+    EmotionModel,
     EmotionOutput,
     LoadedModel,
     collate,
@@ -92,7 +93,7 @@ class ModelScorer:
             return collate(clips, self._tokenizer, dialogue)
 
     def _emotions(self, output: EmotionOutput) -> list[Emotion]:
-        return _emotions(output, self._model.labels, self.scorer, self._model.min_confidence)
+        return _emotions(output, self._model, self.scorer)
 
 
 class AdaptingModelScorer(ModelScorer):
@@ -168,12 +169,13 @@ def _dialogue_numbers(clips: Sequence[Clip]) -> list[int]:
     return numbers
 
 
-def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str, min_confidence: float) -> list[Emotion]:
-    rows = output.logits.float().softmax(dim=1).tolist()
+def _emotions(output: EmotionOutput, model: EmotionModel, scorer: str) -> list[Emotion]:
+    labels = model.labels
+    rows = (output.logits.float() / model.temperature).softmax(dim=1).tolist()
     emotions = []
     for probabilities, (valence, arousal, dominance) in zip(rows, _dimensions(output), strict=True):
         confidence = max(probabilities)
-        withheld = confidence < min_confidence
+        withheld = confidence < model.min_confidence
         emotions.append(
             Emotion(
                 scorer,

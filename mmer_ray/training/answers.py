@@ -97,7 +97,5 @@ def _rows_of(output: EmotionOutput, prefix: str) -> Rows:
 def _output_of(rows: Rows, prefix: str) -> EmotionOutput:
     table = {name.removeprefix(prefix): tensor for name, tensor in rows.items() if name.startswith(prefix)}
     known = {field.name for field in fields(EmotionOutput)}
-    branches = {
-        name.removeprefix(BRANCHES): tensor for name, tensor in table.items() if name.startswith(BRANCHES)
-    }
+    branches = {name.removeprefix(BRANCHES): tensor for name, tensor in table.items() if name.startswith(BRANCHES)}
     return EmotionOutput(**{name: tensor for name, tensor in table.items() if name in known}, branches=branches or None)

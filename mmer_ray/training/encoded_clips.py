@@ -23,7 +23,8 @@ from mmer_ray.models.named_parts import named_tokenizer
 from mmer_ray.models.wav2vec2 import pad_batch
 from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import Conditions, augment, respeak
-from mmer_ray.training.datasets import LabelledClip, Samples
+from mmer_ray.training.clips import Samples
+from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.features import FeatureCache, encoder_digest, sound_digest, text_digest
 
 ENCODED_S = 30.0
@@ -92,9 +93,7 @@ def _encode_sounds(model: FrozenEncoderModel, sounds: Sequence[Samples]) -> list
     return [states[row] for row in range(len(sounds))]
 
 
-def _read_texts(
-    model: FrozenEncoderModel, clips: Sequence[LabelledClip], features: Path | None
-) -> list[Tensor | None]:
+def _read_texts(model: FrozenEncoderModel, clips: Sequence[LabelledClip], features: Path | None) -> list[Tensor | None]:
     """What the text encoder makes of each clip's transcript: float32, shape (W,)."""
     if model.config.text is None:
         return [None] * len(clips)

@@ -25,8 +25,9 @@ from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.models.interface import Targets
 from mmer_ray.models.norms import EmbeddingNorm
 from mmer_ray.training.encoded_clips import EncodedClip
-from mmer_ray.training.loop import running_average
-from mmer_ray.training.schedule import cosine_rate
+from mmer_ray.training.learner import Learner, backward_of
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.schedule import Steps
 
 FRAME_STEP = 2
 Calibration = Literal["speakers", "strangers"]
@@ -59,6 +60,19 @@ class HeadRecipe:
     average_decay: float = 0.98
     seed: int = 0
 
+    def for_learner(self) -> Recipe:
+        """What of it concerns a step."""
+        return Recipe(
+            peak_rate=self.peak_rate,
+            warm_up_share=self.warm_up_share,
+            final_share=self.final_share,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=0.0,
+            average_decay=self.average_decay,
+            precision="float32",
+            seed=self.seed,
+        )
+
 
 def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: HeadRecipe) -> FrozenEncoderModel:
     """Train the head on encoded clips and return the running average of its weights, in evaluation mode.
@@ -68,25 +82,20 @@ def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: 
     if recipe.ridge is not None:
         return ridge_head(model, clips, recipe.ridge)
     torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
     _scale_layers(model, clips)
-    head = _Head(model)
-    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
-    average = running_average(head, recipe.average_decay)
-    by_speaker = _by_speaker(clips)
-    model.train()
-    for step in range(recipe.num_steps):
-        share = (step + 1) / recipe.num_steps
-        for group in optimiser.param_groups:
-            group["lr"] = cosine_rate(recipe.peak_rate, share, recipe.warm_up_share, recipe.final_share)
-        batch = [_every_second_frame(clips[index], rng) for index in _draw(by_speaker, recipe, rng)]
+    head, by_speaker = _Head(model), _by_speaker(clips)
+
+    def loss(_: nn.Module, batch: Sequence[EncodedClip]) -> Tensor:
         output = model.judge(*_inputs(model, batch))
-        optimiser.zero_grad()
-        torch.autograd.backward(family_loss(output, Targets(torch.tensor([one.label for one in batch]))))
-        optimiser.step()
-        average.update_parameters(head)
-    head.load_state_dict(average.module.state_dict())
+        return family_loss(output, Targets(torch.tensor([one.label for one in batch])))
+
+    learner: Learner[Sequence[EncodedClip]] = Learner(head, loss, recipe.for_learner(), backward_of)
+    budget = Steps(recipe.num_steps)
+    model.train()
+    while (share := budget.share(learner.num_steps)) <= 1:
+        rng = np.random.default_rng((recipe.seed, learner.num_steps))
+        learner.step([[_every_second_frame(clips[row], rng) for row in _draw(by_speaker, recipe, rng)]], share)
+    head.load_state_dict(learner.averaged.state_dict())
     return model.eval()
 
 

@@ -17,10 +17,11 @@ from mmer_ray.errors import TrainingError
 from mmer_ray.models.category import total
 from mmer_ray.models.families import Loss, Terms
 from mmer_ray.models.interface import EmotionModel
+from mmer_ray.training import world
 from mmer_ray.training.answers import AUGMENTED, OUTPUT, Answers, Rows, ask
 from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.cached_gradient import backward_cached
-from mmer_ray.training.global_batch import all_gather_object, gather, num_workers, sum_gradients
+from mmer_ray.training.global_batch import gather, sum_gradients
 from mmer_ray.training.step_buffers import StepBuffers
 
 Mode = Literal["accumulated", "cached"]
@@ -93,9 +94,8 @@ def _complaint(terms: Mapping[str, Tensor], rows: Rows, batches: Sequence[Traini
     ids = [name for batch in batches for name in _ids_of(batch)]
     odd = [ids[row] for row in _rows_not_finite(rows)]
     # The loss is the same on every worker, so all of them come here.
-    found = [(odd, ids)] if num_workers() == 1 else all_gather_object((odd, ids))
-    all_odd = [name for theirs, _ in found for name in theirs]
-    named = all_odd or [name for _, theirs in found for name in theirs]
+    all_odd, everybody = world.gather(odd), world.gather(ids)
+    named = all_odd or everybody
     values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
     where = "whose outputs are not finite" if all_odd else "all outputs are finite"
     return (
@@ -123,7 +123,7 @@ def _rows_not_finite(rows: Rows) -> list[int]:
 @contextmanager
 def _fresh_gradients(model: nn.Module) -> Iterator[None]:
     """Take away what gradients there are and add them again afterwards: a sum over workers must not count them."""
-    if num_workers() == 1:
+    if world.size() == 1:
         yield
         return
     before = [(parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None]

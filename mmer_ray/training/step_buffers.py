@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import distributed, nn
 
-from mmer_ray.training.global_batch import num_workers
+from mmer_ray.training import world
 
 
 class StepBuffers:
@@ -43,11 +43,11 @@ class StepBuffers:
         if not self._buffers:
             return
         facts = torch.cat([self._has_moved, torch.tensor([self._num_passes])]).to(self._buffers[0].device)
-        if num_workers() > 1:
+        if world.size() > 1:
             distributed.all_reduce(facts)
         *has_moved, num_passes = facts.tolist()
         for buffer, before, total, moved in zip(self._buffers, self._before, self._sums, has_moved, strict=True):
-            if moved and num_workers() > 1:
+            if moved and world.size() > 1:
                 distributed.all_reduce(total)
             # After one pass they are what it made of them, to the last digit.
             if moved and num_passes > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,8 @@ class Sound:
     """None: to the end."""
     channel: int | None = None
     """None: the mean of all."""
+    trimmed: bool = False
+    """Whether the silence before and after the speech is cut off: of acted speech, where it tells the actor's take."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Utterance:
     style: Style | None = None
     sentence: str | None = None
     """Which of the corpus's fixed sentences is said."""
+    partition: str | None = None
+    """The corpus's own part that it belongs to: "train", "development", "test" or "test1", .."""
     read_from: str = ""
     """File and, where it has lines, line that said so, for messages: "labels.csv:17"."""
 
@@ -57,7 +61,10 @@ class Corpus:
     labels: tuple[str, ...]
     """In the order of the corpus's own definition."""
     digest: str
-    """SHA-256, hexadecimal, over the ids, labels, texts and sizes of sound files: names the data in a model's card."""
+    """SHA-256, hexadecimal, over the ids, labels, shares, dimensions, texts, and the places and sizes of the sounds:
+    names the data in a model's card."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Why an utterance of the corpus is not among these -> how many are not, such as "label xxx: no agreement"."""
 
 
 @dataclass(frozen=True)

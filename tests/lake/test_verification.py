@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from mmer_ray.errors import LakeError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.checksums import CHECKSUMS_FOLDER
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.file_checks import FileCounts, TableFiles, differences
 from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake

@@ -1,0 +1,152 @@
+"""`mmer train`: an emotion model from labelled speech, with what it does on speakers that it has not heard."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmer_ray.cli.exits import ExitCode
+from mmer_ray.cli.interrupts import stop_on_signal
+from mmer_ray.cli.options import Json, NoProgress, Quiet
+from mmer_ray.cli.output import count, note, print_json, print_table, say, span
+from mmer_ray.cli.streams import reserved_stdout
+from mmer_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from mmer_ray.runners.train import OnProgress, Progress
+    from mmer_ray.runners.training_run import Finished
+    from mmer_ray.training.evaluation.result import Measure
+    from mmer_ray.training.run import Asked
+
+Family = Annotated[str, typer.Option("--family", metavar="FAMILY", help="What is trained: `mmer models list`.")]
+Size = Annotated[str, typer.Option(help="A named size of the family.")]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR|FILE", help="A corpus in its own layout, or a manifest.")]
+Kind = Annotated[str | None, typer.Option(help="Which layout it has; left out: told by its shape.", show_default=False)]
+Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="A new folder for the run, or one to go on with.")]
+Protocol = Annotated[
+    str, typer.Option(help="How speakers are dealt to folds: kfold, kfold3, loso, loso5, session5, emobox-...")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that train one model together.")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="May be repeated; left out: 0.", show_default=False)]
+RecipeSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="key=value", help="Change one key of the recipe; may be repeated."),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option("--encoder", metavar="NAME", help="A pretrained Whisper under the model.", show_default=False),
+]
+TextEncoder = Annotated[
+    str | None, typer.Option("--text-encoder", metavar="NAME", help="The same of the text.", show_default=False)
+]
+Oracle = Annotated[
+    bool, typer.Option("--oracle", help="Choose checkpoints on the test set, to show what that is worth.")
+]
+
+
+def train(
+    family: Family,
+    data: Data,
+    into: Into,
+    size: Size = "tiny",
+    kind: Kind = None,
+    protocol: Protocol = "kfold",
+    workers: Workers = 1,
+    seeds: Seeds = None,
+    settings: RecipeSettings = None,
+    encoder: Encoder = None,
+    text_encoder: TextEncoder = None,
+    oracle: Oracle = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Train an emotion model on labelled speech, and measure models trained alike on speakers not heard.
+
+    Every fold of every seed is a training of its own; the model in DIR/model is then trained on all speakers. The same
+    command goes on where it was stopped.
+    """
+    asked = _asked(family, size, data, kind, protocol, seeds, settings, encoder, text_encoder, oracle)
+    from mmer_ray.runners import training_run
+
+    shows = not (quiet or no_progress)
+    with stop_on_signal() as stop, reserved_stdout():
+        finished = training_run.run(asked, into, workers, on_progress=_teller() if shows else None, stop=stop)
+    if json:
+        found = finished.evaluation
+        evaluation = None if found is None else asdict(found)
+        document = {"into": str(into), **asdict(finished.trained), "evaluation": evaluation}
+        print_json({"schema": "mmer.train/1", **document})
+    else:
+        _show(finished, into)
+    if finished.trained.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _asked(
+    family: str,
+    size: str,
+    data: Path,
+    kind: str | None,
+    protocol: str,
+    seeds: list[int] | None,
+    settings: list[str] | None,
+    encoder: str | None,
+    text_encoder: str | None,
+    oracle: bool,
+) -> Asked:
+    from dataclasses import replace
+
+    from mmer_ray.training.family_recipes import recipe_of, with_settings
+    from mmer_ray.training.fresh_model import Architecture
+    from mmer_ray.training.run import Asked
+
+    recipe = with_settings(recipe_of(family, size), settings or ())
+    architecture = Architecture(family, size, encoder, text_encoder)
+    if architecture.is_head and settings:
+        raise UsageError("the head of a frozen encoder is solved at once: it has no recipe to --set")
+    if any(setting.partition("=")[0].strip() == "seed" for setting in settings or ()):
+        raise UsageError("--set seed=...: name seeds with --seed")
+    chosen = tuple(seeds or (0,))
+    return Asked(architecture, replace(recipe, seed=chosen[0]), str(data), kind, protocol, chosen, oracle)
+
+
+def _teller() -> OnProgress:
+    """Say on stderr when a training has ended."""
+    told = -1
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if progress.num_done != told:
+            told = progress.num_done
+            running = f"; under way: {', '.join(progress.running)}" if progress.running else ""
+            note(f"{progress.num_done} of {count(progress.num_tasks, 'training')} done{running}")
+
+    return tell
+
+
+def _show(finished: Finished, into: Path) -> None:
+    trained, found = finished.trained, finished.evaluation
+    for line in finished.leaks:
+        say(line)
+    say(
+        f"{count(trained.num_trained, 'training')} in {span(trained.wall_s)}, {trained.num_done_before} done before",
+        style="bold",
+    )
+    if found is not None:
+        print_table(("measure", "value", "95 %"), [_row(name, one) for name, one in found.metrics.items()])
+        for line in found.notes:
+            say(line, style="yellow")
+    if trained.interrupted:
+        say("interrupted: the same command goes on from here")
+    else:
+        say(f"report: {into}/report.md")
+        say(f"score with it: mmer score SOURCE --lake DIR --set emotion.model={into}/model")
+
+
+def _row(name: str, one: Measure) -> tuple[str, str, str]:
+    interval = "" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
+    return name, f"{one.value:.3f}", interval

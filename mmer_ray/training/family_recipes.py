@@ -1,0 +1,106 @@
+"""How each family is trained unless asked otherwise, by family and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
+from typing import Any
+
+from mmer_ray.errors import UsageError
+from mmer_ray.models import families
+from mmer_ray.models.family_names import FAMILIES
+from mmer_ray.models.mmer.config import FAMILY as MMER
+from mmer_ray.training.augment import Variation
+from mmer_ray.training.recipe import Recipe
+
+VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, gain_db=6.0, noise_share=0.2, num_masks=1)
+"""Short acted sentences, so that a model hears more voices than there are."""
+FROM_NOTHING: Mapping[str, Recipe] = {
+    "mmer": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
+    "bridge_tokens": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
+    # Forty filters over all samples take their time: fewer epochs, by the clock alone.
+    "leaf_transformer": Recipe(num_epochs=30, peak_rate=3e-3, variation=VARIATION),
+    "late_fusion": Recipe(num_epochs=40, batch_size=32, peak_rate=3e-3, variation=VARIATION),
+}
+"""Family -> how its tiny size is trained from fresh weights on a few hundred clips."""
+UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
+"""For a family without a line above."""
+PUBLISHED_MMER = Recipe(
+    num_epochs=100,
+    batch_size=8,
+    micro_batch_size=2,
+    mode="accumulated",
+    peak_rate=1e-5,
+    warm_up_share=0.0,
+    final_share=1.0,
+    weight_decay=0.01,
+    max_gradient_norm=0.0,
+    average_decay=None,
+    sampling="natural",
+    two_views=True,
+    reads_spelling=True,
+    selection="best",
+    epochs_between_checks=1,
+)
+"""Of MMER's code: two utterances at once, four times a step."""
+
+
+def recipe_of(family: str, size: str) -> Recipe:
+    """How a family's size is trained unless asked otherwise. Raises `UsageError` for an unknown family."""
+    if family not in FAMILIES:
+        raise UsageError(f"there is no family {family!r}; families: {', '.join(FAMILIES)}")
+    if family == "mmer" and size == "base":
+        return PUBLISHED_MMER
+    return FROM_NOTHING.get(family, UNTUNED)
+
+
+def terms_for(family: str, recipe: Recipe) -> families.Terms:
+    """What a family's training lowers: the terms of its loss, in the mode that the recipe says."""
+    terms = families.terms_of(family)
+    return partial(terms, mode=recipe.contrast) if family == MMER else terms
+
+
+def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Change keys of a recipe, each as `key=value` or, of the variation, `variation.key=value`.
+
+    >>> with_settings(Recipe(), ["num_epochs=3", "variation.speed=0.1"]).variation.speed
+    0.1
+
+    Raises `UsageError` for an unknown key or a value of another kind.
+    """
+    for setting in settings:
+        key, is_set, text = setting.partition("=")
+        if not is_set:
+            raise UsageError(f"recipe: {setting!r} is no key=value")
+        recipe = _changed(recipe, key.strip(), text.strip(), "recipe")
+    return recipe
+
+
+def _changed(table: Any, key: str, text: str, where: str) -> Any:
+    name, _, below = key.partition(".")
+    known = [field.name for field in fields(table)]
+    if name not in known:
+        raise UsageError(f"{where} has no key {name!r}; keys: {', '.join(known)}")
+    before = getattr(table, name)
+    if below and is_dataclass(before):
+        return replace(table, **{name: _changed(before, below, text, f"{where}.{name}")})
+    return replace(table, **{name: _value(table, name, text)})
+
+
+def _value(table: Any, name: str, text: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    wanted = _types_of(type(table))[name]
+    given: Any = None if text.lower() == "none" else text.split(",") if "," in text else text
+    try:
+        return TypeAdapter(wanted).validate_python(given)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UsageError(f"recipe: {name}={text} does not fit: {reason}") from error
+
+
+def _types_of(table_class: type) -> dict[str, Any]:
+    from typing import get_type_hints
+
+    return get_type_hints(table_class)

@@ -1,0 +1,65 @@
+"""`mmer train`: what it says and leaves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmer_ray.models.families import load_emotion_model
+from mmer_ray.training.evaluation.result import read_evaluation
+from tests.cli.makers import Ended
+from tests.training.tones import manifest_of, tones
+
+Run = Callable[..., Ended]
+QUICK = ("--family", "late_fusion", "--protocol", "kfold3", "--set", "num_epochs=1", "--set", "batch_size=4")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return manifest_of(tmp_path / "tones.csv", tones(tmp_path / "sounds", 12))
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
+    mmer: Run, manifest: Path, tmp_path: Path
+) -> None:
+    command = ("train", *QUICK, "--data", manifest, "--into", tmp_path / "run")
+    done = mmer(*command)
+    assert done.code == 0, done.err
+    assert "4 trainings in" in done.out
+    assert "ua" in done.out
+    evaluation = read_evaluation(tmp_path / "run" / "evaluation.json")
+    assert (evaluation.num_utterances, evaluation.protocol, len(evaluation.folds)) == (12, "kfold3", 3)
+    model = load_emotion_model(tmp_path / "run" / "model").model
+    assert set(model.labels) == {"sad", "happy"}
+    assert evaluation.calibration is not None
+    assert model.temperature == pytest.approx(evaluation.calibration.temperature, rel=1e-3)
+    card = (tmp_path / "run" / "model" / "MODEL_CARD.md").read_text()
+    assert "Trained on 12 utterances of 4 speakers" in card
+    again = json.loads(mmer(*command, "--json", "--quiet").out)
+    assert (again["schema"], again["num_trained"], again["num_done_before"]) == ("mmer.train/1", 0, 4)
+    assert again["evaluation"]["metrics"]["ua"]["value"] == evaluation.metrics["ua"].value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--set", "speed=1"), "no key 'speed'"),
+        (("--set", "seed=1"), "name seeds with --seed"),
+        (("--oracle",), "--oracle chooses among checks"),
+        (("--family", "none"), "there is no family 'none'"),
+        (("--protocol", "none"), "none is no protocol"),
+        (("--data", "nowhere"), "nowhere is not there"),
+        (("--workers", "3"), "3 workers cannot share 4 alike"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_trained(
+    mmer: Run, manifest: Path, tmp_path: Path, arguments: tuple[str, ...], why: str
+) -> None:
+    ended = mmer("train", *QUICK, "--data", manifest, "--into", tmp_path / "run", *arguments)
+    assert ended.code == 2
+    assert why in ended.err
+    assert not list(tmp_path.glob("run/seeds/*/*"))

@@ -1,0 +1,75 @@
+"""Recipes, and how they are changed at the door."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmer_ray.errors import UsageError
+from mmer_ray.models.interface import EmotionOutput, Targets
+from mmer_ray.models.mmer.losses import LAMBDA, supervised_contrast
+from mmer_ray.training.family_recipes import recipe_of, terms_for, with_settings
+from mmer_ray.training.recipe import Recipe
+
+
+@pytest.mark.parametrize("mode", ["cached", "accumulated"])
+@pytest.mark.parametrize("micro_batch_size", [None, 4])
+def test_workers_share_the_rows_of_a_batch_each_once(mode: str, micro_batch_size: int | None) -> None:
+    recipe = Recipe(batch_size=8, micro_batch_size=micro_batch_size, mode=mode)  # type: ignore[arg-type]
+    for num_workers in (1, 2):
+        parts = [part for worker in range(num_workers) for part in recipe.parts(worker, num_workers)]
+        assert sorted(row for part in parts for row in range(8)[part]) == list(range(8))
+
+
+def test_cached_micro_batches_are_the_same_for_one_worker_and_for_two() -> None:
+    recipe = Recipe(batch_size=8, micro_batch_size=2)
+    of_two = [part for worker in range(2) for part in recipe.parts(worker, 2)]
+    assert sorted(of_two, key=lambda part: part.start) == recipe.parts(0, 1)
+
+
+def test_a_batch_that_workers_cannot_share_is_refused_with_the_remedy() -> None:
+    with pytest.raises(UsageError, match="3 workers cannot share 8 alike: choose a batch_size"):
+        Recipe(batch_size=8).parts(0, 3)
+
+
+def test_micro_batches_that_do_not_fill_a_batch_are_refused() -> None:
+    with pytest.raises(UsageError, match="batches of 8 cannot be cut into micro-batches of 3"):
+        Recipe(batch_size=8, micro_batch_size=3)
+
+
+def test_settings_change_keys_of_every_kind() -> None:
+    settings = ["num_epochs=3", "two_views=true", "micro_batch_size=none", "betas=0.9,0.98", "variation.crop_s=1,2"]
+    changed = with_settings(Recipe(micro_batch_size=4), settings)
+    assert (changed.num_epochs, changed.two_views, changed.micro_batch_size) == (3, True, None)
+    assert (changed.betas, changed.variation.crop_s) == ((0.9, 0.98), (1.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("speed=1", "no key 'speed'; keys: num_epochs"),
+        ("num_epochs=many", "num_epochs=many does not fit"),
+        ("num_epochs", "is no key=value"),
+        ("mode=fast", "mode=fast does not fit"),
+        ("num_epochs=0", "num_epochs is 0; it must be at least 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused_by_name(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        with_settings(Recipe(), [setting])
+
+
+def test_published_mmer_sees_two_utterances_at_once_four_times_a_step() -> None:
+    recipe = recipe_of("mmer", "base")
+    assert (recipe.parts(0, 1)[1], recipe.batch_size, recipe.mode) == (slice(2, 4), 8, "accumulated")
+
+
+def test_the_contrastive_terms_of_mmer_are_those_that_the_recipe_names() -> None:
+    rows = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    output, targets = EmotionOutput(rows[:, :4], contrast=rows), Targets(torch.tensor([0, 0, 1, 1]))
+    for contrast in ("official", "textbook"):
+        recipe = with_settings(Recipe(), [f"contrast={contrast}"])
+        found = terms_for("mmer", recipe)(output, targets, None)
+        expected = supervised_contrast(rows, targets.labels, recipe.contrast)
+        torch.testing.assert_close(found["supervised"], LAMBDA * expected)
+        assert terms_for("mmer_v1", recipe)(output, targets, None).keys() == {"category"}
