@@ -52,6 +52,7 @@ from mmer_ray.training.corpora.ravdess import SENTENCES
 from mmer_ray.training.datasets import LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, WITH_TEXT, EmotionRecipe
+from mmer_ray.training.encoded_clips import EncodedClip, encode
 from mmer_ray.training.family_recipes import recipe_of as family_recipe
 from mmer_ray.training.fit import fit
 from mmer_ray.training.folds import Fold, deal_speakers, split
@@ -277,7 +278,7 @@ class Encoding(NamedTuple):
     """All clips of a folder, encoded, and the processor's seconds that it took."""
 
     clips: list[LabelledClip]
-    encoded: list[frozen_encoder.EncodedClip]
+    encoded: list[EncodedClip]
     seconds: float
 
 
@@ -286,7 +287,7 @@ def encode_folder(folder: Path, encoder: str, text_name: str | None) -> Encoding
     """Encode a folder once in a process: all heads mix the same layers."""
     started = time.process_time()
     clips = read(folder)
-    encoded = frozen_encoder.encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
+    encoded = encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
     return Encoding(clips, encoded, time.process_time() - started)
 
 

@@ -141,7 +141,7 @@ class LedgerError(MmerError):
 
 
 class TrainingError(MmerError):
-    """A training cannot go on, such as after a loss that is no number; the message names the utterances or the cause."""
+    """A training cannot go on, such as after a loss that is no number; the message names utterances or the cause."""
 
 
 class AudioError(MmerError):

@@ -90,7 +90,7 @@ class EmotionOutput:
     num_frames: Tensor | None = None
     """Int64, shape (B,): true frames of `ctc_logits`."""
     ctc_costs: Tensor | None = None
-    """Float32, shape (B,): loss of each utterance's transcript, in place of `ctc_logits` where it is computed already."""
+    """Float32, shape (B,): loss of each utterance's transcript; in place of `ctc_logits`, where it is known already."""
     branches: Mapping[str, Tensor] | None = None
     """Name of a branch ("audio", "text") -> its own logits, float, shape (B, K)."""
 

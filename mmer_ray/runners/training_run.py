@@ -12,8 +12,8 @@ from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.folders import write_temperature
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.runners.train import OnProgress, Trained, train
-from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.clips import load_clip
+from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.evaluation import baselines
 from mmer_ray.training.evaluation.calibrated import fit_temperature
 from mmer_ray.training.evaluation.comparison import OtherSystem
@@ -49,7 +49,7 @@ class Prepared:
         """The trainings of all folds and seeds."""
         labels = self.corpus.labels
         return [
-            FoldTask(self.asked, labels, split, seed, self.run.fold(seed, split.name))
+            FoldTask(self.asked, labels, split, seed, self.run.fold(seed, split.name), features=self.run.features)
             for seed in self.asked.seeds
             for split in self.splits
         ]
@@ -153,4 +153,5 @@ def _final_task(prepared: Prepared) -> FoldTask:
         recipe = replace(recipe, selection="last", num_epochs=round(epochs))
     asked = replace(prepared.asked, recipe=recipe, oracle=False)
     everybody = Split(ALL_SPEAKERS, prepared.corpus.utterances, (), ())
-    return FoldTask(asked, prepared.corpus.labels, everybody, asked.seeds[0], prepared.run.final, prepared.run.model)
+    run = prepared.run
+    return FoldTask(asked, prepared.corpus.labels, everybody, asked.seeds[0], run.final, run.model, run.features)

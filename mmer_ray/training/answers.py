@@ -53,12 +53,12 @@ class Answers(NamedTuple):
 def ask(model: EmotionModel, batch: TrainingBatch, autocast: torch.dtype | None) -> Rows:
     """Run every view of a batch and return what the loss needs of it.
 
-    `autocast`: type of the matrix work; None: that of the weights. CTC, whose logits are the largest of all, is computed
-    here, in float32: the loss of an utterance's transcript does not depend on the others.
+    `autocast`: type of the matrix work; None: that of the weights. CTC, whose logits are the largest of all, is
+    computed here, in float32: the loss of an utterance's transcript does not depend on the others.
     """
+    clean, *variations = batch.views
     if batch.seed is not None:
         torch.manual_seed(batch.seed)
-    clean, *variations = batch.views
     with torch.autocast(clean.samples.device.type, autocast, enabled=autocast is not None):
         output = model(clean)
         augmented = model.score_variation(variations[0]) if variations else None
@@ -97,7 +97,5 @@ def _rows_of(output: EmotionOutput, prefix: str) -> Rows:
 def _output_of(rows: Rows, prefix: str) -> EmotionOutput:
     table = {name.removeprefix(prefix): tensor for name, tensor in rows.items() if name.startswith(prefix)}
     known = {field.name for field in fields(EmotionOutput)}
-    branches = {
-        name.removeprefix(BRANCHES): tensor for name, tensor in table.items() if name.startswith(BRANCHES)
-    }
+    branches = {name.removeprefix(BRANCHES): tensor for name, tensor in table.items() if name.startswith(BRANCHES)}
     return EmotionOutput(**{name: tensor for name, tensor in table.items() if name in known}, branches=branches or None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 from mmer_ray.errors import UsageError
+from mmer_ray.models import families
 from mmer_ray.models.family_names import FAMILIES
+from mmer_ray.models.mmer.config import FAMILY as MMER
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.recipe import Recipe
 
@@ -50,6 +53,12 @@ def recipe_of(family: str, size: str) -> Recipe:
     if family == "mmer" and size == "base":
         return PUBLISHED_MMER
     return FROM_NOTHING.get(family, UNTUNED)
+
+
+def terms_for(family: str, recipe: Recipe) -> families.Terms:
+    """What a family's training lowers: the terms of its loss, in the mode that the recipe says."""
+    terms = families.terms_of(family)
+    return partial(terms, mode=recipe.contrast) if family == MMER else terms
 
 
 def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:

@@ -19,15 +19,11 @@ import torch
 from torch import Tensor, distributed
 
 from mmer_ray.errors import TrainingError
+from mmer_ray.training import world
 from mmer_ray.training.answers import Rows, check_same_fields
 
 BUCKET_BYTES = 25 * 2**20
 """Gradients are sent in pieces of about this size, as `DistributedDataParallel` does."""
-
-
-def num_workers() -> int:
-    """How many processes train together."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def gather(rows: Rows, num_batches: int = 1) -> Rows:
@@ -36,23 +32,15 @@ def gather(rows: Rows, num_batches: int = 1) -> Rows:
     `num_batches`: how many gathers a step has; raises `TrainingError` on every worker where theirs are not equal, or
     where one has a field that another lacks.
     """
-    if num_workers() == 1:
+    if world.size() == 1:
         return rows
-    header = (tuple(rows), len(next(iter(rows.values()))), num_batches)
-    headers = all_gather_object(header)
+    headers = world.gather([(tuple(rows), len(next(iter(rows.values()))), num_batches)])
     check_same_fields([names for names, _, _ in headers])
     counts = [count for _, _, count in headers]
     if len(set(counts)) > 1:
         raise TrainingError(f"workers have {counts} batches in one step: give each the same number")
     sizes = [size for _, size, _ in headers]
     return {name: _gather_tensor(rows[name], sizes) for name in sorted(rows)}
-
-
-def all_gather_object(value: tuple[object, ...]) -> list[tuple[object, ...]]:
-    """What every worker gives, in the order of their ranks."""
-    gathered: list[tuple[object, ...]] = [()] * num_workers()
-    distributed.all_gather_object(gathered, value)
-    return gathered
 
 
 def _gather_tensor(own_BX: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -62,14 +50,14 @@ def _gather_tensor(own_BX: Tensor, sizes: Sequence[int]) -> Tensor:
     parts = [torch.empty_like(padded) for _ in sizes]
     distributed.all_gather(parts, padded)
     rows = [part[:size] for part, size in zip(parts, sizes, strict=True)]
-    rows[distributed.get_rank()] = own_BX
+    rows[world.rank()] = own_BX
     return torch.cat(rows)
 
 
 def sum_gradients(parameters: Iterable[Tensor]) -> None:
     """Replace each parameter's gradient by its sum over all workers; one that nobody has stays None."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    if num_workers() == 1 or not trained:
+    if world.size() == 1 or not trained:
         return
     has_gradient = torch.tensor([parameter.grad is not None for parameter in trained], dtype=torch.int32)
     has_gradient = has_gradient.to(trained[0].device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,9 @@ from mmer_ray.training import world
 from mmer_ray.training.clips import load_clip
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.emotion_recipes import ALONE
+from mmer_ray.training.encoded_clips import EncodedClip, encode
 from mmer_ray.training.fit import OnStep
-from mmer_ray.training.frozen_encoder import EncodedClip, encode, logits_of, train_head
+from mmer_ray.training.frozen_encoder import logits_of, train_head
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.run import DEVELOPMENT, TEST
 from mmer_ray.training.utterances import Utterance
@@ -45,22 +47,23 @@ def train_head_fold(
         config = replace(config, labels=task.labels)
     model = checkpoint.on_encoder(config, encoder, text_encoder)
     split = task.split
-    encoded = _encode(model, split.train)
+    encoded = _encode(model, split.train, task.features)
     train_head(model, encoded, replace(RECIPE.head, seed=task.seed))
     if on_step is not None:
         on_step(1, 1)
     predictions = {}
     for name, utterances in ((DEVELOPMENT, split.development), (TEST, split.test)):
         if utterances:
-            logits_NK = logits_of(model, _encode(model, utterances), alone=True).numpy().astype(np.float32)
+            encoded = _encode(model, utterances, task.features)
+            logits_NK = logits_of(model, encoded, alone=True).numpy().astype(np.float32)
             predictions[name] = Predictions(utterances, model.labels, logits_NK, fold=split.name, seed=task.seed)
     return predictions, model, None
 
 
-def _encode(model: FrozenEncoderModel, utterances: Sequence[Utterance]) -> list[EncodedClip]:
+def _encode(model: FrozenEncoderModel, utterances: Sequence[Utterance], features: Path | None) -> list[EncodedClip]:
     """Encode utterances, shared among the workers; all get all of them, in order."""
     mine = range(world.rank(), len(utterances), world.size())
-    encoded = encode(model, [_labelled(utterances[row]) for row in mine])
+    encoded = encode(model, [_labelled(utterances[row]) for row in mine], features=features)
     found = world.gather(list(zip(mine, encoded, strict=True)))
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 

@@ -70,7 +70,6 @@ class Learner(Generic[Batch]):
         terms = self._backward(self.model, self._loss, micro_batches, mode=mode, autocast=self._autocast())
         norm = nn.utils.clip_grad_norm_(self._trained, recipe.max_gradient_norm or float("inf"))
         self._optimiser.step()
-        world.share_buffers(self.model)
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.num_steps += 1

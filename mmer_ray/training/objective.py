@@ -12,23 +12,24 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mmer_ray.errors import TrainingError
 from mmer_ray.models.category import total
 from mmer_ray.models.families import Loss, Terms
 from mmer_ray.models.interface import EmotionModel
+from mmer_ray.training import world
 from mmer_ray.training.answers import AUGMENTED, OUTPUT, Answers, Rows, ask
 from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.cached_gradient import backward_cached
-from mmer_ray.training.global_batch import all_gather_object, gather, num_workers, sum_gradients
+from mmer_ray.training.global_batch import gather, sum_gradients
+from mmer_ray.training.step_buffers import StepBuffers
 
 Mode = Literal["accumulated", "cached"]
 TOTAL = "loss"
 
 
 def backward(
-    model: EmotionModel | DistributedDataParallel,
+    model: EmotionModel,
     loss: Loss | Terms,
     micro_batches: Sequence[TrainingBatch],
     *,
@@ -42,18 +43,17 @@ def backward(
     - `accumulated`: micro-batch m of all workers together; the step's loss is the mean over m, as published for MMER
       with one worker (two utterances, four times). Memory: the graph of one micro-batch.
     - `cached`: all micro-batches of all workers together (`cached_gradient`). Memory: the same; time: one more forward
-      pass.
+      pass where there is more than one micro-batch.
 
     So that two workers with one micro-batch each have the gradient of one worker with both in `cached` mode, or with
     both in one micro-batch. With several workers (`torch.distributed`), every one must call this with equally many
-    micro-batches; parameters then hold the same gradient everywhere. Buffers, such as norms' running statistics, are
-    each worker's own, and norms over a batch see one micro-batch.
+    micro-batches; parameters then hold the same gradient everywhere, and buffers the same values (`step_buffers`). A
+    norm over a batch sees one micro-batch.
 
     `autocast`: type of matrix work, such as bfloat16; the loss is computed in float32 or wider. Raises `TrainingError`
     before any gradient of the micro-batch is added where the loss is not finite, naming the utterances, and where
     batches do not fit together.
     """
-    bare = model.module if isinstance(model, DistributedDataParallel) else model
     assert micro_batches, "a step without utterances"
     terms: Counter[str] = Counter()
 
@@ -63,13 +63,17 @@ def backward(
         terms.update({name: float(value.detach()) / num_evaluations for name, value in found.items()})
         return found[TOTAL] / num_evaluations
 
-    with _fresh_gradients(bare):
-        if mode == "cached":
-            backward_cached(bare, lambda rows: evaluate(rows, micro_batches), micro_batches, autocast)
+    buffers = StepBuffers(model)
+    with _fresh_gradients(model):
+        if mode == "cached" and len(micro_batches) > 1:
+            backward_cached(model, lambda rows: evaluate(rows, micro_batches), micro_batches, buffers, autocast)
         else:
             for batch in micro_batches:
-                torch.autograd.backward(evaluate(ask(bare, batch, autocast), [batch]))
-        sum_gradients(bare.parameters())
+                buffers.rewind()
+                torch.autograd.backward(evaluate(ask(model, batch, autocast), [batch]))
+                buffers.count()
+        sum_gradients(model.parameters())
+    buffers.settle()
     return dict(terms)
 
 
@@ -90,10 +94,9 @@ def _complaint(terms: Mapping[str, Tensor], rows: Rows, batches: Sequence[Traini
     ids = [name for batch in batches for name in _ids_of(batch)]
     odd = [ids[row] for row in _rows_not_finite(rows)]
     # The loss is the same on every worker, so all of them come here.
-    found = [(odd, ids)] if num_workers() == 1 else all_gather_object((odd, ids))
-    all_odd = [name for theirs, _ in found for name in theirs]
-    named = all_odd or [name for _, theirs in found for name in theirs]
-    values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+    all_odd, everybody = world.gather(odd), world.gather(ids)
+    named = all_odd or everybody
+    values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
     where = "whose outputs are not finite" if all_odd else "all outputs are finite"
     return (
         f"the loss is not finite ({values}) in a batch with {', '.join(named)} ({where}): look at their sound and "
@@ -120,7 +123,7 @@ def _rows_not_finite(rows: Rows) -> list[int]:
 @contextmanager
 def _fresh_gradients(model: nn.Module) -> Iterator[None]:
     """Take away what gradients there are and add them again afterwards: a sum over workers must not count them."""
-    if num_workers() == 1:
+    if world.size() == 1:
         yield
         return
     before = [(parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from mmer_ray.models import families
 from mmer_ray.models.families import save_emotion_model
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training import world
+from mmer_ray.training.family_recipes import terms_for
 from mmer_ray.training.fit import OnStep, fit
 from mmer_ray.training.fresh_model import build
 from mmer_ray.training.head_fold import train_head_fold
@@ -42,6 +42,8 @@ class FoldTask:
     folder: Path
     model_folder: Path | None = None
     """Where the model goes; None: into `folder`."""
+    features: Path | None = None
+    """Keeps what a frozen encoder makes of each sound, for all folds and seeds (`features`); None: nothing is kept."""
 
     @property
     def is_done(self) -> bool:
@@ -81,8 +83,8 @@ def _train_model(task: FoldTask, device: torch.device | str, on_step: OnStep | N
     loaded = build(asked.architecture, task.labels, [one.text or "" for one in split.train], task.seed)
     model, load = loaded.model.to(device), KeptClips()
     chooses = split.test if asked.oracle else split.development
-    material = Material(split.train, chooses, model.labels, load, loaded.tokenizer)
-    fitted = fit(model, families.terms_of(model.family), material, recipe, task.folder / CHECKPOINT, on_step)
+    material = Material(split.train, chooses, model.labels, load, loaded.tokenizer, model.min_samples)
+    fitted = fit(model, terms_for(model.family, recipe), material, recipe, task.folder / CHECKPOINT, on_step)
     if world.is_first():
         table = {"num_steps": fitted.num_steps, "num_epochs": fitted.num_epochs, "chosen_ua": fitted.development_ua}
         (task.folder / FITTED).write_text(json.dumps(table) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ GradientMode = Literal["accumulated", "cached"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Sampling = Literal["balanced", "natural"]
 Selection = Literal["last", "best"]
+Contrast = Literal["official", "textbook"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Recipe:
     """Whether the loss sees each utterance in two variations, the second as the augmented view of the first."""
     reads_spelling: bool = False
     """Whether the loss is given the transcript, for families with a CTC term."""
+    contrast: Contrast = "official"
+    """Of `mmer`: its contrastive terms as in the published code, or by the formulas of the literature, with CTC
+    averaged over the batch instead of summed (`models.mmer.losses`)."""
     modality_masking: bool = False
     """Whether some epochs do without the sound or without the words (`bridge_tokens.masking`)."""
     variation: Variation = UNCHANGED

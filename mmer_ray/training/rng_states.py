@@ -23,13 +23,13 @@ class RngStates(NamedTuple):
         """The states at this moment."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         # The transformers library draws SpecAugment's masks from NumPy's own generator.
-        numpy = np.random.get_state()  # noqa: NPY002
+        numpy = np.random.get_state()
         return cls(random.getstate(), numpy, torch.get_rng_state(), cuda)
 
     def restore(self) -> None:
         """Let every generator go on from here."""
         random.setstate(self.python)
-        np.random.set_state(self.numpy)  # noqa: NPY002
+        np.random.set_state(self.numpy)
         torch.set_rng_state(self.cpu)
         if self.cuda:
             torch.cuda.set_rng_state_all(self.cuda)

@@ -7,6 +7,7 @@ seeds/SEED/FOLD/development.parquet   its answers about the development set
 seeds/SEED/FOLD/test.parquet          and about the test set; written last: a fold that has it is done
 final/checkpoint/                     of the final model
 model/                                the final model, trained on all speakers
+features/                             of a head: what the encoder made of each sound; may be deleted
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class RunFolder:
     def final(self) -> Path:
         """The folder of the final model's training."""
         return self.folder / "final"
+
+    @property
+    def features(self) -> Path:
+        """The folder of what a frozen encoder made of the corpus."""
+        return self.folder / "features"
 
     @property
     def model(self) -> Path:

@@ -40,18 +40,6 @@ def wait_for_all() -> None:
         distributed.barrier()
 
 
-def share_buffers(model: nn.Module) -> None:
-    """Give every worker the first one's buffers (running statistics), as `DistributedDataParallel` does."""
-    if size() == 1:
-        return
-    learning = {name for name, part in model.named_children() if any(one.requires_grad for one in part.parameters())}
-    for name, buffer in model.named_buffers():
-        # Those of frozen encoders are constants.
-        top, _, below = name.partition(".")
-        if not below or top in learning:
-            distributed.broadcast(buffer, 0)
-
-
 def share_weights(model: nn.Module) -> None:
     """Give every worker the first one's weights and buffers: before training, once."""
     if size() > 1:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.family_recipes import recipe_of, with_settings
+from mmer_ray.models.interface import EmotionOutput, Targets
+from mmer_ray.models.mmer.losses import LAMBDA, supervised_contrast
+from mmer_ray.training.family_recipes import recipe_of, terms_for, with_settings
 from mmer_ray.training.recipe import Recipe
 
 
@@ -59,3 +62,14 @@ def test_a_setting_that_cannot_be_meant_is_refused_by_name(setting: str, message
 def test_published_mmer_sees_two_utterances_at_once_four_times_a_step() -> None:
     recipe = recipe_of("mmer", "base")
     assert (recipe.parts(0, 1)[1], recipe.batch_size, recipe.mode) == (slice(2, 4), 8, "accumulated")
+
+
+def test_the_contrastive_terms_of_mmer_are_those_that_the_recipe_names() -> None:
+    rows = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    output, targets = EmotionOutput(rows[:, :4], contrast=rows), Targets(torch.tensor([0, 0, 1, 1]))
+    for contrast in ("official", "textbook"):
+        recipe = with_settings(Recipe(), [f"contrast={contrast}"])
+        found = terms_for("mmer", recipe)(output, targets, None)
+        expected = supervised_contrast(rows, targets.labels, recipe.contrast)
+        torch.testing.assert_close(found["supervised"], LAMBDA * expected)
+        assert terms_for("mmer_v1", recipe)(output, targets, None).keys() == {"category"}

@@ -39,10 +39,10 @@ def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Te
 
 
 def transcript_costs(output: EmotionOutput, targets: Targets) -> Tensor | None:
-    """`ctc_loss` of a model's output, or what was computed of it before; None where no transcript is known."""
-    if output.ctc_costs is not None or targets.ctc is None:
+    """`ctc_loss` of a model's output, or what was computed of it before; None where no transcript is known or the
+    model has no CTC head."""
+    if output.ctc_costs is not None or targets.ctc is None or output.ctc_logits is None:
         return output.ctc_costs
-    assert output.ctc_logits is not None
     assert output.num_frames is not None
     return ctc_loss(output.ctc_logits, output.num_frames, targets.ctc)
 
