@@ -79,7 +79,7 @@ def test_list_names_the_registered_models_beside_the_others(mmer: Mmer, promoted
     ended = mmer("models", "list")
     (line,) = [line for line in ended.out.splitlines() if line.startswith(promoted)]
     assert line.split()[1:3] == ["late_fusion", "calls"]
-    assert line.endswith("active")
+    assert line.rstrip().endswith("active")
     document = json.loads(mmer("models", "list", "--json").out)
     assert [(one["name"], one["active"]) for one in document["registered"]] == [(promoted, True)]
     assert document["weights"]

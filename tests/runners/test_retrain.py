@@ -115,7 +115,9 @@ def test_the_same_call_again_trains_writes_and_moves_nothing(
     assert states(wanted, tmp_path) == before
 
 
-@pytest.mark.parametrize("point", ["retrain_trained", pytest.param("retrain_promoted", marks=pytest.mark.slow), "retrain_rescored"])
+@pytest.mark.parametrize(
+    "point", ["retrain_trained", pytest.param("retrain_promoted", marks=pytest.mark.slow), "retrain_rescored"]
+)
 def test_after_a_kill_between_two_steps_the_same_call_does_the_rest(
     point: str, wanted: Retraining, training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
