@@ -11,13 +11,14 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from mmer_ray.errors import MmerError, PreflightError
-from mmer_ray.runners.cluster import cluster
-from mmer_ray.training.history import HISTORY_NAME, read_history
+from mmer_ray.runners.cluster import StoppedError, cluster
+from mmer_ray.training.history import HISTORY_NAME, last_step
 from mmer_ray.training.one_fold import FoldTask, train_fold
 from mmer_ray.training.run import CHECKPOINT
 
@@ -71,7 +72,8 @@ def train(
     todo = [task for task in tasks if not task.is_done]
     num_trained = 0
     if todo:
-        with cluster(stop):
+        # Stopped while Ray was starting: nothing was trained.
+        with suppress(StoppedError), cluster(stop):
             num_trained = _drive(todo, num_workers, len(tasks) - len(todo), on_progress, stop)
     return Trained(num_trained, len(tasks) - len(todo), perf_counter() - begun, num_trained < len(todo))
 
@@ -185,5 +187,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _told(task: FoldTask) -> str:
-    steps = [row["step"] for row in read_history(task.folder / CHECKPOINT / HISTORY_NAME)]
-    return f"{task.split.name or 'final'}, seed {task.seed}, step {max(steps, default=0)}"
+    step = last_step(task.folder / CHECKPOINT / HISTORY_NAME)
+    return f"{task.split.name}, seed {task.seed}, step {step}"

@@ -84,9 +84,8 @@ def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) 
     crops.rng = np.random.default_rng(recipe.seed + learner.num_steps)
     sittings.train(prefetch(crops.batches()), recipe.minutes_between_checks, check, log)
     checkpoint.save(model, target)
-    log(
-        f"final, {learner.num_steps} steps: {describe(evaluate(checkpoint.load(target), validation, recipe.check_segment_s))}"
-    )
+    found = evaluate(checkpoint.load(target), validation, recipe.check_segment_s)
+    log(f"final, {learner.num_steps} steps: {describe(found)}")
 
 
 class SpeakerCrops:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 HISTORY_NAME = "history.jsonl"
+TAIL_BYTES = 4_096
+"""More than two lines have."""
 
 
 class History:
@@ -26,6 +28,20 @@ class History:
         """Append a line: the number of the step, from 1, and its figures."""
         with self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"step": step, **figures}) + "\n")
+
+
+def last_step(file: Path) -> int:
+    """The number of the last step that a curve has; 0 where there is none. Reads the file's end alone."""
+    if not file.is_file():
+        return 0
+    with file.open("rb") as lines:
+        lines.seek(max(0, file.stat().st_size - TAIL_BYTES))
+        # The first may be cut by the seek, the last by a kill.
+        whole = lines.read().split(b"\n")[:-1]
+    for line in reversed(whole):
+        if line.startswith(b"{"):
+            return int(json.loads(line)["step"])
+    return 0
 
 
 def read_history(file: Path) -> list[dict[str, Any]]:

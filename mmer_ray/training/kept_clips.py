@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from mmer_ray.errors import SourceError
 from mmer_ray.models.interface import Clip
@@ -27,6 +29,11 @@ def length_s(utterance: Utterance) -> float:
     if sound.end_ms is not None:
         return (sound.end_ms - sound.start_ms) / 1_000
     return file_length_s(sound.path) - sound.start_ms / 1_000
+
+
+def lengthened(samples: NDArray[np.float32], num_samples: int) -> NDArray[np.float32]:
+    """Samples with as much silence behind them as they lack of a number: float32, shape (num_samples,) or longer."""
+    return np.pad(samples, (0, max(0, num_samples - len(samples))))
 
 
 class KeptClips:

@@ -20,7 +20,7 @@ from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training import world
 from mmer_ray.training.augment import vary
 from mmer_ray.training.batch import TrainingBatch
-from mmer_ray.training.kept_clips import Load, length_s
+from mmer_ray.training.kept_clips import Load, length_s, lengthened
 from mmer_ray.training.keys import key_of
 from mmer_ray.training.recipe import Recipe
 from mmer_ray.training.sampler import Draw, Sampler
@@ -41,6 +41,8 @@ class Material:
     load: Load
     tokenizer: PreTrainedTokenizerBase | None
     """None: the model reads no text."""
+    min_samples: int = 1
+    """The fewest samples that the model can judge: shorter sounds get silence behind them."""
 
     def __post_init__(self) -> None:
         if not self.train:
@@ -91,7 +93,8 @@ class Batches:
                 samples, text, *_ = material.load(utterance)
                 rng = np.random.default_rng((recipe.seed, 3, draw.number, view))
                 # A copy: a variation may write into what it is given, and clips are kept.
-                clips.append(Clip(vary(samples.copy(), rng, recipe.variation), text))
+                varied = vary(samples.copy(), rng, recipe.variation)
+                clips.append(Clip(lengthened(varied, material.min_samples), text))
             views.append(collate(clips, material.tokenizer))
         return TrainingBatch(
             tuple(views), self._targets(utterances), tuple(one.utterance_id for one in utterances), seed

@@ -83,7 +83,7 @@ def _train_model(task: FoldTask, device: torch.device | str, on_step: OnStep | N
     loaded = build(asked.architecture, task.labels, [one.text or "" for one in split.train], task.seed)
     model, load = loaded.model.to(device), KeptClips()
     chooses = split.test if asked.oracle else split.development
-    material = Material(split.train, chooses, model.labels, load, loaded.tokenizer)
+    material = Material(split.train, chooses, model.labels, load, loaded.tokenizer, model.min_samples)
     fitted = fit(model, terms_for(model.family, recipe), material, recipe, task.folder / CHECKPOINT, on_step)
     if world.is_first():
         table = {"num_steps": fitted.num_steps, "num_epochs": fitted.num_epochs, "chosen_ua": fitted.development_ua}

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from mmer_ray.models.batches import length_buckets
-from mmer_ray.models.interface import EmotionModel, collate
+from mmer_ray.models.interface import Clip, EmotionModel, collate
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.training import world
-from mmer_ray.training.kept_clips import Load, length_s
+from mmer_ray.training.kept_clips import Load, length_s, lengthened
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.utterances import Utterance
 
@@ -63,8 +63,10 @@ def _ask(
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> list[Row]:
     device = next(model.parameters()).device
+    clips = [load(utterances[row]) for row in rows]
+    whole = [Clip(lengthened(clip.samples, model.min_samples), clip.text) for clip in clips]
     with torch.inference_mode():
-        output = model(collate([load(utterances[row]) for row in rows], tokenizer).to(device))
+        output = model(collate(whole, tokenizer).to(device))
     logits_BK = output.logits.float().cpu().numpy()
     not_known_B3 = np.full((len(rows), 3), np.nan, np.float32)
     dimensions_B3 = not_known_B3 if output.dimensions is None else output.dimensions.float().cpu().numpy()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,14 @@ def test_what_is_wrong_with_a_sound_comes_back_as_our_own_error(tmp_path: Path) 
     task.split.train[3].sound.path.write_bytes(b"no sound")
     with pytest.raises(UsageError, match=f"{task.split.train[3].sound.path.name} cannot be read as sound"):
         train([task], 1)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_stop_before_the_first_training_leaves_all_of_them_to_the_next_call(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    done = train([task_of(tmp_path / "sounds", tmp_path / "fold")], 1, stop=stop)
+    assert (done.num_trained, done.interrupted) == (0, True)
 
 
 @pytest.mark.usefixtures("ray_cluster")
