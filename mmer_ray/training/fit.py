@@ -64,14 +64,13 @@ def fit(
     """
     _check(model, material, recipe)
     batches = Batches(material, recipe)
-    num_steps = recipe.num_epochs * batches.steps_per_epoch
     learner: Learner[TrainingBatch] = Learner(model, loss, recipe)
     checkpoints = Checkpoints(folder, _asked(model, material, recipe), recipe.num_kept)
     if (state := checkpoints.latest()) is not None:
         checkpoints.restore(learner, state)
     world.share_weights(learner.model)
     history = History(folder / HISTORY_NAME, learner.num_steps) if world.is_first() else None
-    device = next(model.parameters()).device
+    num_steps, device = recipe.num_epochs * batches.steps_per_epoch, next(model.parameters()).device
     for micro_batches in prefetch(batches.from_step(learner.num_steps, num_steps)):
         if recipe.modality_masking:
             _mask(model, _masked_modality(recipe, learner.num_steps // batches.steps_per_epoch))
@@ -80,20 +79,33 @@ def fit(
         if history is not None:
             history.add(learner.num_steps, terms)
         failpoint(f"after_step_of_worker_{world.rank()}")
-        epoch, rest = divmod(learner.num_steps, batches.steps_per_epoch)
-        if rest == 0 or (recipe.steps_between_states and learner.num_steps % recipe.steps_between_states == 0):
-            failpoint("before_state")
-            is_checked = rest == 0 and (epoch % recipe.epochs_between_checks == 0 or epoch == recipe.num_epochs)
-            score = _score(learner, material) if is_checked and material.development else None
-            if history is not None:
-                if score is not None:
-                    history.add(learner.num_steps, {"development_ua": score})
-                checkpoints.save(learner, score)
-            world.wait_for_all()
-            failpoint("after_state")
+        _keep(learner, material, batches.steps_per_epoch, checkpoints, history)
         if on_step is not None:
             on_step(learner.num_steps, num_steps)
     return _chosen(learner, checkpoints, recipe, batches.steps_per_epoch)
+
+
+def _keep(
+    learner: Learner[TrainingBatch],
+    material: Material,
+    steps_per_epoch: int,
+    checkpoints: Checkpoints,
+    history: History | None,
+) -> None:
+    """Write the state, where one is due, and ask the development set, where that is."""
+    recipe = learner.recipe
+    epoch, rest = divmod(learner.num_steps, steps_per_epoch)
+    if rest and not (recipe.steps_between_states and learner.num_steps % recipe.steps_between_states == 0):
+        return
+    failpoint("before_state")
+    is_checked = rest == 0 and (epoch % recipe.epochs_between_checks == 0 or epoch == recipe.num_epochs)
+    score = _score(learner, material) if is_checked and material.development else None
+    if history is not None:
+        if score is not None:
+            history.add(learner.num_steps, {"development_ua": score})
+        checkpoints.save(learner, score)
+    world.wait_for_all()
+    failpoint("after_state")
 
 
 def _check(model: EmotionModel, material: Material, recipe: Recipe) -> None:
