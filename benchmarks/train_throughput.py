@@ -4,9 +4,11 @@ Rival, same weights, utterances and losses, same run: a plain loop as published 
 at once and a step of AdamW after every fourth time. The learner has eight utterances a step too, drawn and cut its own
 way: all at once; two at a time with the gradient cached (`training.cached_gradient`), which sees all eight in the
 contrastive terms; and shared by two workers (gloo on CPUs, one thread each). Lengths are drawn to look like IEMOCAP's;
-sounds are made and lie in memory, so that no disk is measured. Every utterance has two views and a transcript. Rounds alternate; ratios are medians with their spread over rounds. Scaling: utterances a second of two
-workers over twice those of one. Matrix share: floating-point operations of a step over what one large matrix product
-reaches on the same device in the same run.
+sounds are made and lie in memory, so that no disk is measured. Every utterance has two views and a transcript.
+
+Rounds alternate; ratios are medians with their spread over rounds. Scaling: utterances a second of two workers over
+twice those of one. Matrix share: floating-point operations of a step over what one large matrix product reaches on the
+same device in the same run.
 
     python benchmarks/train_throughput.py [--size mid|base] [--utterances 32] [--rounds 3] [--dtype float32|bfloat16]
         [--device cpu|cuda]

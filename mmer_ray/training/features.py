@@ -94,7 +94,7 @@ def encoder_digest(encoder: nn.Module, *asked: object) -> str:
 
 def sound_digest(samples: NDArray[np.float32]) -> str:
     """Name a sound by its samples, float32, shape (num_samples,): 64 hex digits."""
-    return hashlib.sha256(np.ascontiguousarray(samples)).hexdigest()
+    return hashlib.sha256(samples.tobytes()).hexdigest()
 
 
 def text_digest(text: str) -> str:

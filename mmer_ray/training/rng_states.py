@@ -21,7 +21,8 @@ class RngStates(NamedTuple):
     @classmethod
     def now(cls) -> RngStates:
         """The states at this moment."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        uses_cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        cuda = torch.cuda.get_rng_state_all() if uses_cuda else []
         # The transformers library draws SpecAugment's masks from NumPy's own generator.
         numpy = np.random.get_state()
         return cls(random.getstate(), numpy, torch.get_rng_state(), cuda)

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from mmer_ray.errors import UsageError
+from mmer_ray.models import families
 from mmer_ray.models.interface import EmotionOutput, Targets
 from mmer_ray.models.mmer.losses import LAMBDA, supervised_contrast
+from mmer_ray.training.emotion_recipes import ALONE
 from mmer_ray.training.family_recipes import recipe_of, terms_for, with_settings
 from mmer_ray.training.recipe import Recipe
 
@@ -62,6 +64,13 @@ def test_a_setting_that_cannot_be_meant_is_refused_by_name(setting: str, message
 def test_published_mmer_sees_two_utterances_at_once_four_times_a_step() -> None:
     recipe = recipe_of("mmer", "base")
     assert (recipe.parts(0, 1)[1], recipe.batch_size, recipe.mode) == (slice(2, 4), 8, "accumulated")
+
+
+def test_mmer_on_frozen_encoders_has_a_recipe_of_its_own_and_reads_the_layer_that_heads_read() -> None:
+    recipe = recipe_of("mmer", "whisper-tiny")
+    assert recipe != recipe_of("mmer", "tiny")
+    assert recipe.contrast == "textbook"
+    assert families.sizes("mmer")["whisper-tiny"].audio["output_layer"] == ALONE.config.layers[0]
 
 
 def test_the_contrastive_terms_of_mmer_are_those_that_the_recipe_names() -> None:
