@@ -12,7 +12,9 @@ from mmer_ray.errors import UsageError
 from mmer_ray.training.leaks import MIN_WORDS, NEAR, check, words_of
 from mmer_ray.training.utterances import Sound, Split, Utterance
 
-SENTENCES = st.lists(st.sampled_from(("no", "yes", "why", "you", "me", "it", "go")), min_size=1, max_size=9).map(" ".join)
+SENTENCES = st.lists(st.sampled_from(("no", "yes", "why", "you", "me", "it", "go")), min_size=1, max_size=9).map(
+    " ".join
+)
 
 
 def said(
