@@ -44,11 +44,10 @@ PARENTS = {
     "turns": ("results", f"commit_id, {_HEARING}"),
     "pieces": ("results", f"commit_id, {_HEARING}"),
     "emotions": ("utterances", _UTTERANCE),
-    "annotations": ("utterances", _UTTERANCE),
     "calls": ("results", _HEARING),
 }
 """Table -> the table of its parents, and the columns that both have. Emotions and measures may be made later than what
-was heard, in commits of their own."""
+was heard, in commits of their own. People's labels have none: they outlive utterances that a policy of ages takes."""
 
 LOST_RESULTS = """
     SELECT part.commit_id AS place, format('{} scored recordings name results that are not there', count(*)) AS what
