@@ -46,8 +46,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="DIR|FILE",
-        help="Labelled speech: a corpus in its own layout, a manifest or a lake with annotations. Left out: that of the "
-        "run, or the annotations of --lake.",
+        help="Labelled speech: a corpus in its own layout, a manifest or a lake with annotations. Left out: that of "
+        "the run, or the annotations of --lake.",
         show_default=False,
     ),
 ]
@@ -58,7 +58,7 @@ ScoredLake = Annotated[
 ]
 Scorer = Annotated[
     str | None,
-    typer.Option(metavar="SCORER", help="Whose answers in the lake, where several have.", show_default=False),
+    typer.Option(metavar="SCORER", help="Whose answers in the lake, where several are.", show_default=False),
 ]
 Into = Annotated[
     Path | None,

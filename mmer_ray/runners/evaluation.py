@@ -1,4 +1,4 @@
-"""Evaluations as they are asked for: of a run of `mmer train`, of a model, of a scored lake; each on labelled speech."""
+"""Evaluations as they are asked for, on labelled speech: of a run of `mmer train`, of a model, of a scored lake."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ RUN_NAME, TEST_NAME, DEVELOPMENT_NAME = "run.json", "test.parquet", "development
 PREDICTIONS_NAME = "predictions.parquet"
 """What an evaluation of a model or a lake leaves beside its report, for later ones to be compared with."""
 TRAINED_ON_IT = (
-    "This model was trained on this very corpus. Its figures here prove nothing: evaluate the run's folder, whose folds "
-    "tell what it does on speakers not heard."
+    "This model was trained on this very corpus. Its figures here prove nothing: evaluate the run's folder, whose "
+    "folds tell what it does on speakers not heard."
 )
 NOT_KNOWN = "What the model was trained on is not known here: figures on data that it has heard prove nothing."
 Note = Callable[[str], None]
