@@ -32,6 +32,7 @@ TRAINED_ON_IT = (
     "folds tell what it does on speakers not heard."
 )
 NOT_KNOWN = "What the model was trained on is not known here: figures on data that it has heard prove nothing."
+WITHHELD = "{} labels lie below the model's least confidence: scoring withholds them, here they count."
 Note = Callable[[str], None]
 
 
@@ -108,12 +109,13 @@ def evaluate_model(model: str, wanted: Wanted, note: Note) -> Evaluated:
     texts, condition = _texts(corpus, wanted)
     asked = ask_model(model, corpus.utterances, texts)
     tested, unknown = _known(asked.predictions, wanted)
+    withheld = (WITHHELD.format(asked.num_withheld),) if asked.num_withheld else ()
     conditions = Conditions(
-        text=condition,
+        text=condition if asked.reads_text else TextCondition("none", "the model reads none"),
         is_calibrated=True,
         cluster=wanted.cluster,
         num_left_out={**corpus.left_out, **asked.num_left_out, **unknown},
-        notes=(_origin(model, corpus),),
+        notes=(_origin(model, corpus), *withheld),
     )
     return _fixed(asked.scorer, tested, corpus, conditions, wanted, note)
 

@@ -10,9 +10,10 @@ from itertools import groupby
 
 import numpy as np
 
+from mmer_ray.models.emotion_checkpoints import read_json_config
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import Clip, Emotion
-from mmer_ray.stages.emotion import load_scorer
+from mmer_ray.stages.emotion import choose_scorer, load_scorer
 from mmer_ray.training.clips import load_clip
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.utterances import Utterance
@@ -31,6 +32,11 @@ class Asked:
     predictions: Predictions
     num_left_out: Mapping[str, int]
     """Why utterances have no answer -> how many."""
+    num_withheld: int
+    """Answers whose label scoring would withhold, because its probability lies below the model's own minimum. They are
+    among the predictions."""
+    reads_text: bool
+    """Whether the model reads words at all."""
 
 
 def ask_model(model: str, utterances: Sequence[Utterance], texts: Mapping[str, str] | None = None) -> Asked:
@@ -52,7 +58,14 @@ def ask_model(model: str, utterances: Sequence[Utterance], texts: Mapping[str, s
                 left_out[f"the model skips it: {emotion.skip_reason}"] += 1
             else:
                 answered.append((one, emotion))
-    return Asked(scorer.scorer, _predictions(answered), dict(left_out))
+    num_withheld = sum(emotion.label is None for _, emotion in answered)
+    return Asked(scorer.scorer, _predictions(answered), dict(left_out), num_withheld, reads_text(model))
+
+
+def reads_text(model: str) -> bool:
+    """Whether an emotion model, named as a profile names it, has a text encoder. Raises as `ask_model`."""
+    folder = choose_scorer(EmotionOptions(model=model)).resolved().path
+    return read_json_config(folder).get("text") is not None
 
 
 def _clip(utterance: Utterance, text: str | None, dialogues: Mapping[str, int]) -> Clip:

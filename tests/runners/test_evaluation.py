@@ -29,6 +29,7 @@ class LoudnessScorer:
 
     scorer = "loudness-1"
     reads_dialogue = False
+    reads_text = True
 
     def __init__(self) -> None:
         self.asked: list[Clip] = []
@@ -48,6 +49,7 @@ class LoudnessScorer:
 def scorer(monkeypatch: pytest.MonkeyPatch) -> LoudnessScorer:
     made = LoudnessScorer()
     monkeypatch.setattr(model_predictions, "load_scorer", lambda options: made)
+    monkeypatch.setattr(model_predictions, "reads_text", lambda model: made.reads_text)
     return made
 
 
@@ -101,6 +103,11 @@ def test_words_can_be_withheld_or_be_those_of_a_recognizer(
     # Of 49 reference words, the number is wrong in 18 of 24 lines; of "hm" it is one word changed and one put in.
     assert found.evaluation.text.wer == pytest.approx((18 + 2) / 49)
     assert {clip.text for clip in scorer.asked[-25:]} == {"line 1"}
+
+
+def test_a_model_that_reads_no_words_is_not_said_to_have_had_any(manifest: Path, scorer: LoudnessScorer) -> None:
+    scorer.reads_text = False
+    assert evaluation.evaluate_model("m", Wanted(manifest), silent).evaluation.text.source == "none"
 
 
 def test_labels_that_the_model_does_not_know_are_refused_or_left_out_and_counted(

@@ -36,7 +36,7 @@ def test_without_drift_chance_stays_below_what_it_is_said_to_in_nineteen_of_twen
     rng = np.random.default_rng(0)
     found = [drift_of_numbers("x", rng.normal(size=400), rng.normal(size=400)) for _ in range(300)]
     assert 0.90 <= np.mean([one.psi <= one.by_chance for one in found]) <= 0.99
-    assert {one.verdict for one in found} == {"stable"}
+    assert np.mean([one.verdict == "stable" for one in found]) >= 0.95
 
 
 def test_one_constant_is_stable() -> None:
