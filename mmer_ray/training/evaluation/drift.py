@@ -20,8 +20,8 @@ from scipy.special import rel_entr
 from scipy.stats import chi2
 
 MIN_ANSWERS = 300
-"""On either side. Against a large earlier set, every third set of 100 without drift has a PSI above 0.1 in ten bins, and
-one of 2,000 sets of 300."""
+"""On either side. Against a large earlier set, every third set of 100 without drift has a PSI above 0.1 in ten bins,
+and one of 2,000 sets of 300: P(chi-squared of 9 degrees > 0.1 n)."""
 MODERATE, LARGE = 0.1, 0.25
 """The thresholds in common use (Siddiqi 2006)."""
 NUM_BINS = 10
