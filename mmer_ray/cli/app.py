@@ -10,6 +10,7 @@ import typer
 
 from mmer_ray import __version__
 from mmer_ray.cli.demo import demo
+from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
 from mmer_ray.cli.lake import lake
@@ -63,7 +64,7 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, demo):
+for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, evaluate, demo):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")

@@ -22,7 +22,10 @@ from mmer_ray.training.utterances import Sound, Utterance
 SCHEMA = "mmer.predictions/1"
 _METADATA_KEY = b"mmer"
 _TEXT, _INT = pa.string(), pa.int64()
-_PLAIN = ("utterance_id", "speaker", "label", "text", "dialogue", "session", "sex", "style", "sentence", "read_from")
+_PLAIN = (
+    *("utterance_id", "speaker", "label", "text", "dialogue", "session", "sex", "style", "sentence", "partition"),
+    "read_from",
+)
 _COLUMNS = pa.schema(
     [(name, _TEXT) for name in _PLAIN]
     + [
@@ -32,6 +35,7 @@ _COLUMNS = pa.schema(
         ("start_ms", _INT),
         ("end_ms", _INT),
         ("channel", _INT),
+        ("trimmed", pa.bool_()),
         ("logits", pa.list_(pa.float32())),
         ("dimensions", pa.list_(pa.float32())),
     ]
@@ -97,6 +101,7 @@ def _row(utterance: Utterance) -> dict[str, Any]:
         "start_ms": sound.start_ms,
         "end_ms": sound.end_ms,
         "channel": sound.channel,
+        "trimmed": sound.trimmed,
     }
 
 
@@ -106,5 +111,5 @@ def _utterance(row: Mapping[str, Any]) -> Utterance:
         **{name: row[name] for name in _PLAIN},
         shares=row["shares"],
         dimensions=None if known is None else (known[0], known[1], known[2]),
-        sound=Sound(Path(row["path"]), row["start_ms"], row["end_ms"], row["channel"]),
+        sound=Sound(Path(row["path"]), row["start_ms"], row["end_ms"], row["channel"], row["trimmed"]),
     )

@@ -17,7 +17,7 @@ from mmer_ray.training.utterances import Sound, Utterance
 
 RICH = Utterance(
     "u1",
-    Sound(Path("a b.wav"), 10, 900, 1),
+    Sound(Path("a b.wav"), 10, 900, 1, trimmed=True),
     "A",
     "sad",
     "",
@@ -28,6 +28,7 @@ RICH = Utterance(
     sex="female",
     style="improvised",
     sentence="s",
+    partition="test1",
     read_from="labels.csv:2",
 )
 BARE = Utterance("u2", Sound(Path("b.wav")), "B")

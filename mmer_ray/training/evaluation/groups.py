@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from mmer_ray.normalise import normalise
+from mmer_ray.training.leaks import MIN_WORDS, LeakReport, check
 from mmer_ray.training.utterances import Split, Utterance
-
-SHORT_WORDS = 5
-"""An utterance of fewer words is short: those are repeated by chance, longer ones because a script is."""
-LIKE = 0.7
-"""Multiset Jaccard similarity from which two transcripts are nearly equal."""
 
 SEEN, NEARLY_SEEN, UNSEEN = "seen in training", "nearly equal to one seen", "not seen in training"
 Grouping = Callable[[Utterance], str | None]
@@ -20,8 +15,8 @@ Grouping = Callable[[Utterance], str | None]
 def groupings(splits: Mapping[str, Split], folds: Mapping[str, str]) -> dict[str, Grouping]:
     """What parts utterances -> which part one is in, None where that is not known.
 
-    Takes the splits by their names and each utterance's fold by its id. Transcripts are compared where the splits of
-    all folds are given.
+    Takes the splits by their names and each utterance's fold by its id. Transcripts are told apart where the splits of
+    all folds are given. Raises `UsageError` for a split whose parts share a speaker.
     """
     found: dict[str, Grouping] = {
         "style": lambda one: one.style,
@@ -30,50 +25,26 @@ def groupings(splits: Mapping[str, Split], folds: Mapping[str, str]) -> dict[str
         "session": lambda one: one.session,
     }
     if splits and set(folds.values()) <= set(splits):
-        transcripts = {name: Transcripts(split.train) for name, split in splits.items()}
-        found["transcript"] = lambda one: transcripts[folds[one.utterance_id]].kind_of(one)
+        leaks = {name: check(split) for name, split in splits.items()}
+        found["transcript"] = lambda one: _transcript(one, leaks[folds[one.utterance_id]])
     return found
 
 
-def words_of(text: str) -> list[str]:
-    """The words that count: lower-case, without punctuation."""
-    return normalise(text, None).split()
-
-
-class Transcripts:
-    """What was said in training."""
-
-    def __init__(self, utterances: Sequence[Utterance]) -> None:
-        said = {tuple(words_of(one.text)) for one in utterances if one.text}
-        self._said = said
-        self._long = [Counter(words) for words in said if len(words) >= SHORT_WORDS]
-        self._holders: dict[str, list[int]] = {}
-        for index, words in enumerate(self._long):
-            for word in words:
-                self._holders.setdefault(word, []).append(index)
-
-    def kind_of(self, utterance: Utterance) -> str | None:
-        """Whether its words were said in training; None without words."""
-        words = words_of(utterance.text or "")
-        if not words:
-            return None
-        if tuple(words) in self._said:
-            return SEEN
-        return NEARLY_SEEN if self._is_near(Counter(words)) else UNSEEN
-
-    def _is_near(self, words: Counter[str]) -> bool:
-        if words.total() < SHORT_WORDS:
-            return False
-        shared: Counter[int] = Counter()
-        for word, num in words.items():
-            for index in self._holders.get(word, ()):
-                shared[index] += min(num, self._long[index][word])
-        return any(num / (words.total() + self._long[index].total() - num) >= LIKE for index, num in shared.items())
+def _transcript(utterance: Utterance, leaks: LeakReport) -> str | None:
+    """Whether the words, or the corpus's fixed sentence, were said in training; None where neither is known."""
+    if utterance.utterance_id in leaks.equal_ids:
+        return SEEN
+    if utterance.utterance_id in leaks.near_ids:
+        return NEARLY_SEEN
+    is_known = _num_words(utterance) or (utterance.text is None and utterance.sentence is not None)
+    return UNSEEN if is_known else None
 
 
 def _length(utterance: Utterance) -> str | None:
     if utterance.text is None:
         return None
-    return (
-        f"under {SHORT_WORDS} words" if len(words_of(utterance.text)) < SHORT_WORDS else f"{SHORT_WORDS} words or more"
-    )
+    return f"under {MIN_WORDS} words" if _num_words(utterance) < MIN_WORDS else f"{MIN_WORDS} words or more"
+
+
+def _num_words(utterance: Utterance) -> int:
+    return len(normalise(utterance.text or "", None).split())

@@ -105,6 +105,8 @@ def _verdict_words(found: Calibration) -> str:
     if found.ece_after is None:
         return f"There is no development data: the ECE of the logits as they are is {found.ece_before:.3f}. {chance}"
     after = f"ECE {found.ece_before:.3f} at temperature 1, {found.ece_after:.3f} after the temperature"
+    if not found.temperatures:
+        after = f"ECE {found.ece_after:.3f}, under the temperature that the model carries"
     if found.verdict == "too few":
         return f"{after}; {found.num_utterances} utterances, {found.min_utterances} are needed to judge it. {chance}"
     return f"{after}; the limit is {found.limit}, on {found.num_utterances} utterances. {chance}"
@@ -193,19 +195,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def _title(name: str) -> str:
-    short = {
-        "wa": "WA",
-        "ua": "UA",
-        "macro_f1": "macro-F1",
-        "ece": "ECE",
-        "nll": "NLL",
-        "brier": "Brier",
-        "jsd": "JSD",
-        "kld": "KLD",
-    }
+    if name in _TITLES:
+        return _TITLES[name]
     measure, _, rest = name.partition("_")
-    if name in short:
-        return short[name]
     return f"{measure.upper() if measure in ('ccc', 'mae') else measure.capitalize()} {rest}"
 
 

@@ -129,7 +129,8 @@ def test_groups_are_those_that_the_corpus_tells_apart() -> None:
         )
 
     test = tuple(told(index) for index in range(12))
-    heard = (utterance(100, text="OH, no!"), utterance(101, text="I have told you so very many times before"))
+    texts = ("OH, no!", "I have told you so very many times before")
+    heard = tuple(utterance(100 + index, speaker="C", text=text) for index, text in enumerate(texts))
     split = Split("fold 1", heard, (), test)
     folds = [Predictions(test, LABELS, np.eye(4, dtype=np.float32)[[0, 1, 0] * 4], fold="fold 1")]
     found = evaluate(folds, "s", CORPUS, splits=[split])
