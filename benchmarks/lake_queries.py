@@ -192,7 +192,8 @@ def make_lake(address: Path, year: Year) -> None:
 def make_files(folder: Path, year: Year, num_json: int) -> int:
     """A Parquet file per task, and a JSON file for each of the first `num_json` calls, spread over the year; returns
     how many JSON files there are."""
-    names = [name for name in SCHEMAS["serving_utterances"].names if name not in ("build_id", "role", "skip_reason")]
+    left_out = ("build_id", "role", "skip_reason", "speaker_name")
+    names = [name for name in SCHEMAS["serving_utterances"].names if name not in left_out]
     per_night, written = max(num_json // NUM_DAYS, 1), 0
     for kind in ("parquet", "json"):
         (folder / kind).mkdir(parents=True)

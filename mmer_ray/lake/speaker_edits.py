@@ -71,6 +71,7 @@ def speakers_of(lake: Lake, name: str) -> RecordingSpeakers:
 
     Raises as `edit_speakers` does, but needs neither the lake's key nor its lock.
     """
+    lake.require_existing()
     row = _scored_row(lake, name)
     with connect(lake) as connection:
         return _Hearing(connection, row).speakers.told()
@@ -95,7 +96,6 @@ def edit_speakers(lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, 
 
 
 def _scored_row(lake: Lake, name: str) -> Row:
-    lake.require_existing()
     reader = LakeReader(lake)
     try:
         row = reader.find_recording(name)

@@ -164,6 +164,8 @@ def new_connection(
     if not lake.is_local:
         connection.register_filesystem(reading_files(lake.address, chain.from_iterable(listed.values())))
     connection.execute("SET TimeZone = 'UTC'")
+    # Else an opening of more than 2 s draws it on stdout, among the results, where no script is the main module.
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET parquet_metadata_cache = true")
     connection.execute("CREATE SCHEMA internal")
     return connection

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mmer_ray.lake.hearings import ERASED
 from mmer_ray.lake.rescoring import Left, Rescoring
 from mmer_ray.runner import Runner
 from mmer_ray.runners import rescore
@@ -95,6 +96,13 @@ def test_recordings_that_were_not_asked_end_it_with_3_and_their_reasons(
     assert document["left"][1] == {"corpus": "calls", "uri": "/b.wav", "reason": "the file is gone"}
     jobs(with_left(interrupted=True))
     assert mmer("rescore", "--lake", "l", "--emotion", "m").code == 130
+
+
+def test_what_was_erased_is_told_and_no_failure(mmer: Run, jobs: Callable[[RescoreReport], Asked]) -> None:
+    jobs(with_left(left=(Left("calls", "/a.wav", ERASED),)))
+    done = mmer("rescore", "--emotion", "m", "--lake", "l")
+    assert done.code == 0
+    assert ERASED in done.out
 
 
 def test_a_dry_run_says_what_would_be_done(mmer: Run, jobs: Callable[[RescoreReport], Asked]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -382,6 +384,20 @@ def test_a_file_beside_the_log_is_not_part_of_a_table(folder: Path, tmp_path: Pa
     shutil.copy(file, file.parent / "doubled.parquet")
     with open_lake(lake.address) as reader:
         assert reader.sql("FROM recordings").num_rows == 5
+
+
+def test_opening_draws_no_progress_bar_among_the_results(folder: Path) -> None:
+    # DuckDB draws one unless a script is the main module, as in a notebook or with `python -c`.
+    program = """
+import sys
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.views import connect
+with connect(Lake(sys.argv[1])) as connection:
+    print(connection.execute("SELECT current_setting('enable_progress_bar')").fetchall())
+"""
+    asked = [sys.executable, "-c", program, str(folder / "lake")]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True)
+    assert done.stdout == "[(False,)]\n"
 
 
 def test_threads_may_share_a_reader(reader: LakeReader) -> None:

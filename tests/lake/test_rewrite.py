@@ -217,7 +217,6 @@ def test_what_another_writer_adds_meanwhile_is_kept(lake: Lake) -> None:
     assert "late" in found["recording_id"].to_pylist()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "point", slow_but(["after_sweep_utterances", "after_checkpoint_utterances"], ["after_checkpoint_utterances"])
 )

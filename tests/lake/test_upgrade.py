@@ -123,7 +123,6 @@ def test_speakers_of_version_2_can_be_counted_again(tmp_path: Path) -> None:
     assert damages(address) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("point", slow_but(DIE_AT, ["before_upgrade_emotions"]))
 def test_an_upgrade_that_was_killed_goes_on(point: str, tmp_path: Path) -> None:
     address = Path(shutil.copytree(FIXTURES / "lake_v1", tmp_path / "lake"))

@@ -125,7 +125,6 @@ def test_rows_of_unfinished_commits_go_and_then_their_files(
     assert on_disk(lake) == named(lake)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", slow_but(["recordings", "utterances", "commits", "serving_utterances"], ["utterances"])
 )
