@@ -85,7 +85,8 @@ def _drive(
     import ray
 
     on_gpus, num_at_once = _room(num_workers)
-    waiting, running, num_done = list(todo), {}, 0
+    running: dict[Any, FoldTask] = {}
+    waiting, num_done = list(todo), 0
     while (waiting or running) and not stop.is_set():
         while waiting and len(running) < num_at_once:
             task = waiting.pop(0)
@@ -107,7 +108,7 @@ def _room(num_workers: int) -> tuple[bool, int]:
     """Whether workers get a GPU each, and how many tasks fit at once."""
     import ray
 
-    has = ray.cluster_resources()
+    has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     num_gpus, num_cpus = int(has.get("GPU", 0)), int(has.get("CPU", 0))
     if num_gpus >= num_workers:
         return True, num_gpus // num_workers
@@ -143,7 +144,8 @@ def _train_together(task: FoldTask, num_workers: int, on_gpus: bool) -> None:
         _work,
         train_loop_config={"task": task},
         scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=on_gpus),
-        run_config=RunConfig(
+        # Type checkers see an older class under this name, without `logging_config`.
+        run_config=RunConfig(  # type: ignore[call-arg]
             # A name that was there before would be taken for the same run, and for finished.
             name=uuid.uuid4().hex,
             storage_path=str(notes),

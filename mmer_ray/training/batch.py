@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from mmer_ray.models.interface import EmotionBatch, Targets
 
@@ -23,6 +24,7 @@ class TrainingBatch(NamedTuple):
 
     def to(self, device: torch.device | str) -> TrainingBatch:
         """The same batch on another device."""
-        parts = {field.name: getattr(self.targets, field.name) for field in fields(self.targets)}
-        targets = Targets(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        parts: dict[str, Tensor | None] = {field.name: getattr(self.targets, field.name) for field in fields(Targets)}
+        moved = {name: part.to(device) for name, part in parts.items() if part is not None}
+        targets = replace(self.targets, **moved)
         return self._replace(views=tuple(view.to(device) for view in self.views), targets=targets)

@@ -116,8 +116,8 @@ class Checkpoints:
 
     def _forget(self) -> None:
         found = self.all()
-        scored = sorted((one for one in found if one.score is not None), key=lambda one: (-one.score, one.num_steps))
-        kept = {one.folder for one in (found[-1], *scored[: self._num_kept])}
+        scores = [(-one.score, one.num_steps, one.folder) for one in found if one.score is not None]
+        kept = {found[-1].folder, *(folder for _, _, folder in sorted(scores)[: self._num_kept])}
         for one in found:
             if one.folder not in kept:
                 # Renamed first: half of a state must not look like one.

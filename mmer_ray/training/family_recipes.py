@@ -11,6 +11,7 @@ from mmer_ray.errors import UsageError
 from mmer_ray.models import families
 from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.mmer.config import FAMILY as MMER
+from mmer_ray.models.mmer.losses import terms as mmer_terms
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.recipe import Recipe
 
@@ -62,8 +63,7 @@ def recipe_of(family: str, size: str) -> Recipe:
 
 def terms_for(family: str, recipe: Recipe) -> families.Terms:
     """What a family's training lowers: the terms of its loss, in the mode that the recipe says."""
-    terms = families.terms_of(family)
-    return partial(terms, mode=recipe.contrast) if family == MMER else terms
+    return partial(mmer_terms, mode=recipe.contrast) if family == MMER else families.terms_of(family)
 
 
 def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:

@@ -71,7 +71,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
     for bucket in _buckets(gradients):
         flat = torch.cat([gradient.flatten() for gradient in bucket])
         distributed.all_reduce(flat)
-        for gradient, summed in zip(bucket, flat.split([one.numel() for one in bucket]), strict=True):
+        for gradient, summed in zip(bucket, torch.split(flat, [one.numel() for one in bucket]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
 

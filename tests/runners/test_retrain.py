@@ -65,7 +65,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scored")
     for index in range(3):
         speech(folder / "audio" / f"{index}.wav", (0.1,), index)
-    (folder / "labels.csv").write_text("path,speaker,label\n" + "".join(f"audio/{n}.wav,S{n},angry\n" for n in range(3)))
+    (folder / "labels.csv").write_text(
+        "path,speaker,label\n" + "".join(f"audio/{n}.wav,S{n},angry\n" for n in range(3))
+    )
     with pytest.MonkeyPatch.context() as patch:
         TinyEngines(patch)
         score(folder / "audio", folder / "lake")
