@@ -28,7 +28,7 @@ from mmer_ray.profiles import load_profile
 from mmer_ray.runner import Runner
 from mmer_ray.runners import job
 from mmer_ray.runners.retrain import Ended, Retraining, Watch, retrain
-from mmer_ray.training.family_recipes import recipe_of, with_settings
+from mmer_ray.training.family_recipes import default_size, recipe_of, with_settings
 from mmer_ray.training.fresh_model import Architecture
 from mmer_ray.training.registry.gate import read_gate
 from mmer_ray.training.registry.registry import Registry
@@ -56,9 +56,10 @@ def main() -> int:
 
 def retraining(options: argparse.Namespace) -> Retraining:
     """What the options ask for."""
-    recipe = with_settings(recipe_of(options.family, options.size), options.set)
+    size = options.size or default_size(options.family)
+    recipe = with_settings(recipe_of(options.family, size), options.set)
     seeds = tuple(options.seed or (0,))
-    architecture = Architecture(options.family, options.size)
+    architecture = Architecture(options.family, size)
     gate = {"floor": options.floor, "margin": options.margin, "metric": options.metric}
     return Retraining(
         asked=Asked(architecture, recipe, str(options.data.absolute()), protocol=options.protocol, seeds=seeds),
@@ -93,7 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lake", help="the lake that shall follow, a folder or s3:// prefix")
     parser.add_argument("--into", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--family", default="late_fusion", help="as of `mmer train`")
-    parser.add_argument("--size", default="tiny")
+    parser.add_argument("--size", help="as of `mmer train`")
     parser.add_argument("--protocol", default="kfold", help="how speakers are dealt to folds")
     parser.add_argument("--seed", type=int, action="append", help="may be repeated; 0")
     parser.add_argument("--set", action="append", default=[], metavar="key=value", help="a key of the recipe")

@@ -114,8 +114,9 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Evaluate an emotion model, a training's folds or a scored lake on labelled speech: figures with intervals."""
-    from mmer_ray.runners.evaluation import Wanted, is_run
+    from mmer_ray.runners.evaluation import Wanted
     from mmer_ray.training.evaluation.report import write_report
+    from mmer_ray.training.run import RunFolder
 
     wanted = Wanted(
         data=data,
@@ -130,7 +131,7 @@ def evaluate(
         leave_out_unknown=leave_out_unknown,
     )
     found = _evaluated(subject, lake, scorer, corpus, wanted, quiet)
-    a_run = subject is not None and is_run(Path(subject))
+    a_run = subject is not None and RunFolder(Path(subject)).exists
     into = Path(str(subject)) if into is None and a_run else into
     report = None if into is None else write_report(into, found.evaluation)
     if into is not None and not a_run:
@@ -146,6 +147,7 @@ def _evaluated(
 ) -> Evaluated:
     from mmer_ray.cli.streams import reserved_stdout
     from mmer_ray.runners import evaluation
+    from mmer_ray.training.run import RunFolder
 
     def tell(line: str) -> None:
         if not quiet:
@@ -159,8 +161,8 @@ def _evaluated(
         if lake is not None:
             return evaluation.evaluate_lake(lake, wanted, tell, scorer=scorer, corpus=corpus)
         name = str(subject)
-        if evaluation.is_run(Path(name)):
-            return evaluation.evaluate_run(Path(name), wanted, tell)
+        if (run := RunFolder(Path(name))).exists:
+            return evaluation.evaluate_run(run, wanted, tell)
         return evaluation.evaluate_model(name, wanted, tell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,10 +23,23 @@ if TYPE_CHECKING:
     from mmer_ray.training.run import Asked
 
 Family = Annotated[str, typer.Option("--family", metavar="FAMILY", help="What is trained: `mmer models list`.")]
-Size = Annotated[str, typer.Option(help="A named size of the family.")]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="A named size of the family; left out: tiny, or whisper-tiny of frozen_encoder.", show_default=False
+    ),
+]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR|FILE", help="A corpus in its own layout, or a manifest.")]
 Kind = Annotated[str | None, typer.Option(help="Which layout it has; left out: told by its shape.", show_default=False)]
-Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="A new folder for the run, or one to go on with.")]
+Into = Annotated[
+    Path | None,
+    typer.Option(
+        "--into",
+        metavar="DIR",
+        help="A new folder for the run, or one to go on with; left out: runs/FAMILY-SIZE.",
+        show_default=False,
+    ),
+]
 Protocol = Annotated[
     str, typer.Option(help="How speakers are dealt to folds: kfold, kfold3, loso, loso5, session5, emobox-...")
 ]
@@ -50,8 +64,8 @@ Oracle = Annotated[
 def train(
     family: Family,
     data: Data,
-    into: Into,
-    size: Size = "tiny",
+    into: Into = None,
+    size: Size = None,
     kind: Kind = None,
     protocol: Protocol = "kfold",
     workers: Workers = 1,
@@ -70,11 +84,13 @@ def train(
     command goes on where it was stopped.
     """
     asked = _asked(family, size, data, kind, protocol, seeds, settings, encoder, text_encoder, oracle)
+    into = into or Path("runs") / f"{family}-{asked.architecture.size}"
     from mmer_ray.runners import training_run
 
     shows = not (quiet or no_progress)
     with stop_on_signal() as stop, reserved_stdout():
-        finished = training_run.run(asked, into, workers, on_progress=_teller() if shows else None, stop=stop)
+        tell = _teller() if shows else None
+        finished = training_run.run(asked, into, workers, note=_noter(quiet), on_progress=tell, stop=stop)
     if json:
         found = finished.evaluation
         evaluation = None if found is None else asdict(found)
@@ -88,7 +104,7 @@ def train(
 
 def _asked(
     family: str,
-    size: str,
+    size: str | None,
     data: Path,
     kind: str | None,
     protocol: str,
@@ -100,10 +116,11 @@ def _asked(
 ) -> Asked:
     from dataclasses import replace
 
-    from mmer_ray.training.family_recipes import recipe_of, with_settings
+    from mmer_ray.training.family_recipes import default_size, recipe_of, with_settings
     from mmer_ray.training.fresh_model import Architecture
     from mmer_ray.training.run import Asked
 
+    size = size or default_size(family)
     recipe = with_settings(recipe_of(family, size), settings or ())
     architecture = Architecture(family, size, encoder, text_encoder)
     if architecture.is_head and settings:
@@ -112,6 +129,14 @@ def _asked(
         raise UsageError("--set seed=...: name seeds with --seed")
     chosen = tuple(seeds or (0,))
     return Asked(architecture, replace(recipe, seed=chosen[0]), str(data), kind, protocol, chosen, oracle)
+
+
+def _noter(quiet: bool) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        if not quiet:
+            note(line, style="yellow")
+
+    return tell
 
 
 def _teller() -> OnProgress:

@@ -32,17 +32,17 @@ def drift_between(
 
     Raises `UsageError` for a run without visible answers, and where several models answered and none is named.
     """
-    answers = {run: reader.rows(ANSWERS, {"run": run, "corpus": corpus}) for run in (before, after)}
-    for run, rows in answers.items():
+    answers = [reader.rows(ANSWERS, {"run": run, "corpus": corpus}) for run in (before, after)]
+    for run, rows in zip((before, after), answers, strict=True):
         if not rows:
             known = ", ".join(row["run_id"] for row in reader.rows(RUNS, {})) or "none"
             raise UsageError(f"run {run!r} has no visible answers in {reader.address}; these have: {known}")
-    shared = sorted(set.intersection(*({row["scorer"] for row in rows} for rows in answers.values())))
+    shared = sorted(set.intersection(*({row["scorer"] for row in rows} for rows in answers)))
     if scorer is None and len(shared) != 1:
         raise UsageError(f"{len(shared)} emotion models answered in both runs: name one of {', '.join(shared) or '-'}")
     if scorer is not None and scorer not in shared:
         raise UsageError(f"{scorer!r} did not answer in both runs; these did: {', '.join(shared) or 'none'}")
-    first, second = ([row for row in rows if row["scorer"] == (scorer or shared[0])] for rows in answers.values())
+    first, second = ([row for row in rows if row["scorer"] == (scorer or shared[0])] for rows in answers)
     found = [drift_of_labels("label", *([row["label"] or "none" for row in rows] for rows in (first, second)))]
     for name in NUMBERS:
         columns = [np.array([row[name] for row in rows], np.float64) for rows in (first, second)]

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.errors import UsageError
 from mmer_ray.lake.labelled import corpus_at
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.scored import answers_about
+from mmer_ray.runners.baseline_systems import Note, baselines_on
 from mmer_ray.runners.model_predictions import ask_model
+from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.training.asr_texts import read_asr_texts, with_texts, word_error_rate
-from mmer_ray.training.clips import load_clip
-from mmer_ray.training.evaluation import baselines
 from mmer_ray.training.evaluation.comparison import OtherSystem
 from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import ClusterKind, Evaluation, TextCondition
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.predictions_file import read_predictions, write_predictions
+from mmer_ray.training.run import RunFolder
 from mmer_ray.training.utterances import Corpus, Split
 
-RUN_NAME, TEST_NAME, DEVELOPMENT_NAME = "run.json", "test.parquet", "development.parquet"
 PREDICTIONS_NAME = "predictions.parquet"
 """What an evaluation of a model or a lake leaves beside its report, for later ones to be compared with."""
 TRAINED_ON_IT = (
@@ -33,7 +32,6 @@ TRAINED_ON_IT = (
 )
 NOT_KNOWN = "What the model was trained on is not known here: figures on data that it has heard prove nothing."
 WITHHELD = "{} labels lie below the model's least confidence: scoring withholds them, here they count."
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,33 +70,20 @@ class Evaluated:
         write_predictions(folder / PREDICTIONS_NAME, one)
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is the `--into` of `mmer train`."""
-    return (folder / RUN_NAME).is_file()
-
-
-def evaluate_run(folder: Path, wanted: Wanted, note: Note) -> Evaluated:
+def evaluate_run(run: RunFolder, wanted: Wanted, note: Note) -> Evaluated:
     """Evaluate the answers of a run's folds about the speakers that each had not heard.
 
     Raises `UsageError` where the run is not finished, or its corpus is another by now.
     """
-    run = _run_of(folder)
+    asked = run.read()
     _refuse_text(wanted, "a run's answers are there already")
-    corpus = corpus_at(wanted.data or Path(run["data"]), wanted.kind or run.get("kind"))
-    if corpus.digest != run["corpus"]["digest"]:
-        raise UsageError(f"{corpus.name} is not the corpus that {folder} was trained on: its digest is another one")
-    test, development = run_predictions(folder)
-    splits = protocol(run["protocol"], corpus)
-    conditions = Conditions(
-        protocol=run["protocol"],
-        oracle=bool(run.get("oracle")),
-        cluster=wanted.cluster,
-        num_left_out=corpus.left_out,
-    )
-    system = " ".join(str(run["architecture"][key]) for key in ("family", "size"))
+    corpus = corpus_at(wanted.data or Path(asked["data"]), wanted.kind or asked["kind"])
+    if corpus.digest != asked["corpus"]["digest"]:
+        raise UsageError(f"{corpus.name} is not the corpus that {run.folder} was trained on: its digest is another one")
+    test, _ = run_predictions(run)
+    splits = protocol(asked["protocol"], corpus)
     others = _others(test, splits, corpus, wanted, note)
-    found = evaluate(test, system, corpus, conditions, development=development, splits=splits, others=others)
-    return Evaluated(found, test)
+    return Evaluated(evaluate_folds(run, corpus, splits, others, wanted.cluster), test)
 
 
 def evaluate_model(model: str, wanted: Wanted, note: Note) -> Evaluated:
@@ -143,19 +128,6 @@ def evaluate_lake(
     return _fixed(scored.scorer, tested, gold, conditions, wanted, note)
 
 
-def run_predictions(folder: Path) -> tuple[list[Predictions], list[Predictions]]:
-    """The test and development answers of a run. Raises `UsageError` where a fold lacks its own."""
-    folds = sorted(path.parent for path in folder.glob(f"seeds/*/*/{TEST_NAME}"))
-    if not folds:
-        raise UsageError(f"{folder} has no answers about a test set: finish it with the same `mmer train`")
-    begun = {path.parent for path in folder.glob("seeds/*/*/*")}
-    if unfinished := sorted(begun - set(folds)):
-        raise UsageError(f"{unfinished[0]} is not finished: end the run with the same `mmer train`")
-    test = [read_predictions(fold / TEST_NAME) for fold in folds]
-    development = [fold / DEVELOPMENT_NAME for fold in folds if (fold / DEVELOPMENT_NAME).is_file()]
-    return test, [read_predictions(path) for path in development]
-
-
 def _fixed(
     system: str, tested: Predictions, corpus: Corpus, conditions: Conditions, wanted: Wanted, note: Note
 ) -> Evaluated:
@@ -174,15 +146,15 @@ def _others(
     ids = {utterance.utterance_id for one in test for utterance in one.utterances}
     found = {name: _restricted(_other(name, corpus, wanted), ids) for name in wanted.against}
     if wanted.with_baselines:
-        found |= {name: _restricted(one, ids) for name, one in _baselines(splits, labels, note).items()}
+        found |= {name: _restricted(one, ids) for name, one in baselines_on(splits, labels, note).items()}
     return found
 
 
 def _other(name: str, corpus: Corpus, wanted: Wanted) -> OtherSystem:
     """A run, a folder that an evaluation wrote, or a model that is asked now."""
     folder = Path(name)
-    if is_run(folder):
-        test, development = run_predictions(folder)
+    if (run := RunFolder(folder)).exists:
+        test, development = run_predictions(run)
         return OtherSystem(test, development)
     if (folder / PREDICTIONS_NAME).is_file():
         return OtherSystem([read_predictions(folder / PREDICTIONS_NAME)])
@@ -204,32 +176,6 @@ def _of_these(predictions: Predictions, ids: set[str]) -> Predictions:
         logits=predictions.logits[rows],
         dimensions=None if predictions.dimensions is None else predictions.dimensions[rows],
     )
-
-
-def _baselines(splits: Sequence[Split], labels: Sequence[str], note: Note) -> dict[str, OtherSystem]:
-    """All that can be had on this corpus; what cannot is said by `note`."""
-
-    def probe() -> OtherSystem:
-        from mmer_ray.training.emotion_recipes import DEFAULT_ENCODER
-        from mmer_ray.training.evaluation.encoder_vectors import vectors_of
-
-        name = DEFAULT_ENCODER.partition("#")[0]
-        return baselines.encoder_probe(splits, labels, load_clip, vectors_of(), name)
-
-    made: dict[str, Callable[[], OtherSystem]] = {
-        "majority": lambda: baselines.majority(splits, labels),
-        "transcript look-up": lambda: baselines.transcript_look_up(splits, labels),
-        "TF-IDF": lambda: baselines.words_alone(splits, labels),
-        "acoustic SVM": lambda: baselines.acoustic_statistics(splits, labels, load_clip),
-        "frozen-encoder probe": probe,
-    }
-    found = {}
-    for name, make in made.items():
-        try:
-            found[name] = make()
-        except (UsageError, PreflightError) as exc:
-            note(f"without the baseline {name}: {exc}")
-    return found
 
 
 def _known(predictions: Predictions, wanted: Wanted) -> tuple[Predictions, dict[str, int]]:
@@ -260,19 +206,8 @@ def _refuse_text(wanted: Wanted, why: str) -> None:
 
 def _origin(model: str, corpus: Corpus) -> str:
     """Whether a model is known to have been trained on the corpus: its run lies around it."""
-    run = Path(model).absolute().parent
-    if not is_run(run):
+    run = RunFolder(Path(model).absolute().parent)
+    if not run.exists:
         return NOT_KNOWN
-    trained_on = _run_of(run)["corpus"]
+    trained_on = run.read()["corpus"]
     return TRAINED_ON_IT if trained_on["digest"] == corpus.digest else f"The model was trained on {trained_on['name']}."
-
-
-def _run_of(folder: Path) -> Mapping[str, Any]:
-    path = folder / RUN_NAME
-    try:
-        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("data", "protocol", "architecture", "corpus"):
-            found[key]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise UsageError(f"{path} tells of no run ({exc}): name the --into folder of `mmer train`") from exc
-    return found

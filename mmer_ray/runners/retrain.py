@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.activation import activate, corpora_to_move
+from mmer_ray.lake.labelled import corpus_at
 from mmer_ray.lake.rescoring import Rescoring
 from mmer_ray.lake.store import Lake
 from mmer_ray.models.layout import CARD_NAME
@@ -24,13 +25,13 @@ from mmer_ray.runners import rescore, training_run
 from mmer_ray.runners.rescore import RescoreReport
 from mmer_ray.runners.tally import OnProgress as OnRescoring
 from mmer_ray.runners.train import OnProgress as OnTraining
-from mmer_ray.training.corpora.reading import read_corpus
+from mmer_ray.training.evaluation.result import EVALUATION_NAME
 from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.promotion import Promotion, promote
 from mmer_ray.training.registry.registry import Registry
-from mmer_ray.training.registry.run_folder import EVALUATION_NAME, MODEL, read_run
+from mmer_ray.training.registry.run_folder import read_run
 from mmer_ray.training.registry.whole_files import locked_at_once
-from mmer_ray.training.run import Asked
+from mmer_ray.training.run import MODEL, Asked
 from mmer_ray.training.utterances import Corpus
 
 LOCK_NAME = "retrain.lock"
@@ -130,7 +131,7 @@ def run_name(asked: Asked, corpus: Corpus) -> str:
 
 
 def _run_folder(wanted: Retraining) -> Path:
-    corpus = read_corpus(Path(wanted.asked.data).absolute(), wanted.asked.kind)
+    corpus = corpus_at(Path(wanted.asked.data).absolute(), wanted.asked.kind)
     return wanted.into / run_name(wanted.asked, corpus)
 
 
@@ -143,7 +144,12 @@ def _train(wanted: Retraining, watch: Watch) -> Path | None:
         return folder
     watch.tell(f"train: {wanted.asked.architecture.family} on {wanted.asked.data}, into {folder}")
     finished = training_run.run(
-        wanted.asked, folder, wanted.num_workers, on_progress=watch.on_training, stop=watch.stop
+        wanted.asked,
+        folder,
+        wanted.num_workers,
+        note=watch.tell,
+        on_progress=watch.on_training,
+        stop=watch.stop,
     )
     return None if finished.trained.interrupted else folder
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import statistics
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmer_ray.lake.labelled import corpus_at
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.folders import write_temperature
 from mmer_ray.models.layout import CARD_NAME
+from mmer_ray.runners.baseline_systems import Note, baselines_on
+from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.runners.train import OnProgress, Trained, train
-from mmer_ray.training.clips import load_clip
-from mmer_ray.training.corpora.reading import read_corpus
-from mmer_ray.training.evaluation import baselines
 from mmer_ray.training.evaluation.calibrated import fit_temperature
-from mmer_ray.training.evaluation.comparison import OtherSystem
-from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.report import write_report
 from mmer_ray.training.evaluation.result import Evaluation
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.leaks import check
 from mmer_ray.training.one_fold import FoldTask, num_epochs_of
-from mmer_ray.training.predictions import Predictions
-from mmer_ray.training.predictions_file import read_predictions
-from mmer_ray.training.run import DEVELOPMENT, TEST, Asked, RunFolder
+from mmer_ray.training.run import Asked, RunFolder
 from mmer_ray.training.run_card import card_of
 from mmer_ray.training.utterances import Corpus, Split
 
@@ -71,7 +66,7 @@ def prepare(asked: Asked, into: Path) -> Prepared:
 
     Raises `UsageError` for a corpus, a protocol or a folder that cannot be meant, and for a speaker in two parts.
     """
-    corpus = read_corpus(Path(asked.data).absolute(), asked.kind)
+    corpus = corpus_at(Path(asked.data).absolute(), asked.kind)
     splits = tuple(protocol(asked.protocol, corpus))
     leaks = tuple(line for split in splits for line in check(split).lines())
     run = RunFolder(into)
@@ -84,19 +79,21 @@ def run(
     into: Path,
     num_workers: int,
     *,
+    note: Note,
     on_progress: OnProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Finished:
     """Do all of a run that is not done: safe to repeat. Setting `stop` ends it; the next call goes on.
 
-    Raises as `prepare` and as `runners.train.train`.
+    `note` is told which baselines cannot be had. Raises as `prepare` and as `runners.train.train`.
     """
     prepared = prepare(asked, into)
     trained = train(prepared.tasks, num_workers, on_progress=on_progress, stop=stop)
     if trained.interrupted:
         return Finished(trained, None, prepared.leaks)
-    test, development = (_read(prepared.tasks, name) for name in (TEST, DEVELOPMENT))
-    evaluation = _evaluate(prepared, test, development)
+    splits, corpus = prepared.splits, prepared.corpus
+    evaluation = evaluate_folds(prepared.run, corpus, splits, baselines_on(splits, corpus.labels, note))
+    write_report(prepared.run.folder, evaluation)
     final = _final_task(prepared)
     last = train([final], num_workers, on_progress=on_progress, stop=stop)
     both = Trained(
@@ -106,43 +103,14 @@ def run(
         last.interrupted,
     )
     if not last.interrupted:
+        _, development = run_predictions(prepared.run)
         temperature = fit_temperature(development)
         write_temperature(prepared.run.model, temperature)
         # Loaded as a scorer will load it: what cannot be read must not be called finished.
         load_emotion_model(prepared.run.model)
-        card = card_of(asked, prepared.corpus, evaluation, final, temperature)
+        card = card_of(asked, corpus, evaluation, final, temperature)
         (prepared.run.model / CARD_NAME).write_text(card, encoding="utf-8")
     return Finished(both, evaluation, prepared.leaks)
-
-
-def _read(tasks: Sequence[FoldTask], name: str) -> list[Predictions]:
-    return [read_predictions(task.folder / name) for task in tasks if (task.folder / name).is_file()]
-
-
-def _evaluate(prepared: Prepared, test: Sequence[Predictions], development: Sequence[Predictions]) -> Evaluation:
-    asked = prepared.asked
-    found = evaluate(
-        test,
-        f"{asked.architecture.family} {asked.architecture.size}",
-        prepared.corpus,
-        Conditions(protocol=asked.protocol, oracle=asked.oracle, num_left_out=prepared.corpus.left_out),
-        development=development,
-        splits=prepared.splits,
-        others=_baselines(prepared, test[0].labels),
-    )
-    write_report(prepared.run.folder, found)
-    return found
-
-
-def _baselines(prepared: Prepared, labels: tuple[str, ...]) -> dict[str, OtherSystem]:
-    """What the system must beat, on the same folds."""
-    splits = prepared.splits
-    found = {"majority": baselines.majority(splits, labels)}
-    if all(one.text for one in prepared.corpus.utterances):
-        found["transcript look-up"] = baselines.transcript_look_up(splits, labels)
-        found["words alone"] = baselines.words_alone(splits, labels)
-    found["acoustic statistics"] = baselines.acoustic_statistics(splits, labels, load_clip)
-    return found
 
 
 def _final_task(prepared: Prepared) -> FoldTask:

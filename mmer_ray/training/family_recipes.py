@@ -10,6 +10,7 @@ from typing import Any
 from mmer_ray.errors import UsageError
 from mmer_ray.models import families
 from mmer_ray.models.family_names import FAMILIES
+from mmer_ray.models.frozen_encoder.config import FAMILY as FROZEN_ENCODER
 from mmer_ray.models.mmer.config import FAMILY as MMER
 from mmer_ray.models.mmer.losses import terms as mmer_terms
 from mmer_ray.training.augment import Variation
@@ -48,6 +49,11 @@ PUBLISHED_MMER = Recipe(
     epochs_between_checks=1,
 )
 """Of MMER's code: two utterances at once, four times a step."""
+
+
+def default_size(family: str) -> str:
+    """The size that is trained unless another is named: small, from fresh weights or on the smallest encoder."""
+    return "whisper-tiny" if family == FROZEN_ENCODER else "tiny"
 
 
 def recipe_of(family: str, size: str) -> Recipe:

@@ -18,6 +18,8 @@ from mmer_ray.training.emotion_recipes import DEFAULT_ENCODER
 
 WHISPER_SIZES = ("whisper-tiny", "whisper-base")
 """Sizes that are made to stand on a pretrained Whisper."""
+DEFAULT_ENCODER_SIZE = "whisper-tiny"
+"""The one that `DEFAULT_ENCODER` fits."""
 DEFAULT_TEXT = "minilm"
 
 
@@ -37,6 +39,8 @@ class Architecture:
         if self.family == AUDIO_CLASSIFICATION:
             raise UsageError(f"{AUDIO_CLASSIFICATION} adapts checkpoints of others and has nothing of its own to train")
         config = families.config_of(self.family, self.size)
+        if self.size in WHISPER_SIZES and self.size != DEFAULT_ENCODER_SIZE and self.encoder is None:
+            raise UsageError(f"{self.family} {self.size} stands on a larger Whisper: name it with --encoder")
         for name, option, field in (
             (self.encoder, "--encoder", "encoder_name"),
             (self.text_encoder, "--text-encoder", "text_name"),
@@ -44,10 +48,21 @@ class Architecture:
             if name is not None and not hasattr(config, field):
                 raise UsageError(f"{self.family} does not stand on a pretrained encoder: leave {option} out")
 
+    def __str__(self) -> str:
+        """As reports name it: family, size, and the encoders that were named."""
+        named = " and ".join(name for name in (self.encoder, self.text_encoder) if name is not None)
+        return f"{self.family} {self.size}" + (f" on {named}" if named else "")
+
     @property
     def is_head(self) -> bool:
         """Whether it is a head on features that never change, which `head_fold` trains."""
         return self.family == FROZEN_ENCODER and self.names[0] is not None
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the model is given the words."""
+        config = families.config_of(self.family, self.size)
+        return self.names[1] is not None or getattr(config, "text", None) is not None
 
     @property
     def names(self) -> tuple[str | None, str | None]:

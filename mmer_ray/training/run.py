@@ -1,6 +1,6 @@
 """A run of `mmer train`: what was asked for, and the folder that holds all of it.
 
-run.json                              what was asked for, on which data, with which versions
+run.json                              what was asked for, on which data, with which versions and revision of the code
 seeds/SEED/FOLD/checkpoint/           states to go on from, and the curve
 seeds/SEED/FOLD/model/                the fold's model
 seeds/SEED/FOLD/development.parquet   its answers about the development set
@@ -18,16 +18,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.fresh_model import Architecture
-from mmer_ray.training.recipe import Recipe
-from mmer_ray.training.utterances import Corpus, Split
+from mmer_ray.versions import code_revision
+
+if TYPE_CHECKING:
+    from mmer_ray.training.fresh_model import Architecture
+    from mmer_ray.training.recipe import Recipe
+    from mmer_ray.training.utterances import Corpus, Split
 
 RUN_NAME, SCHEMA = "run.json", "mmer.run/1"
 CHECKPOINT, MODEL, TEST, DEVELOPMENT = "checkpoint", "model", "test.parquet", "development.parquet"
 LIBRARIES = ("mmer_ray", "torch", "transformers", "ray")
+CODE = ("versions", "revision")
+"""Keys of `run.json` that may differ where a run goes on: newer code may end what older code began."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,29 @@ class RunFolder:
         """The folder of the final model."""
         return self.folder / MODEL
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.folder / RUN_NAME).is_file()
+
+    def read(self) -> Mapping[str, Any]:
+        """Read `run.json`. Raises `UsageError` where it is missing or tells of no run."""
+        file = self.folder / RUN_NAME
+        try:
+            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            if found["schema"] != SCHEMA:
+                raise ValueError(f"it is a {found['schema']}, not a {SCHEMA}")
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise UsageError(f"{file} tells of no run ({exc}): name the --into folder of `mmer train`") from exc
+        return found
+
     def begin(self, asked: Asked, corpus: Corpus, splits: Iterable[Split]) -> None:
         """Write down what was asked for. Raises `UsageError` where the folder holds another run, or something else."""
         table = _table(asked, corpus, splits)
         file = self.folder / RUN_NAME
-        if file.is_file():
-            there = json.loads(file.read_text(encoding="utf-8"))
-            if changed := sorted(key for key in table if key != "versions" and table[key] != there.get(key)):
+        if self.exists:
+            there = self.read()
+            if changed := sorted(key for key in table if key not in CODE and table[key] != there.get(key)):
                 raise UsageError(f"{self.folder} holds a run with another {', '.join(changed)}: name a new folder")
             return
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -102,6 +123,7 @@ def _table(asked: Asked, corpus: Corpus, splits: Iterable[Split]) -> Mapping[str
         "corpus": {"name": corpus.name, "digest": corpus.digest, "labels": corpus.labels},
         "folds": [split.name for split in splits],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "revision": code_revision(),
     }
     # As it will be read: tuples are lists there.
     found: Mapping[str, Any] = json.loads(json.dumps(table))

@@ -24,20 +24,25 @@ def manifest(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
-    mmer: Run, manifest: Path, tmp_path: Path
+    mmer: Run, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("train", *QUICK, "--data", manifest, "--into", tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "late_fusion-tiny"
+    command = ("train", *QUICK, "--data", manifest)
     done = mmer(*command)
     assert done.code == 0, done.err
     assert "4 trainings in" in done.out
     assert "ua" in done.out
-    evaluation = read_evaluation(tmp_path / "run" / "evaluation.json")
+    evaluation = read_evaluation(folder / "evaluation.json")
     assert (evaluation.num_utterances, evaluation.protocol, len(evaluation.folds)) == (12, "kfold3", 3)
-    model = load_emotion_model(tmp_path / "run" / "model").model
+    model = load_emotion_model(folder / "model").model
     assert set(model.labels) == {"sad", "happy"}
+    assert evaluation.text.source == "reference"
+    names = [other.name for other in evaluation.compared]
+    assert {"majority", "transcript look-up", "TF-IDF", "acoustic SVM"} <= set(names)
     assert evaluation.calibration is not None
     assert model.temperature == pytest.approx(evaluation.calibration.temperature, rel=1e-3)
-    card = (tmp_path / "run" / "model" / "MODEL_CARD.md").read_text()
+    card = (folder / "model" / "MODEL_CARD.md").read_text()
     assert "Trained on 12 utterances of 4 speakers" in card
     again = json.loads(mmer(*command, "--json", "--quiet").out)
     assert (again["schema"], again["num_trained"], again["num_done_before"]) == ("mmer.train/1", 0, 4)
@@ -51,6 +56,7 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
         (("--set", "seed=1"), "name seeds with --seed"),
         (("--oracle",), "--oracle chooses among checks"),
         (("--family", "none"), "there is no family 'none'"),
+        (("--family", "frozen_encoder", "--size", "whisper-base"), "stands on a larger Whisper"),
         (("--protocol", "none"), "none is no protocol"),
         (("--data", "nowhere"), "nowhere is not there"),
         (("--workers", "3"), "3 workers cannot share 4 alike"),

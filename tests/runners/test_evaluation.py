@@ -15,10 +15,12 @@ from mmer_ray.errors import UsageError
 from mmer_ray.records import Clip, Emotion
 from mmer_ray.runners import evaluation, model_predictions
 from mmer_ray.runners.evaluation import NOT_KNOWN, TRAINED_ON_IT, Wanted
+from mmer_ray.runners.run_evaluation import run_predictions
 from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.evaluation.baselines import majority
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.predictions_file import write_predictions
+from mmer_ray.training.run import RunFolder
 
 LABELS = ("angry", "sad")
 SPEAKERS = "ABCDEF"
@@ -140,7 +142,7 @@ def test_baselines_are_compared_on_what_the_model_answered_and_what_cannot_be_ha
 
 
 @pytest.fixture
-def run(manifest: Path, tmp_path: Path) -> Path:
+def run(manifest: Path, tmp_path: Path) -> RunFolder:
     """The folder of a training whose folds answer with the majority."""
     corpus, folder = read_corpus(manifest), tmp_path / "run"
     splits = protocol("kfold3", corpus)
@@ -150,19 +152,22 @@ def run(manifest: Path, tmp_path: Path) -> Path:
         write_predictions(fold / "test.parquet", replace(test, logits=2 * test.logits))
         write_predictions(fold / "development.parquet", development)
     table = {
+        "schema": "mmer.run/1",
         "data": str(manifest),
+        "kind": None,
         "protocol": "kfold3",
         "oracle": True,
         "architecture": {"family": "mmer", "size": "tiny"},
         "corpus": {"name": corpus.name, "digest": corpus.digest},
     }
     (folder / "run.json").write_text(json.dumps(table), encoding="utf-8")
-    return folder
+    return RunFolder(folder)
 
 
-def test_a_run_is_evaluated_by_the_answers_of_its_folds(run: Path) -> None:
-    found = evaluation.evaluate_run(run, Wanted(against=(str(run),)), silent).evaluation
+def test_a_run_is_evaluated_by_the_answers_of_its_folds(run: RunFolder) -> None:
+    found = evaluation.evaluate_run(run, Wanted(against=(str(run.folder),)), silent).evaluation
     assert (found.system, found.protocol, found.oracle, found.num_utterances) == ("mmer tiny", "kfold3", True, 25)
+    assert found.text.source == "reference"
     assert {one.fold for one in found.folds} == {"Fold 1", "Fold 2", "Fold 3"}
     assert found.calibration is not None
     assert set(found.calibration.temperatures) == {f"Fold {number}, seed 0" for number in (1, 2, 3)}
@@ -172,20 +177,20 @@ def test_a_run_is_evaluated_by_the_answers_of_its_folds(run: Path) -> None:
     assert same.mcnemar[0].p == 1.0
 
 
-def test_a_run_of_another_corpus_or_without_answers_is_refused(run: Path, manifest: Path) -> None:
+def test_a_run_of_another_corpus_or_without_answers_is_refused(run: RunFolder, manifest: Path) -> None:
     lines = manifest.read_text(encoding="utf-8").splitlines()
     manifest.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match="is not the corpus that"):
         evaluation.evaluate_run(run, Wanted(), silent)
-    (run / "seeds" / "0" / "Fold 2" / "test.parquet").unlink()
+    (run.folder / "seeds" / "0" / "Fold 2" / "test.parquet").unlink()
     with pytest.raises(UsageError, match="Fold 2 is not finished"):
-        evaluation.run_predictions(run)
+        run_predictions(run)
 
 
 def test_a_model_on_the_corpus_that_it_was_trained_on_is_told_so(
-    run: Path, manifest: Path, scorer: LoudnessScorer
+    run: RunFolder, manifest: Path, scorer: LoudnessScorer
 ) -> None:
-    found = evaluation.evaluate_model(str(run / "model"), Wanted(manifest), silent)
+    found = evaluation.evaluate_model(str(run.folder / "model"), Wanted(manifest), silent)
     assert TRAINED_ON_IT in found.evaluation.notes
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mmer_ray.training.evaluation.measures import DEFINITIONS, LOWER_IS_BETTER
 from mmer_ray.training.evaluation.pictures import write_pictures
-from mmer_ray.training.evaluation.result import Calibration, ComparedSystem, Evaluation, Measure
+from mmer_ray.training.evaluation.result import EVALUATION_NAME, Calibration, ComparedSystem, Evaluation, Measure
 from mmer_ray.training.evaluation.themes import DARK, LIGHT
 
-JSON_NAME, REPORT_NAME, PICTURES_NAME = "evaluation.json", "report.md", "pictures"
+REPORT_NAME, PICTURES_NAME = "report.md", "pictures"
 _TEXTS = {"reference": "the reference transcripts", "asr": "recognized words (ASR)", "none": "no words"}
 _TITLES = {name: name.upper() for name in ("wa", "ua", "ece", "nll", "jsd", "kld")}
 _TITLES |= {"macro_f1": "macro-F1", "brier": "Brier score"}
@@ -21,7 +21,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
     """Write `evaluation.json`, `report.md` and `pictures/`; returns the path of the report."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = write_pictures(folder / PICTURES_NAME, evaluation)
-    (folder / JSON_NAME).write_text(evaluation.to_json(), encoding="utf-8")
+    (folder / EVALUATION_NAME).write_text(evaluation.to_json(), encoding="utf-8")
     (folder / REPORT_NAME).write_text(report_of(evaluation, pictures), encoding="utf-8")
     return folder / REPORT_NAME
 

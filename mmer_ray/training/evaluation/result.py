@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmer_ray.errors import UsageError
 
 SCHEMA = "mmer.evaluation/1"
+EVALUATION_NAME = "evaluation.json"
 TextSource = Literal["reference", "asr", "none"]
 Verdict = Literal["calibrated", "not calibrated", "too few", "not fitted"]
 ClusterKind = Literal["speaker", "dialogue"]

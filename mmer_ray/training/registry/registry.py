@@ -24,14 +24,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models.registered import ENTRY_NAME, MODEL, MODELS, registry_folder
-from mmer_ray.training.evaluation.result import read_evaluation
+from mmer_ray.training.evaluation.result import EVALUATION_NAME, read_evaluation
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.predictions_file import read_predictions, write_predictions
 from mmer_ray.training.registry.entry import RegisteredModel, file_digests, read_entry
 from mmer_ray.training.registry.gate import GATE_NAME
-from mmer_ray.training.registry.run_folder import EVALUATION_NAME, RUN_NAME, FinishedRun
+from mmer_ray.training.registry.run_folder import FinishedRun
 from mmer_ray.training.registry.shared_data import Judged
 from mmer_ray.training.registry.whole_files import locked, remove_unfinished, whole_folder, write_whole
+from mmer_ray.training.run import RUN_NAME
 
 ACTIVE_NAME, LOCK_NAME, PREDICTIONS = "active.json", "lock", "predictions"
 ACTIVE_SCHEMA = "mmer.active_model/1"

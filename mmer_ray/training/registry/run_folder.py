@@ -1,32 +1,29 @@
 """A finished run of `mmer train`, as far as a registry asks: its model, what it was, and what it did on strangers.
 
-run.json                         what was asked: family, size, recipe, corpus, protocol, seeds, versions
-model/                           the final checkpoint, trained on all speakers, with its card
-evaluation.json                  what the folds gave
-seeds/SEED/FOLD/test.parquet     the answers that this was computed from
+Of its folder (`training/run.py`): `run.json`, the final model with its card, `evaluation.json`, and the answers of the
+folds that it was computed from.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmer_ray.errors import PreflightError, UsageError
+from mmer_ray.errors import UsageError
 from mmer_ray.models.emotion_checkpoints import check_emotion_model
 from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.models.refs import ModelRef
 from mmer_ray.models.resolver import ResolvedModel, resolve
-from mmer_ray.training.evaluation.result import Evaluation, read_evaluation
+from mmer_ray.training.evaluation.result import EVALUATION_NAME, Evaluation, read_evaluation
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.predictions_file import read_predictions
 from mmer_ray.training.registry.entry import DataRecord, FoldRecord
+from mmer_ray.training.run import MODEL, RUN_NAME, TEST, RunFolder
 
-RUN_NAME, EVALUATION_NAME, MODEL = "run.json", "evaluation.json", "model"
-PREDICTIONS = "seeds/*/*/test.parquet"
+PREDICTIONS = f"seeds/*/*/{TEST}"
 REMEDY = "name the --into folder of a finished `mmer train`; the same command finishes one that was stopped"
 
 
@@ -73,10 +70,7 @@ def read_run(folder: Path) -> FinishedRun:
     files = sorted(folder.glob(PREDICTIONS))
     if lacking or not files:
         raise UsageError(f"{folder} has no {', no '.join([*lacking, *([] if files else [PREDICTIONS])])}: {REMEDY}")
-    try:
-        asked = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise PreflightError(f"{folder / RUN_NAME} is no JSON ({exc}): train again into a new folder") from exc
+    asked = RunFolder(folder).read()
     # With a slash a path is never taken for a name.
     model = resolve(ModelRef("emotion", str((folder / MODEL).absolute())))
     check_emotion_model(model.path)

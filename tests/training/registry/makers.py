@@ -56,7 +56,8 @@ def run_folder(
         write_predictions(folder / "seeds" / str(one.seed) / one.fold / "test.parquet", one)
     found = evaluate(predictions, folder.name, corpus, conditions or Conditions("kfold", num_resamples=20))
     (folder / "evaluation.json").write_text(found.to_json())
-    asked = {"family": "late_fusion", "size": "tiny", "corpus": corpus.name, "seeds": [0], "revision": "abc"}
+    architecture = {"family": "late_fusion", "size": "tiny"}
+    asked = {"schema": "mmer.run/1", "architecture": architecture, "seeds": [0], "revision": "abc"}
     (folder / "run.json").write_text(json.dumps(asked))
     return folder
 
