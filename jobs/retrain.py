@@ -62,7 +62,14 @@ def retraining(options: argparse.Namespace) -> Retraining:
     architecture = Architecture(options.family, size)
     gate = {"floor": options.floor, "margin": options.margin, "metric": options.metric}
     return Retraining(
-        asked=Asked(architecture, recipe, str(options.data.absolute()), protocol=options.protocol, seeds=seeds),
+        asked=Asked(
+            architecture,
+            recipe,
+            str(options.data.absolute()),
+            classes=options.classes,
+            protocol=options.protocol,
+            seeds=seeds,
+        ),
         into=options.into,
         lake=str(options.lake),
         gate=read_gate(Registry().gate_file, gate),
@@ -93,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="labelled speech, as of `mmer train`")
     parser.add_argument("--lake", help="the lake that shall follow, a folder or s3:// prefix")
     parser.add_argument("--into", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--classes", default="four", choices=("four", "own"), help="as of `mmer train`")
     parser.add_argument("--family", default="late_fusion", help="as of `mmer train`")
     parser.add_argument("--size", help="as of `mmer train`")
     parser.add_argument("--protocol", default="kfold", help="how speakers are dealt to folds")

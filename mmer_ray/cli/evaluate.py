@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmer_ray.cli.options import Json, Quiet, ScopeCorpus
+from mmer_ray.cli.options import CorpusClasses, Json, LabelledClasses, Quiet, ScopeCorpus
 from mmer_ray.cli.output import count, note, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
@@ -98,6 +98,7 @@ def evaluate(
     subject: Subject = None,
     data: Data = None,
     kind: Kind = None,
+    classes: LabelledClasses = CorpusClasses.FOUR,
     lake: ScoredLake = None,
     scorer: Scorer = None,
     corpus: ScopeCorpus = None,
@@ -121,6 +122,7 @@ def evaluate(
     wanted = Wanted(
         data=data,
         kind=kind,
+        classes=classes.value,
         protocol=protocol,
         with_baselines=baselines,
         against=tuple(against or ()),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
-from mmer_ray.cli.options import Json, NoProgress, Quiet
+from mmer_ray.cli.options import CorpusClasses, Json, LabelledClasses, NoProgress, Quiet
 from mmer_ray.cli.output import count, note, print_json, print_table, say, span
 from mmer_ray.cli.streams import reserved_stdout
 from mmer_ray.errors import UsageError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mmer_ray.runners.train import OnProgress, Progress
     from mmer_ray.runners.training_run import Finished
     from mmer_ray.training.evaluation.result import Measure
-    from mmer_ray.training.run import Asked
+    from mmer_ray.training.fresh_model import Architecture
+    from mmer_ray.training.recipe import Recipe
 
 Family = Annotated[str, typer.Option("--family", metavar="FAMILY", help="What is trained: `mmer models list`.")]
 Size = Annotated[
@@ -67,6 +68,7 @@ def train(
     into: Into = None,
     size: Size = None,
     kind: Kind = None,
+    classes: LabelledClasses = CorpusClasses.FOUR,
     protocol: Protocol = "kfold",
     workers: Workers = 1,
     seeds: Seeds = None,
@@ -83,10 +85,16 @@ def train(
     Every fold of every seed is a training of its own; the model in DIR/model is then trained on all speakers. The same
     command goes on where it was stopped.
     """
-    asked = _asked(family, size, data, kind, protocol, seeds, settings, encoder, text_encoder, oracle)
-    into = into or Path("runs") / f"{family}-{asked.architecture.size}"
     from mmer_ray.runners import training_run
+    from mmer_ray.training.family_recipes import default_size
+    from mmer_ray.training.fresh_model import Architecture
+    from mmer_ray.training.run import Asked
 
+    architecture = Architecture(family, size or default_size(family), encoder, text_encoder)
+    recipe, chosen = _recipe(architecture, settings or ()), tuple(seeds or (0,))
+    recipe = replace(recipe, seed=chosen[0])
+    asked = Asked(architecture, recipe, str(data), kind, classes.value, protocol, chosen, oracle)
+    into = into or Path("runs") / f"{family}-{architecture.size}"
     shows = not (quiet or no_progress)
     with stop_on_signal() as stop, reserved_stdout():
         tell = _teller() if shows else None
@@ -102,33 +110,15 @@ def train(
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _asked(
-    family: str,
-    size: str | None,
-    data: Path,
-    kind: str | None,
-    protocol: str,
-    seeds: list[int] | None,
-    settings: list[str] | None,
-    encoder: str | None,
-    text_encoder: str | None,
-    oracle: bool,
-) -> Asked:
-    from dataclasses import replace
+def _recipe(architecture: Architecture, settings: Sequence[str]) -> Recipe:
+    """How the model is trained; what cannot be set is refused."""
+    from mmer_ray.training.family_recipes import recipe_of, with_settings
 
-    from mmer_ray.training.family_recipes import default_size, recipe_of, with_settings
-    from mmer_ray.training.fresh_model import Architecture
-    from mmer_ray.training.run import Asked
-
-    size = size or default_size(family)
-    recipe = with_settings(recipe_of(family, size), settings or ())
-    architecture = Architecture(family, size, encoder, text_encoder)
     if architecture.is_head and settings:
         raise UsageError("the head of a frozen encoder is solved at once: it has no recipe to --set")
-    if any(setting.partition("=")[0].strip() == "seed" for setting in settings or ()):
+    if any(setting.partition("=")[0].strip() == "seed" for setting in settings):
         raise UsageError("--set seed=...: name seeds with --seed")
-    chosen = tuple(seeds or (0,))
-    return Asked(architecture, replace(recipe, seed=chosen[0]), str(data), kind, protocol, chosen, oracle)
+    return with_settings(recipe_of(architecture.family, architecture.size), settings)
 
 
 def _noter(quiet: bool) -> Callable[[str], None]:

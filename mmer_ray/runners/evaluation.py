@@ -15,6 +15,7 @@ from mmer_ray.runners.baseline_systems import Note, baselines_on
 from mmer_ray.runners.model_predictions import ask_model
 from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.training.asr_texts import read_asr_texts, with_texts, word_error_rate
+from mmer_ray.training.corpora.classes import Classes
 from mmer_ray.training.evaluation.comparison import OtherSystem
 from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import ClusterKind, Evaluation, TextCondition
@@ -42,6 +43,8 @@ class Wanted:
     """The labelled speech; None: that of the run, or the lake's own annotations."""
     kind: str | None = None
     """Its layout; None: told by its shape."""
+    classes: Classes = "four"
+    """Which of its labels count; of a run's corpus, the run says so."""
     protocol: str = "kfold"
     """How baselines are trained, where a run does not say."""
     with_baselines: bool = False
@@ -77,7 +80,7 @@ def evaluate_run(run: RunFolder, wanted: Wanted, note: Note) -> Evaluated:
     """
     asked = run.read()
     _refuse_text(wanted, "a run's answers are there already")
-    corpus = corpus_at(wanted.data or Path(asked["data"]), wanted.kind or asked["kind"])
+    corpus = corpus_at(wanted.data or Path(asked["data"]), wanted.kind or asked["kind"], asked["classes"])
     if corpus.digest != asked["corpus"]["digest"]:
         raise UsageError(f"{corpus.name} is not the corpus that {run.folder} was trained on: its digest is another one")
     test, _ = run_predictions(run)
@@ -90,7 +93,7 @@ def evaluate_model(model: str, wanted: Wanted, note: Note) -> Evaluated:
     """Ask a model, named as a profile names it, about all labelled utterances of a corpus, and evaluate the answers."""
     if wanted.data is None:
         raise UsageError("--data is missing: name the labelled speech that the model is to be asked about")
-    corpus = corpus_at(wanted.data, wanted.kind)
+    corpus = corpus_at(wanted.data, wanted.kind, wanted.classes)
     texts, condition = _texts(corpus, wanted)
     asked = ask_model(model, corpus.utterances, texts)
     tested, unknown = _known(asked.predictions, wanted)
@@ -113,7 +116,7 @@ def evaluate_lake(
     `scorer`: which model's answers; `corpus`: of this corpus of the lake alone. The words are those of the lake.
     """
     _refuse_text(wanted, "a lake's answers were made with its own words")
-    gold = corpus_at(wanted.data or Path(lake), wanted.kind)
+    gold = corpus_at(wanted.data or Path(lake), wanted.kind, wanted.classes)
     with open_lake(lake) as reader:
         scored = answers_about(reader, gold, scorer, corpus)
     tested, unknown = _known(scored.predictions, wanted)

@@ -131,8 +131,9 @@ def run_name(asked: Asked, corpus: Corpus) -> str:
 
 
 def _run_folder(wanted: Retraining) -> Path:
-    corpus = corpus_at(Path(wanted.asked.data).absolute(), wanted.asked.kind)
-    return wanted.into / run_name(wanted.asked, corpus)
+    asked = wanted.asked
+    corpus = corpus_at(Path(asked.data).absolute(), asked.kind, asked.classes)
+    return wanted.into / run_name(asked, corpus)
 
 
 def _train(wanted: Retraining, watch: Watch) -> Path | None:

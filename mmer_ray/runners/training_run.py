@@ -66,7 +66,7 @@ def prepare(asked: Asked, into: Path) -> Prepared:
 
     Raises `UsageError` for a corpus, a protocol or a folder that cannot be meant, and for a speaker in two parts.
     """
-    corpus = corpus_at(Path(asked.data).absolute(), asked.kind)
+    corpus = corpus_at(Path(asked.data).absolute(), asked.kind, asked.classes)
     splits = tuple(protocol(asked.protocol, corpus))
     leaks = tuple(line for split in splits for line in check(split).lines())
     run = RunFolder(into)

@@ -24,6 +24,7 @@ from mmer_ray.errors import UsageError
 from mmer_ray.versions import code_revision
 
 if TYPE_CHECKING:
+    from mmer_ray.training.corpora.classes import Classes
     from mmer_ray.training.fresh_model import Architecture
     from mmer_ray.training.recipe import Recipe
     from mmer_ray.training.utterances import Corpus, Split
@@ -46,6 +47,8 @@ class Asked:
     """The corpus's place, as it was named."""
     kind: str | None = None
     """Which layout the corpus has; None: told by its shape."""
+    classes: Classes = "four"
+    """Which of its labels count; those of a table of one's own all do."""
     protocol: str = "kfold"
     seeds: tuple[int, ...] = (0,)
     oracle: bool = False

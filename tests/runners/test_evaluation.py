@@ -155,6 +155,7 @@ def run(manifest: Path, tmp_path: Path) -> RunFolder:
         "schema": "mmer.run/1",
         "data": str(manifest),
         "kind": None,
+        "classes": "four",
         "protocol": "kfold3",
         "oracle": True,
         "architecture": {"family": "mmer", "size": "tiny"},
