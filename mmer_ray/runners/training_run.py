@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mmer_ray.training.evaluation.report import write_report
 from mmer_ray.training.evaluation.result import Evaluation
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.leaks import check
-from mmer_ray.training.one_fold import FoldTask, num_epochs_of
+from mmer_ray.training.one_fold import FoldTask, num_epochs_of, speech_weight_of
 from mmer_ray.training.run import Asked, RunFolder
 from mmer_ray.training.run_card import card_of
 from mmer_ray.training.utterances import Corpus, Split
@@ -122,4 +123,21 @@ def _final_task(prepared: Prepared) -> FoldTask:
     asked = replace(prepared.asked, recipe=recipe, oracle=False)
     everybody = Split(ALL_SPEAKERS, prepared.corpus.utterances, (), ())
     run = prepared.run
-    return FoldTask(asked, prepared.corpus.labels, everybody, asked.seeds[0], run.final, run.model, run.features)
+    return FoldTask(
+        asked,
+        prepared.corpus.labels,
+        everybody,
+        asked.seeds[0],
+        run.final,
+        run.model,
+        _speech_weight(prepared.tasks),
+        run.features,
+    )
+
+
+def _speech_weight(folds: Sequence[FoldTask]) -> float | None:
+    """What the folds of `late_fusion` chose, in the middle."""
+    if folds[0].asked.architecture.is_head:
+        return None
+    chosen = [weight for task in folds if (weight := speech_weight_of(task.folder)) is not None]
+    return statistics.median(chosen) if chosen else None

@@ -84,12 +84,15 @@ def _listen(model: FrozenEncoderModel, sounds: Sequence[Samples], features: Path
 
 
 def _encode_sounds(model: FrozenEncoderModel, sounds: Sequence[Samples]) -> list[Tensor]:
+    """Run sounds through the encoder on its device; what comes out lies in the host's memory."""
+    device = next(model.encoder.parameters()).device
     states: dict[int, Tensor] = {}
     for rows in length_buckets([len(samples) for samples in sounds], ENCODED_S * SAMPLE_RATE_HZ, LIKE_LENGTH):
+        samples_BS, num_samples_B = pad_batch([sounds[row] for row in rows])
         with torch.inference_mode():
-            states_BLTH, num_frames_B = model.encode(*pad_batch([sounds[row] for row in rows]))
+            states_BLTH, num_frames_B = model.encode(samples_BS.to(device), num_samples_B.to(device))
         for row, states_LTH, num_frames in zip(rows, states_BLTH, num_frames_B.tolist(), strict=True):
-            states[row] = states_LTH[:, :num_frames].to(torch.float16)
+            states[row] = states_LTH[:, :num_frames].to("cpu", torch.float16)
     return [states[row] for row in range(len(sounds))]
 
 

@@ -51,7 +51,7 @@ def test_a_head_on_a_frozen_encoder_is_solved_and_judged_and_its_checkpoint_name
 def test_the_oracle_chooses_on_the_test_set(split: Split, tmp_path: Path) -> None:
     scores = []
     for oracle in (False, True):
-        task = task_of(split, tmp_path / f"{oracle}", Architecture("late_fusion"), selection="best")
+        task = task_of(split, tmp_path / f"{oracle}", Architecture("mmer_v1"), selection="best")
         train_fold(replace(task, asked=replace(task.asked, oracle=oracle)))
         found = read_predictions(task.folder / (TEST if oracle else DEVELOPMENT))
         truth = np.array([LABELS.index(one.label or "") for one in found.utterances])

@@ -1,4 +1,4 @@
-"""Late fusion's loss: each branch learns alone, the weight that joins them is chosen afterwards."""
+"""Late fusion's loss: each branch learns alone; `training/fusion_weight.py` then chooses the weight that joins them."""
 
 from __future__ import annotations
 
