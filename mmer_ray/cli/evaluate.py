@@ -65,7 +65,7 @@ Into = Annotated[
     typer.Option(
         "--into",
         metavar="DIR",
-        help="Write evaluation.json, report.md, pictures/ and predictions there. Left out: into the run, if it is one.",
+        help="Write evaluation.json, report.md, pictures/ and predictions there; of a run, no predictions.",
         show_default=False,
     ),
 ]
@@ -134,7 +134,8 @@ def evaluate(
     )
     found = _evaluated(subject, lake, scorer, corpus, wanted, quiet)
     a_run = subject is not None and RunFolder(Path(subject)).exists
-    into = Path(str(subject)) if into is None and a_run else into
+    if a_run and into is not None and into.resolve() == Path(str(subject)).resolve():
+        raise UsageError(f"{into} is the run's own folder and holds its report: name another one with --into")
     report = None if into is None else write_report(into, found.evaluation)
     if into is not None and not a_run:
         found.keep_predictions(into)

@@ -30,11 +30,10 @@ from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.promotion import Promotion, promote
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
-from mmer_ray.training.registry.whole_files import locked_at_once
 from mmer_ray.training.run import MODEL, Asked
 from mmer_ray.training.utterances import Corpus
+from mmer_ray.training.whole_files import locked_at_once
 
-LOCK_NAME = "retrain.lock"
 RUN_DIGITS = 12
 
 
@@ -107,7 +106,7 @@ def retrain(wanted: Retraining, watch: Watch) -> Retrained:
     """
     Lake(wanted.lake).require_existing()
     wanted.into.mkdir(parents=True, exist_ok=True)
-    with locked_at_once(wanted.into / LOCK_NAME):
+    with locked_at_once(wanted.into):
         run = _train(wanted, watch)
         if run is None or watch.stop.is_set():
             return Retrained(Ended.INTERRUPTED, run or _run_folder(wanted))

@@ -17,13 +17,14 @@ from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.runners.train import OnProgress, Trained, train
 from mmer_ray.training.evaluation.calibrated import fit_temperature
 from mmer_ray.training.evaluation.report import write_report
-from mmer_ray.training.evaluation.result import Evaluation
+from mmer_ray.training.evaluation.result import EVALUATION_NAME, Evaluation, read_evaluation
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.leaks import check
 from mmer_ray.training.one_fold import FoldTask, num_epochs_of, speech_weight_of
 from mmer_ray.training.run import Asked, RunFolder
 from mmer_ray.training.run_card import card_of
 from mmer_ray.training.utterances import Corpus, Split
+from mmer_ray.training.whole_files import locked_at_once, write_whole
 
 ALL_SPEAKERS = "all speakers"
 """Name of the final model's split, which has no test set."""
@@ -86,32 +87,51 @@ def run(
 ) -> Finished:
     """Do all of a run that is not done: safe to repeat. Setting `stop` ends it; the next call goes on.
 
-    `note` is told which baselines cannot be had. Raises as `prepare` and as `runners.train.train`.
+    `note` is told which baselines cannot be had. Raises as `prepare` and as `runners.train.train`, and `PreflightError`
+    while another process trains in the same folder.
     """
     prepared = prepare(asked, into)
-    trained = train(prepared.tasks, num_workers, on_progress=on_progress, stop=stop)
-    if trained.interrupted:
-        return Finished(trained, None, prepared.leaks)
-    splits, corpus = prepared.splits, prepared.corpus
-    evaluation = evaluate_folds(prepared.run, corpus, splits, baselines_on(splits, corpus.labels, note))
-    write_report(prepared.run.folder, evaluation)
-    final = _final_task(prepared)
-    last = train([final], num_workers, on_progress=on_progress, stop=stop)
-    both = Trained(
-        trained.num_trained + last.num_trained,
-        trained.num_done_before + last.num_done_before,
-        trained.wall_s + last.wall_s,
-        last.interrupted,
+    with locked_at_once(prepared.run.folder):
+        trained = train(prepared.tasks, num_workers, on_progress=on_progress, stop=stop)
+        if trained.interrupted:
+            return Finished(trained, None, prepared.leaks)
+        evaluation = _evaluation(prepared, note, is_new=trained.num_trained > 0)
+        final = _final_task(prepared)
+        last = train([final], num_workers, on_progress=on_progress, stop=stop)
+        if not last.interrupted:
+            _complete(prepared, final, evaluation)
+    return Finished(_together(trained, last), evaluation, prepared.leaks)
+
+
+def _evaluation(prepared: Prepared, note: Note, *, is_new: bool) -> Evaluation:
+    """What the folds are worth, beside the baselines; of folds that were done before, as it was written then."""
+    run, corpus, splits = prepared.run, prepared.corpus, prepared.splits
+    if not is_new and (run.folder / EVALUATION_NAME).is_file():
+        return read_evaluation(run.folder / EVALUATION_NAME)
+    found = evaluate_folds(run, corpus, splits, baselines_on(splits, corpus.labels, note))
+    write_report(run.folder, found)
+    return found
+
+
+def _complete(prepared: Prepared, final: FoldTask, evaluation: Evaluation) -> None:
+    """Give the final model its temperature and its card, which is written last."""
+    run = prepared.run
+    _, development = run_predictions(run)
+    temperature = fit_temperature(development)
+    write_temperature(run.model, temperature)
+    # Loaded as a scorer will load it: what cannot be read must not be called finished.
+    load_emotion_model(run.model)
+    card = card_of(prepared.asked, prepared.corpus, evaluation, final, temperature)
+    write_whole(run.model / CARD_NAME, card)
+
+
+def _together(folds: Trained, final: Trained) -> Trained:
+    return Trained(
+        folds.num_trained + final.num_trained,
+        folds.num_done_before + final.num_done_before,
+        folds.wall_s + final.wall_s,
+        final.interrupted,
     )
-    if not last.interrupted:
-        _, development = run_predictions(prepared.run)
-        temperature = fit_temperature(development)
-        write_temperature(prepared.run.model, temperature)
-        # Loaded as a scorer will load it: what cannot be read must not be called finished.
-        load_emotion_model(prepared.run.model)
-        card = card_of(asked, corpus, evaluation, final, temperature)
-        (prepared.run.model / CARD_NAME).write_text(card, encoding="utf-8")
-    return Finished(both, evaluation, prepared.leaks)
 
 
 def _final_task(prepared: Prepared) -> FoldTask:

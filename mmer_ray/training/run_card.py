@@ -12,14 +12,15 @@ from mmer_ray.training.utterances import Corpus
 
 def card_of(asked: Asked, corpus: Corpus, evaluation: Evaluation, final: FoldTask, temperature: float) -> str:
     """Write the card: what it heard, and what models trained alike did on speakers that they had not heard."""
+    how = "solved at once" if asked.architecture.is_head else f"{final.asked.recipe.num_epochs} epochs"
     counts = ", ".join(f"{label} {number}" for label, number in sorted(_counts(corpus).items()))
     num_speakers = len({one.speaker for one in corpus.utterances})
     architecture = asked.architecture
     lines = [
-        f"# {architecture.family}, size {architecture.size}, trained on {corpus.name}",
+        f"# {architecture}, trained on {corpus.name}",
         "",
         f"- Trained on {len(corpus.utterances)} utterances of {num_speakers} speakers of `{corpus.name}` ({counts}),",
-        f"  digest `{corpus.digest}`; {final.asked.recipe.num_epochs} epochs, seed {final.seed}.",
+        f"  digest `{corpus.digest}`; {how}, seed {final.seed}.",
         *(f"- Stands on `{name}`, frozen." for name in architecture.names if name is not None),
         f"- Temperature on the folds' development sets: {temperature:.3f}; scoring divides the logits by it.",
         "",
@@ -31,7 +32,7 @@ def card_of(asked: Asked, corpus: Corpus, evaluation: Evaluation, final: FoldTas
     lines += [f"- {name}: {_with_interval(measure)}" for name, measure in evaluation.metrics.items()]
     lines += [
         "",
-        "All of them about speakers that their training had not heard. Acted speech is clearer than calls.",
+        "All of them about speakers of this corpus that their training had not heard. Other recordings may be harder.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -53,11 +53,23 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Wanted]]:
 
 def test_all_arguments_reach_the_evaluation(mmer: Run, asked: list[tuple[str, Wanted]]) -> None:
     options = ("--kind", "ravdess", "--baselines", "--protocol", "loso", "--cluster", "dialogue", "--text", "none")
-    more = ("--against", "a", "--against", "b", "--asr", "t.csv", "--asr-system", "w", "--leave-out-unknown")
+    more = (
+        "--classes",
+        "own",
+        "--against",
+        "a",
+        "--against",
+        "b",
+        "--asr",
+        "t.csv",
+        "--asr-system",
+        "w",
+        "--leave-out-unknown",
+    )
     assert mmer("evaluate", "m", "--data", "d", *options, *more).code == 0
     against = ("a", "b")
     assert asked == [
-        ("m", Wanted(Path("d"), "ravdess", "loso", True, against, "dialogue", "none", Path("t.csv"), "w", True))
+        ("m", Wanted(Path("d"), "ravdess", "own", "loso", True, against, "dialogue", "none", Path("t.csv"), "w", True))
     ]
 
 

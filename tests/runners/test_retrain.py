@@ -25,8 +25,8 @@ from mmer_ray.training.fresh_model import Architecture
 from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
-from mmer_ray.training.registry.whole_files import locked
 from mmer_ray.training.run import Asked
+from mmer_ray.training.whole_files import locked_at_once
 from tests.runners.tiny_lakes import TinyEngines, another_model, files_of, profile, rows, score, speech
 from tests.training.registry.makers import answers, run_folder
 
@@ -216,7 +216,7 @@ def test_a_stop_before_the_rescore_leaves_it_to_the_next_call(
 
 def test_one_process_at_a_time_works_in_a_folder(wanted: Retraining) -> None:
     wanted.into.mkdir()
-    with locked(wanted.into / loop.LOCK_NAME), pytest.raises(PreflightError, match="another process works in"):
+    with locked_at_once(wanted.into), pytest.raises(PreflightError, match="another process works in"):
         do(wanted)
 
 

@@ -9,6 +9,7 @@ from mmer_ray.training.evaluation.measures import DEFINITIONS, LOWER_IS_BETTER
 from mmer_ray.training.evaluation.pictures import write_pictures
 from mmer_ray.training.evaluation.result import EVALUATION_NAME, Calibration, ComparedSystem, Evaluation, Measure
 from mmer_ray.training.evaluation.themes import DARK, LIGHT
+from mmer_ray.training.whole_files import write_whole
 
 REPORT_NAME, PICTURES_NAME = "report.md", "pictures"
 _TEXTS = {"reference": "the reference transcripts", "asr": "recognized words (ASR)", "none": "no words"}
@@ -18,11 +19,11 @@ _COMPARED = ("wa", "ua", "macro_f1")
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> Path:
-    """Write `evaluation.json`, `report.md` and `pictures/`; returns the path of the report."""
+    """Write `pictures/`, `report.md` and, last, `evaluation.json`; returns the path of the report."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = write_pictures(folder / PICTURES_NAME, evaluation)
-    (folder / EVALUATION_NAME).write_text(evaluation.to_json(), encoding="utf-8")
-    (folder / REPORT_NAME).write_text(report_of(evaluation, pictures), encoding="utf-8")
+    write_whole(folder / REPORT_NAME, report_of(evaluation, pictures))
+    write_whole(folder / EVALUATION_NAME, evaluation.to_json())
     return folder / REPORT_NAME
 
 

@@ -31,8 +31,8 @@ from mmer_ray.training.registry.entry import RegisteredModel, file_digests, read
 from mmer_ray.training.registry.gate import GATE_NAME
 from mmer_ray.training.registry.run_folder import FinishedRun
 from mmer_ray.training.registry.shared_data import Judged
-from mmer_ray.training.registry.whole_files import locked, remove_unfinished, whole_folder, write_whole
 from mmer_ray.training.run import RUN_NAME
+from mmer_ray.training.whole_files import locked, remove_unfinished, whole_folder, write_whole
 
 ACTIVE_NAME, LOCK_NAME, PREDICTIONS = "active.json", "lock", "predictions"
 ACTIVE_SCHEMA = "mmer.active_model/1"

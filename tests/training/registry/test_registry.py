@@ -13,7 +13,7 @@ from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.training.registry.gate import Gate, read_gate
 from mmer_ray.training.registry.promotion import promote
 from mmer_ray.training.registry.registry import Registry
-from mmer_ray.training.registry.whole_files import UNFINISHED, locked, whole_folder, write_whole
+from mmer_ray.training.whole_files import UNFINISHED, locked, whole_folder, write_whole
 from tests.training.registry.makers import run
 
 GATE = Gate(floor=0.5, margin=0.02)
@@ -35,7 +35,7 @@ def test_promotions_at_once_register_each_model_once_and_agree_on_one_history(tm
 def test_a_process_waits_for_another_one_that_changes_the_registry(tmp_path: Path) -> None:
     lock, seen = tmp_path / "lock", tmp_path / "seen"
     script = (
-        "import sys\nfrom pathlib import Path\nfrom mmer_ray.training.registry.whole_files import locked\n"
+        "import sys\nfrom pathlib import Path\nfrom mmer_ray.training.whole_files import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.readline()\n"
         "    Path(sys.argv[2]).write_text('finished')\n"
     )

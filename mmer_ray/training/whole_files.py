@@ -74,14 +74,17 @@ def locked(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_at_once(file: Path) -> Iterator[None]:
-    """Hold a file's lock. Raises `PreflightError` while another process does."""
-    with file.open("a") as handle:
+def locked_at_once(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock. Raises `PreflightError` while another process does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise PreflightError(f"another process works in {file.parent}: wait for it, then run this again") from exc
+            raise PreflightError(f"another process works in {folder}: wait for it, then run this again") from exc
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:
