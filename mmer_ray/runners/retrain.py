@@ -27,7 +27,7 @@ from mmer_ray.runners.tally import OnProgress as OnRescoring
 from mmer_ray.runners.train import OnProgress as OnTraining
 from mmer_ray.training.evaluation.result import EVALUATION_NAME
 from mmer_ray.training.registry.gate import Gate
-from mmer_ray.training.registry.promotion import Promotion, promote
+from mmer_ray.training.registry.promotion import Promotion, free_name, promote
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
 from mmer_ray.training.run import MODEL, Asked
@@ -142,6 +142,9 @@ def _train(wanted: Retraining, watch: Watch) -> Path | None:
     if (folder / MODEL / CARD_NAME).is_file() and (folder / EVALUATION_NAME).is_file():
         watch.tell(f"train: done before, in {folder}")
         return folder
+    if wanted.name is not None:
+        # Asked before hours of training, not after.
+        free_name(Registry(), wanted.name)
     watch.tell(f"train: {wanted.asked.architecture.family} on {wanted.asked.data}, into {folder}")
     finished = training_run.run(
         wanted.asked,

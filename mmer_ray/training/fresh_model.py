@@ -16,10 +16,8 @@ from mmer_ray.models.named_parts import named_tokenizer, on_pretrained
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_recipes import DEFAULT_ENCODER
 
-WHISPER_SIZES = ("whisper-tiny", "whisper-base")
-"""Sizes that are made to stand on a pretrained Whisper."""
-DEFAULT_ENCODER_SIZE = "whisper-tiny"
-"""The one that `DEFAULT_ENCODER` fits."""
+ON_WHISPER = "whisper-tiny"
+"""The size that is made to stand on a pretrained Whisper, as small as `DEFAULT_ENCODER` unless one is named."""
 DEFAULT_TEXT = "minilm"
 
 
@@ -39,8 +37,8 @@ class Architecture:
         if self.family == AUDIO_CLASSIFICATION:
             raise UsageError(f"{AUDIO_CLASSIFICATION} adapts checkpoints of others and has nothing of its own to train")
         config = families.config_of(self.family, self.size)
-        if self.size in WHISPER_SIZES and self.size != DEFAULT_ENCODER_SIZE and self.encoder is None:
-            raise UsageError(f"{self.family} {self.size} stands on a larger Whisper: name it with --encoder")
+        if self.family == FROZEN_ENCODER and self.size == "whisper-base":
+            raise UsageError(f"the encoder sets the size of {FROZEN_ENCODER}: leave --size out and name --encoder")
         for name, option, field in (
             (self.encoder, "--encoder", "encoder_name"),
             (self.text_encoder, "--text-encoder", "text_name"),
@@ -51,7 +49,9 @@ class Architecture:
     def __str__(self) -> str:
         """As reports name it: family, size, and the encoders that were named."""
         named = " and ".join(name for name in (self.encoder, self.text_encoder) if name is not None)
-        return f"{self.family} {self.size}" + (f" on {named}" if named else "")
+        # A head is as large as its encoder is wide.
+        own = self.family if self.is_head and named else f"{self.family} {self.size}"
+        return f"{own} on {named}" if named else own
 
     @property
     def is_head(self) -> bool:
@@ -68,7 +68,7 @@ class Architecture:
     def names(self) -> tuple[str | None, str | None]:
         """The encoders that it stands on: of speech, of text."""
         config = families.config_of(self.family, self.size)
-        if self.size not in WHISPER_SIZES:
+        if self.size != ON_WHISPER:
             return self.encoder, self.text_encoder
         return self.encoder or DEFAULT_ENCODER, self.text_encoder or (DEFAULT_TEXT if config.text else None)
 

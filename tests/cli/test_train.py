@@ -56,7 +56,7 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
         (("--set", "seed=1"), "name seeds with --seed"),
         (("--oracle",), "--oracle chooses among checks"),
         (("--family", "none"), "there is no family 'none'"),
-        (("--family", "frozen_encoder", "--size", "whisper-base"), "stands on a larger Whisper"),
+        (("--family", "frozen_encoder", "--size", "whisper-base"), "the encoder sets the size"),
         (("--protocol", "none"), "none is no protocol"),
         (("--data", "nowhere"), "nowhere is not there"),
         (("--workers", "3"), "3 workers cannot share 4 alike"),

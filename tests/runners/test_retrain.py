@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mmer_ray.cli import main
-from mmer_ray.errors import LakeError, PreflightError
+from mmer_ray.errors import LakeError, PreflightError, UsageError
 from mmer_ray.runner import Runner
 from mmer_ray.runners import retrain as loop
 from mmer_ray.runners import training_run
@@ -212,6 +212,18 @@ def test_a_stop_before_the_rescore_leaves_it_to_the_next_call(
     monkeypatch.setattr(loop, "failpoint", stopped)
     assert do(wanted, stop).ended == Ended.INTERRUPTED
     assert do(wanted).ended == Ended.FOLLOWED
+
+
+def test_a_name_that_another_model_has_is_refused_before_anything_is_trained(
+    wanted: Retraining, training: Training
+) -> None:
+    named = replace(wanted, name="calls")
+    assert do(named).ended == Ended.FOLLOWED
+    assert do(named).ended == Ended.FOLLOWED
+    later = replace(named, asked=replace(wanted.asked, seeds=(1,)))
+    with pytest.raises(UsageError, match="--name calls: another model is registered under this name"):
+        do(later)
+    assert training.num_calls == 1
 
 
 def test_one_process_at_a_time_works_in_a_folder(wanted: Retraining) -> None:

@@ -56,7 +56,7 @@ def promote(
         if known is not None and known.name in {one.name for one in registry.activations()}:
             return Promotion(known.name, known.scorer, known.verdict, False, registry.active())
         scorer = scorer_name(run.model)
-        chosen = known.name if known is not None else _free_name(registry, scorer if name is None else name)
+        chosen = known.name if known is not None else free_name(registry, scorer if name is None else name)
         before = registry.active()
         against = None if before is None else registry.judged(before)
         verdict = judge(Judged(chosen, run.evaluation, run.predictions), against, gate)
@@ -68,7 +68,8 @@ def promote(
         return Promotion(chosen, scorer, verdict, True, registry.active())
 
 
-def _free_name(registry: Registry, name: str) -> str:
+def free_name(registry: Registry, name: str) -> str:
+    """The name, if a model may be registered under it. Raises `UsageError` where it cannot be one or is taken."""
     if not NAME.fullmatch(name):
         raise UsageError(f"--name {name}: a name has letters, digits, dots, dashes and underscores, such as calls-2026")
     if name in FAMILIES or name in CATALOGUE or name == EMBEDDED:
