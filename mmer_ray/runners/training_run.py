@@ -108,7 +108,8 @@ def _evaluation(prepared: Prepared, note: Note, *, is_new: bool) -> Evaluation:
     run, corpus, splits = prepared.run, prepared.corpus, prepared.splits
     if not is_new and (run.folder / EVALUATION_NAME).is_file():
         return read_evaluation(run.folder / EVALUATION_NAME)
-    found = evaluate_folds(run, corpus, splits, baselines_on(splits, corpus.labels, note))
+    test, _ = run_predictions(run)
+    found = evaluate_folds(run, corpus, splits, baselines_on(splits, test[0].labels, note))
     write_report(run.folder, found)
     return found
 
