@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.failpoint import EXIT_STATUS, VARIABLE
 from mmer_ray.models import families
 from mmer_ray.models.family_names import FAMILIES
-from mmer_ray.models.interface import EmotionModel
+from mmer_ray.models.interface import Clip, EmotionModel
 from mmer_ray.training.family_recipes import recipe_of
 from mmer_ray.training.fit import fit
 from mmer_ray.training.fit_check import check
 from mmer_ray.training.history import HISTORY_NAME, read_history
 from mmer_ray.training.predict import predict
 from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.utterances import Utterance
 from tests.training.fit_driver import RECIPE, cross_entropy, run
 from tests.training.tones import LABELS, Ear, material_of, same_weights, tones
 
@@ -181,6 +183,26 @@ def test_a_training_killed_at_any_point_goes_on_with_the_same_curve_and_weights(
         assert left == pytest.approx(right, abs=1e-6)
     assert same_weights(whole.model, resumed.model)
     assert (whole.num_steps, whole.development_ua) == (resumed.num_steps, resumed.development_ua)
+
+
+def test_few_steps_are_prepared_ahead_as_each_holds_the_sound_of_a_batch(tmp_path: Path) -> None:
+    read: list[str] = []
+    material = material_of(tones(tmp_path, 40))
+
+    def load(utterance: Utterance) -> Clip:
+        read.append(utterance.utterance_id)
+        return material.load(utterance)
+
+    def look(num_done: int, _: int) -> None:
+        if num_done == 1:
+            # Long enough for all that would be prepared.
+            time.sleep(0.5)
+            num_read.append(len(read))
+
+    num_read: list[int] = []
+    fit(Ear(), cross_entropy, replace(material, load=load), replace(SHORT, num_epochs=1), tmp_path / "fit", look)
+    # The step that is done, two that wait, and one that waits for room.
+    assert num_read[0] <= 4 * SHORT.batch_size
 
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
