@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from mmer_ray.training.fresh_model import Architecture
     from mmer_ray.training.recipe import Recipe
 
-Family = Annotated[str, typer.Option("--family", metavar="FAMILY", help="What is trained: `mmer models list`.")]
+Family = Annotated[
+    str, typer.Option("--family", metavar="FAMILY", help="The model family to train; `mmer models list` prints them.")
+]
 Size = Annotated[
     str | None,
     typer.Option(
@@ -31,7 +34,9 @@ Size = Annotated[
     ),
 ]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR|FILE", help="A corpus in its own layout, or a manifest.")]
-Kind = Annotated[str | None, typer.Option(help="Which layout it has; left out: told by its shape.", show_default=False)]
+Kind = Annotated[
+    str | None, typer.Option(help="The layout of --data; found by its files if left out.", show_default=False)
+]
 Into = Annotated[
     Path | None,
     typer.Option(
@@ -42,24 +47,43 @@ Into = Annotated[
     ),
 ]
 Protocol = Annotated[
-    str, typer.Option(help="How speakers are dealt to folds: kfold, kfold3, loso, loso5, session5, emobox-...")
+    str,
+    typer.Option(
+        help="How speakers are dealt to folds: kfold, kfold3, loso, loso5, loso5-4train, loso10, session5, partitions, "
+        "emobox-..."
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that train one model together.")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="May be repeated; left out: 0.", show_default=False)]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--seed", min=0, help="Random seed; repeat it to train every fold with each. Default 0.", show_default=False
+    ),
+]
 RecipeSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="key=value", help="Change one key of the recipe; may be repeated."),
 ]
 Encoder = Annotated[
     str | None,
-    typer.Option("--encoder", metavar="NAME", help="A pretrained Whisper under the model.", show_default=False),
+    typer.Option(
+        "--encoder", metavar="NAME", help="A pretrained Whisper that reads the sound, frozen.", show_default=False
+    ),
 ]
 TextEncoder = Annotated[
-    str | None, typer.Option("--text-encoder", metavar="NAME", help="The same of the text.", show_default=False)
+    str | None,
+    typer.Option(
+        "--text-encoder",
+        metavar="NAME",
+        help="A pretrained text encoder that reads the transcript, frozen.",
+        show_default=False,
+    ),
 ]
 Oracle = Annotated[
-    bool, typer.Option("--oracle", help="Choose checkpoints on the test set, to show what that is worth.")
+    bool, typer.Option("--oracle", help="Choose checkpoints on the test set. Scores are too high; reports say so.")
 ]
+
+TOLD_EVERY_S = 30.0
 
 
 def train(
@@ -130,13 +154,13 @@ def _noter(quiet: bool) -> Callable[[str], None]:
 
 
 def _teller() -> OnProgress:
-    """Say on stderr when a training has ended."""
-    told = -1
+    """Say on stderr when a training has ended, and every `TOLD_EVERY_S` how far those under way are."""
+    told, told_at_s = -1, 0.0
 
     def tell(progress: Progress) -> None:
-        nonlocal told
-        if progress.num_done != told:
-            told = progress.num_done
+        nonlocal told, told_at_s
+        if progress.num_done != told or monotonic() - told_at_s >= TOLD_EVERY_S:
+            told, told_at_s = progress.num_done, monotonic()
             running = f"; under way: {', '.join(progress.running)}" if progress.running else ""
             note(f"{progress.num_done} of {count(progress.num_tasks, 'training')} done{running}")
 

@@ -1,8 +1,8 @@
 """Trainings of a run on a Ray cluster: folds and seeds side by side, and, of each, N workers together.
 
 One worker is a plain Ray task; several are a run of Ray Train: a process each, joined by `torch.distributed` (gloo on
-CPUs, NCCL on GPUs). A worker that dies is started again and goes on from the latest state on disk, so that the run's
-folder must be one that all machines see.
+CPUs, NCCL on GPUs). Workers that die are started again and go on from the latest state on disk, so that the run's
+folder must be one that all machines see. An error of this package is not tried again: it would come back.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from __future__ import annotations
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mmer_ray.errors import MmerError, PreflightError
+from mmer_ray.errors import PreflightError
 from mmer_ray.runners.cluster import StoppedError, cluster
+from mmer_ray.runners.training_faults import error_of, is_ours
 from mmer_ray.training.history import HISTORY_NAME, last_step
 from mmer_ray.training.one_fold import FoldTask, train_fold
 from mmer_ray.training.run import CHECKPOINT
 
 MAX_RESTARTS = 3
-"""Of one training: after more, its workers die for a reason of its own."""
+"""Of one training. Workers that die more often than that will not stop dying."""
 POLL_S = 1.0
 RAY_FOLDER = "ray"
 """Ray Train's own notes, gone once the training is done."""
@@ -64,11 +66,14 @@ def train(
     """Do those tasks that are not done, as many at once as the cluster has CPUs for, or GPUs where it has enough.
 
     Setting `stop` ends the trainings; the next call goes on from their states. Raises `PreflightError` where the
-    cluster is too small, and what a training raised.
+    cluster is too small, `UsageError` where workers cannot share a batch alike, what a training raised, and
+    `TrainingError` where its workers kept dying or their memory did not suffice; other trainings then end too.
     """
     begun, stop = perf_counter(), stop or threading.Event()
     for task in tasks:
-        task.asked.recipe.parts(0, num_workers)
+        # A head is solved without batches.
+        if not task.asked.architecture.is_head:
+            task.asked.recipe.parts(0, num_workers)
     todo = [task for task in tasks if not task.is_done]
     num_trained = 0
     if todo:
@@ -87,20 +92,21 @@ def _drive(
     on_gpus, num_at_once = _room(num_workers)
     running: dict[Any, FoldTask] = {}
     waiting, num_done = list(todo), 0
-    while (waiting or running) and not stop.is_set():
-        while waiting and len(running) < num_at_once:
-            task = waiting.pop(0)
-            running[_submit(task, num_workers, on_gpus)] = task
-        ended, _ = ray.wait(list(running), timeout=POLL_S)
-        for answer in ended:
-            del running[answer]
-            _raise_as_ours(answer)
-            num_done += 1
-        if on_progress is not None:
-            total = num_before + len(todo)
-            on_progress(Progress(num_before + num_done, total, tuple(_told(task) for task in running.values())))
-    for answer in running:
-        ray.cancel(answer, force=True)
+    try:
+        while (waiting or running) and not stop.is_set():
+            while waiting and len(running) < num_at_once:
+                task = waiting.pop(0)
+                running[_submit(task, num_workers, on_gpus)] = task
+            ended, _ = ray.wait(list(running), timeout=POLL_S)
+            for answer in ended:
+                _raise_as_ours(answer, _name(running.pop(answer)))
+                num_done += 1
+            if on_progress is not None:
+                total = num_before + len(todo)
+                on_progress(Progress(num_before + num_done, total, tuple(_told(task) for task in running.values())))
+    finally:
+        for answer in running:
+            ray.cancel(answer, force=True)
     return num_done
 
 
@@ -134,12 +140,27 @@ def _train_alone(task: FoldTask) -> None:
 
 
 def _train_together(task: FoldTask, num_workers: int, on_gpus: bool) -> None:
-    """Run one training on several workers; called in a Ray task of its own."""
+    """Run one training on several workers, again where they died; called in a Ray task of its own."""
+    from ray.train.v2.api.exceptions import TrainingFailedError
+
+    notes = task.folder / RAY_FOLDER
+    try:
+        for num_restarts in range(MAX_RESTARTS + 1):
+            try:
+                _train_once(task, num_workers, on_gpus, notes)
+                return
+            except TrainingFailedError as error:
+                if num_restarts == MAX_RESTARTS or is_ours(error):
+                    raise
+    finally:
+        shutil.rmtree(notes, ignore_errors=True)
+
+
+def _train_once(task: FoldTask, num_workers: int, on_gpus: bool, notes: Path) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.config import LoggingConfig
 
-    notes = task.folder / RAY_FOLDER
     trainer = TorchTrainer(
         _work,
         train_loop_config={"task": task},
@@ -149,12 +170,12 @@ def _train_together(task: FoldTask, num_workers: int, on_gpus: bool) -> None:
             # A name that was there before would be taken for the same run, and for finished.
             name=uuid.uuid4().hex,
             storage_path=str(notes),
-            failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+            # Ray Train would try again whatever was raised.
+            failure_config=FailureConfig(max_failures=0),
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )
     trainer.fit()
-    shutil.rmtree(notes, ignore_errors=True)
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -164,30 +185,22 @@ def _work(config: dict[str, Any]) -> None:
     train_fold(config["task"], get_device())
 
 
-def _raise_as_ours(answer: Any) -> None:
-    """Raise what ended a task: our own error where there is one below Ray's."""
+def _raise_as_ours(answer: Any, training: str) -> None:
+    """Raise what ended a task, as our own error where it can be told as one."""
     import ray
 
     try:
         ray.get(answer)
     except Exception as error:
-        # The last: what Ray raises may be of a class that it makes of its own and ours, with a traceback as its text.
-        ours = [one for one in _causes(error) if isinstance(one, MmerError)]
-        if not ours:
+        ours = error_of(error, training)
+        if ours is None:
             raise
-        raise ours[-1] from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    # Ray Train keeps a worker's exception in an attribute that has no public name.
-    attributes = (getattr(error, name, None) for name in ("__cause__", "cause", "_base_exc"))
-    below = [*attributes, *getattr(error, "worker_failures", {}).values()]
-    for one in below:
-        if isinstance(one, BaseException) and one is not error:
-            yield from _causes(one)
+        raise ours from error
 
 
 def _told(task: FoldTask) -> str:
-    step = last_step(task.folder / CHECKPOINT / HISTORY_NAME)
-    return f"{task.split.name}, seed {task.seed}, step {step}"
+    return f"{_name(task)}, step {last_step(task.folder / CHECKPOINT / HISTORY_NAME)}"
+
+
+def _name(task: FoldTask) -> str:
+    return f"{task.split.name}, seed {task.seed}"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmer_ray.models.interface import EmotionModel
-from mmer_ray.training.answers import Rows, ask, join
+from mmer_ray.training.answers import TARGETS, Rows, ask, join
 from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.rng_states import RngStates
 from mmer_ray.training.step_buffers import StepBuffers
@@ -54,7 +54,8 @@ def backward_cached(
 
 def _gradients_of(outputs: Sequence[Rows], evaluate: Evaluate) -> list[Rows]:
     """The loss's gradient of every batch's outputs that it depends on."""
-    leaves = [(rows, name) for rows in outputs for name in rows if rows[name].is_floating_point()]
+    # The truth has no gradient, and its tensors are those of the batch.
+    leaves = [(rows, name) for rows in outputs for name in rows if not name.startswith(TARGETS)]
     for rows, name in leaves:
         rows[name].requires_grad_()
     loss = evaluate(join(outputs))

@@ -19,9 +19,9 @@ from mmer_ray.training.recipe import Recipe
 VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, gain_db=6.0, noise_share=0.2, num_masks=1)
 """Short acted sentences, so that a model hears more voices than there are."""
 FROM_NOTHING: Mapping[str, Recipe] = {
-    "mmer": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
+    MMER: Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
     "bridge_tokens": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
-    # Forty filters over all samples take their time: fewer epochs, by the clock alone.
+    # Forty filters over all samples are slow: fewer epochs, chosen for the training's length and not for its result.
     "leaf_transformer": Recipe(num_epochs=30, peak_rate=3e-3, variation=VARIATION),
     "late_fusion": Recipe(num_epochs=40, batch_size=32, peak_rate=3e-3, variation=VARIATION),
 }
@@ -60,7 +60,7 @@ def recipe_of(family: str, size: str) -> Recipe:
     """How a family's size is trained unless asked otherwise. Raises `UsageError` for an unknown family."""
     if family not in FAMILIES:
         raise UsageError(f"there is no family {family!r}; families: {', '.join(FAMILIES)}")
-    if family == "mmer" and size == "base":
+    if family == MMER and size == "base":
         return PUBLISHED_MMER
     if family == MMER and size == "whisper-tiny":
         return MMER_ON_ENCODERS
@@ -94,7 +94,9 @@ def _changed(table: Any, key: str, text: str, where: str) -> Any:
     if name not in known:
         raise UsageError(f"{where} has no key {name!r}; keys: {', '.join(known)}")
     before = getattr(table, name)
-    if below and is_dataclass(before):
+    if below and not is_dataclass(before):
+        raise UsageError(f"{where}: {name} has no keys of its own: set {name}={text} instead of {name}.{below}={text}")
+    if below:
         return replace(table, **{name: _changed(before, below, text, f"{where}.{name}")})
     return replace(table, **{name: _value(table, name, text)})
 

@@ -7,18 +7,18 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from mmer_ray.errors import UsageError
 from mmer_ray.failpoint import failpoint
-from mmer_ray.models.bridge_tokens.masking import Modality, draw_masked_modality
+from mmer_ray.models.bridge_tokens.masking import MasksModalities, Modality, draw_masked_modality
 from mmer_ray.models.families import Loss, Terms
 from mmer_ray.models.interface import EmotionModel
 from mmer_ray.training import world
 from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.checkpoints import Checkpoints
+from mmer_ray.training.fit_check import check
 from mmer_ray.training.history import HISTORY_NAME, History
 from mmer_ray.training.learner import Learner
 from mmer_ray.training.material import Batches, Material, class_of
@@ -43,6 +43,8 @@ class Fitted:
     """Unweighted accuracy on the development set at the last check that chose; None: nothing was chosen."""
 
 
+STEPS_AHEAD = 2
+"""How many steps are prepared while the model learns. All views of their batches are held in memory."""
 OnStep = Callable[[int, int], None]
 """Told how many steps are done, and of how many."""
 
@@ -62,7 +64,7 @@ def fit(
     `UsageError` where the recipe asks for what the model, the material or the number of workers cannot give, and
     `PreflightError` where `folder` holds another training.
     """
-    _check(model, material, recipe)
+    check(model, material, recipe)
     batches = Batches(material, recipe)
     learner: Learner[TrainingBatch] = Learner(model, loss, recipe)
     checkpoints = Checkpoints(folder, _asked(model, material, recipe), recipe.num_kept)
@@ -71,7 +73,7 @@ def fit(
     world.share_weights(learner.model)
     history = History(folder / HISTORY_NAME, learner.num_steps) if world.is_first() else None
     num_steps, device = recipe.num_epochs * batches.steps_per_epoch, next(model.parameters()).device
-    for micro_batches in prefetch(batches.from_step(learner.num_steps, num_steps)):
+    for micro_batches in prefetch(batches.from_step(learner.num_steps, num_steps), STEPS_AHEAD):
         if recipe.modality_masking:
             _mask(model, _masked_modality(recipe, learner.num_steps // batches.steps_per_epoch))
         share = Steps(num_steps).share(learner.num_steps)
@@ -102,19 +104,10 @@ def _keep(
     score = _score(learner, material) if is_checked and material.development else None
     if history is not None:
         if score is not None:
-            history.add(learner.num_steps, {"development_ua": score})
+            history.add(learner.num_steps, {"chosen_ua": score})
         checkpoints.save(learner, score)
     world.wait_for_all()
     failpoint("after_state")
-
-
-def _check(model: EmotionModel, material: Material, recipe: Recipe) -> None:
-    if recipe.selection == "best" and not material.development:
-        raise UsageError("recipe: selection is best, and there is no development set to choose on")
-    if recipe.modality_masking and not isinstance(model, _MasksModalities):
-        raise UsageError(f"{model.family} cannot do without a modality: train it without modality_masking")
-    if recipe.reads_spelling and not hasattr(model.config, "ctc_symbols"):
-        raise UsageError(f"{model.family} has no CTC term: train it without reads_spelling")
 
 
 def _score(learner: Learner[TrainingBatch], material: Material) -> float:
@@ -149,16 +142,11 @@ def _asked(model: EmotionModel, material: Material, recipe: Recipe) -> str:
     return ", ".join(f"{name} {digest}" for name, digest in digests.items())
 
 
-@runtime_checkable
-class _MasksModalities(Protocol):
-    def mask(self, modality: Modality | None) -> None: ...
-
-
 def _masked_modality(recipe: Recipe, epoch: int) -> Modality | None:
     """What an epoch, from 0, does without."""
     return draw_masked_modality(epoch, recipe.num_epochs, np.random.default_rng((recipe.seed, 4, epoch)))
 
 
 def _mask(model: Any, modality: Modality | None) -> None:
-    assert isinstance(model, _MasksModalities)
+    assert isinstance(model, MasksModalities)
     model.mask(modality)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,21 +38,27 @@ def lengthened(samples: NDArray[np.float32], num_samples: int) -> NDArray[np.flo
 
 
 class KeptClips:
-    """Reads clips, and keeps the first ones up to so many bytes: a training comes back to all of them alike."""
+    """Reads clips, and keeps the first ones up to so many bytes: a training comes back to all of them alike.
+
+    Threads may share it: batches are prepared in one, and the development set is read in another.
+    """
 
     def __init__(self, load: Load = load_clip, kept_bytes: int = KEPT_BYTES) -> None:
         self._load = load
         self._room = kept_bytes
         self._kept: dict[str, Clip] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, utterance: Utterance) -> Clip:
         """The clip of an utterance: float32 samples at 16 kHz and its transcript, empty where there is none."""
         if utterance.utterance_id in self._kept:
             return self._kept[utterance.utterance_id]
         clip = self._load(utterance)
-        if clip.samples.nbytes <= self._room:
-            self._room -= clip.samples.nbytes
-            self._kept[utterance.utterance_id] = clip
+        with self._lock:
+            # Two threads may have read the same clip.
+            if utterance.utterance_id not in self._kept and clip.samples.nbytes <= self._room:
+                self._room -= clip.samples.nbytes
+                self._kept[utterance.utterance_id] = clip
         return clip
 
 
@@ -63,4 +70,6 @@ def file_length_s(path: Path) -> float:
         with av.open(str(path), metadata_errors="ignore") as container:
             return (container.duration or 0) / av.time_base
     except (OSError, soundfile.LibsndfileError, av.FFmpegError) as error:
-        raise SourceError(f"{path} cannot be read as sound: {error}") from error
+        raise SourceError(
+            f"{path} cannot be read as sound: {error}; repair the file or take the utterance out"
+        ) from error

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mmer_ray.errors import TrainingError
 from mmer_ray.training import objective, world
 from mmer_ray.training.averages import running_average
 from mmer_ray.training.keys import key_of
@@ -56,7 +57,8 @@ class Learner(Generic[Batch]):
 
         `share` is the share of the training that this step completes, 0..1; it sets the learning rate. Returns the
         terms of the loss, the norm of the gradient before it was scaled down, and the learning rate. Random numbers of
-        torch follow from the recipe's seed and the number of the step.
+        torch follow from the recipe's seed and the number of the step. Raises `TrainingError` as `backward`, and where
+        the gradient is not finite, before any weight is changed.
         """
         recipe = self.recipe
         rate = cosine_rate(recipe.peak_rate, share, recipe.warm_up_share, recipe.final_share)
@@ -65,10 +67,10 @@ class Learner(Generic[Batch]):
         torch.manual_seed(key_of(recipe.seed, self.num_steps))
         self.model.train()
         self._optimiser.zero_grad()
-        # With one micro-batch a worker, both modes are the same, and the other one costs a second forward pass.
-        mode = recipe.mode if len(micro_batches) > 1 else "accumulated"
-        terms = self._backward(self.model, self._loss, micro_batches, mode=mode, autocast=self._autocast())
+        terms = self._backward(self.model, self._loss, micro_batches, mode=recipe.mode, autocast=self._autocast())
         norm = nn.utils.clip_grad_norm_(self._trained, recipe.max_gradient_norm or float("inf"))
+        if not bool(torch.isfinite(norm)):
+            raise TrainingError(self._complaint(micro_batches))
         self._optimiser.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -95,6 +97,16 @@ class Learner(Generic[Batch]):
         self._optimiser.load_state_dict(state["optimiser"])
         self.num_steps = state["num_steps"]
 
+    def _complaint(self, micro_batches: Sequence[Batch]) -> str:
+        """Say whose gradient is not finite. It is the sum over all workers, so that all of them come here."""
+        # Batches of models without utterances, such as those of speakers, have no ids.
+        ids = world.gather([name for batch in micro_batches for name in getattr(batch, "utterance_ids", ())])
+        whose = f" of {', '.join(ids)}" if ids else ""
+        return (
+            f"step {self.num_steps + 1}: the loss is finite and its gradient{whose} is not: look at their sound, or "
+            "set a lower peak_rate or precision=float32"
+        )
+
     def _autocast(self) -> torch.dtype | None:
         """The precision of matrix work; None: that of the weights."""
         wanted = self.recipe.precision
@@ -113,7 +125,7 @@ def backward_of(
     autocast: torch.dtype | None,
 ) -> Terms:
     """The gradient of a loss that asks the model itself, (model, batch) -> scalar, or named terms with "loss", their
-    total: averaged over micro-batches. It knows neither several workers nor `cached`."""
+    total: averaged over micro-batches. It knows neither several workers nor `cached`, but for one micro-batch."""
     assert mode == "accumulated" or len(micro_batches) == 1
     assert world.size() == 1
     sums: Terms = {}

@@ -46,7 +46,9 @@ class Material:
 
     def __post_init__(self) -> None:
         if not self.train:
-            raise UsageError("there is nobody to train on: the training set holds no utterance")
+            raise UsageError(
+                "the training set has no utterance: name a corpus with more speakers, or a protocol with fewer folds"
+            )
         for utterance in (*self.train, *self.development):
             class_of(utterance, self.labels)
 

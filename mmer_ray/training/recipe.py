@@ -7,17 +7,39 @@ from typing import Any, Literal
 
 from mmer_ray.errors import UsageError
 from mmer_ray.training.augment import UNCHANGED, Variation
+from mmer_ray.training.ranges import FROM_ONE, FROM_ZERO, SHARE, SHARE_BELOW_ONE, Range, check_ranges
 
 GradientMode = Literal["accumulated", "cached"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Sampling = Literal["balanced", "natural"]
 Selection = Literal["last", "best"]
 Contrast = Literal["official", "textbook"]
+RANGES = {
+    "num_epochs": FROM_ONE,
+    "batch_size": FROM_ONE,
+    "micro_batch_size": FROM_ONE,
+    # In a step, AdamW moves a weight by about the rate.
+    "peak_rate": Range(0, 1, has_low=False, has_high=False),
+    "warm_up_share": SHARE_BELOW_ONE,
+    "final_share": SHARE,
+    "betas": SHARE_BELOW_ONE,
+    "weight_decay": SHARE_BELOW_ONE,
+    "max_gradient_norm": FROM_ZERO,
+    "average_decay": SHARE_BELOW_ONE,
+    "epochs_between_checks": FROM_ONE,
+    "steps_between_states": FROM_ONE,
+    "num_kept": FROM_ONE,
+    "seed": FROM_ZERO,
+}
+"""Key of a recipe -> its values."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. The defaults train a small model on a few hundred utterances."""
+    """How a model is trained. The defaults train a small model on a few hundred utterances.
+
+    Raises `UsageError` for a value outside its range (`RANGES`) and for micro-batches that do not fill a batch.
+    """
 
     num_epochs: int = 40
     """An epoch has as many steps as it takes to draw as many utterances as there are."""
@@ -73,12 +95,11 @@ class Recipe:
     """Everything random follows from it and from the number of the step."""
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "epochs_between_checks", "num_kept"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"recipe: {name} is {getattr(self, name)}; it must be at least 1")
-        if self.micro_batch_size is not None and (self.micro_batch_size < 1 or self.batch_size % self.micro_batch_size):
+        check_ranges(self, "recipe", RANGES)
+        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
             raise UsageError(
-                f"recipe: batches of {self.batch_size} cannot be cut into micro-batches of {self.micro_batch_size}"
+                f"recipe: batches of {self.batch_size} cannot be cut into micro-batches of {self.micro_batch_size}: "
+                "choose a micro_batch_size that divides batch_size"
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -86,7 +107,8 @@ class Recipe:
         return asdict(self)
 
     def parts(self, worker: int, num_workers: int) -> list[slice]:
-        """The rows of a step's batch that are a worker's micro-batches. Raises `UsageError` where they do not go round.
+        """The rows of a step's batch that are a worker's micro-batches. Raises `UsageError` where workers cannot
+        have equally many.
 
         >>> Recipe(batch_size=8, micro_batch_size=2).parts(worker=1, num_workers=2)
         [slice(2, 4, None), slice(6, 8, None)]

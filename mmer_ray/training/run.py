@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mmer_ray.errors import UsageError
 from mmer_ray.versions import code_revision
@@ -68,8 +69,8 @@ class RunFolder:
         self.folder = folder.absolute()
 
     def fold(self, seed: int, name: str) -> Path:
-        """The folder of one fold with one seed."""
-        return self.folder / "seeds" / str(seed) / name.replace("/", "_")
+        """The folder of one fold with one seed; names that differ have folders that differ."""
+        return self.folder / "seeds" / str(seed) / quote(name, safe=" ")
 
     @property
     def final(self) -> Path:

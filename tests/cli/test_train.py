@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mmer_ray.cli import train as command
 from mmer_ray.models.families import load_emotion_model
+from mmer_ray.runners.train import Progress
 from mmer_ray.training.evaluation.result import read_evaluation
 from tests.cli.makers import Ended
 from tests.training.tones import manifest_of, tones
@@ -33,8 +35,8 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "runs" / "late_fusion-tiny"
-    command = ("train", *QUICK, "--data", manifest)
-    done = mmer(*command)
+    arguments = ("train", *QUICK, "--data", manifest)
+    done = mmer(*arguments)
     assert done.code == 0, done.err
     assert "4 trainings in" in done.out
     assert "ua" in done.out
@@ -49,9 +51,21 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
     assert model.temperature == pytest.approx(evaluation.calibration.temperature, rel=1e-3)
     card = (folder / "model" / "MODEL_CARD.md").read_text()
     assert "Trained on 12 utterances of 4 speakers" in card
-    again = json.loads(mmer(*command, "--json", "--quiet").out)
+    again = json.loads(mmer(*arguments, "--json", "--quiet").out)
     assert (again["schema"], again["num_trained"], again["num_done_before"]) == ("mmer.train/1", 0, 4)
     assert again["evaluation"]["metrics"]["ua"]["value"] == evaluation.metrics["ua"].value
+
+
+def test_how_far_trainings_are_is_told_when_one_ends_and_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(command, "monotonic", lambda: now_s)
+    tell = command._teller()
+    for now_s, num_done, step in ((100, 0, 1), (110, 0, 2), (131, 0, 3), (132, 1, 4), (140, 1, 5), (163, 1, 6)):  # noqa: B007
+        tell(Progress(num_done, 2, (f"Fold 1, seed 0, step {step}",)))
+    steps = [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert steps == ["1", "3", "4", "6"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +73,7 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
     [
         (("--set", "speed=1"), "no key 'speed'"),
         (("--set", "seed=1"), "name seeds with --seed"),
+        (("--seed", "-1"), "-1 is not in the range x>=0"),
         (("--oracle",), "--oracle chooses among checks"),
         (("--family", "none"), "there is no family 'none'"),
         (("--family", "frozen_encoder", "--size", "whisper-base"), "the encoder sets the size"),

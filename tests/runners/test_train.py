@@ -17,12 +17,14 @@ import pytest
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.failpoint import VARIABLE
 from mmer_ray.models.families import load_emotion_model
+from mmer_ray.runners import train as runner
 from mmer_ray.runners.train import Progress, train
+from mmer_ray.training.fresh_model import Architecture
 from mmer_ray.training.history import HISTORY_NAME, read_history
 from mmer_ray.training.one_fold import train_fold
 from mmer_ray.training.predictions_file import read_predictions
 from mmer_ray.training.run import CHECKPOINT, DEVELOPMENT, TEST
-from tests.runners.train_driver import task_of
+from tests.runners.train_driver import Seen, task_of
 
 RAY_S = 300
 """Longest wait for a driver of its own on a busy machine, in seconds."""
@@ -64,6 +66,46 @@ def test_what_is_wrong_with_a_sound_comes_back_as_our_own_error(tmp_path: Path) 
     task.split.train[3].sound.path.write_bytes(b"no sound")
     with pytest.raises(UsageError, match=f"{task.split.train[3].sound.path.name} cannot be read as sound"):
         train([task], 1)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_several_workers_meet_a_wrong_sound_once_and_tell_of_it_as_one_does(tmp_path: Path) -> None:
+    task = task_of(tmp_path / "sounds", tmp_path / "fold")
+    task = replace(task, asked=replace(task.asked, architecture=Seen("mmer", seen=tmp_path / "seen")))
+    task.split.train[3].sound.path.write_bytes(b"no sound")
+    with pytest.raises(UsageError, match=f"{task.split.train[3].sound.path.name} cannot be read as sound"):
+        train([task], 2)
+    processes = {int(file.name) for file in (tmp_path / "seen").iterdir()}
+    assert len(processes - {os.getpid()}) == 2
+    assert not (task.folder / "ray").exists()
+
+
+def test_a_training_that_fails_ends_those_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def get(answer: str) -> None:
+        raise UsageError(f"{answer} failed")
+
+    tasks = [replace(task_of(tmp_path / "sounds", tmp_path / name), seed=seed) for seed, name in enumerate("ab")]
+    cancelled: list[str] = []
+    monkeypatch.setattr(runner, "_room", lambda num_workers: (False, 2))
+    monkeypatch.setattr(runner, "_submit", lambda task, *_: f"seed {task.seed}")
+    monkeypatch.setattr(ray, "wait", lambda answers, timeout: (answers[:1], answers[1:]))
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "cancel", lambda answer, force: cancelled.append(answer))
+    with pytest.raises(UsageError, match="seed 0 failed"):
+        runner._drive(tasks, 1, 0, None, threading.Event())
+    assert cancelled == ["seed 1"]
+
+
+def test_workers_of_a_head_need_not_share_the_batches_of_a_recipe(tmp_path: Path) -> None:
+    task = task_of(tmp_path / "sounds", tmp_path / "fold")
+    with pytest.raises(UsageError, match="3 workers cannot share"):
+        train([task], 3)
+    task.folder.mkdir()
+    (task.folder / TEST).touch()
+    head = Architecture("frozen_encoder", "whisper-tiny")
+    assert train([replace(task, asked=replace(task.asked, architecture=head))], 3).num_done_before == 1
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -29,6 +29,16 @@ def cached(model: EmotionModel, batches: Sequence[TrainingBatch]) -> float:
     return backward(model, loss_of(model.family), batches, mode="cached")["loss"]
 
 
+def test_the_truth_of_a_batch_is_left_as_it_is() -> None:
+    batches = [training_batch(numbers) for numbers in ([0, 1], [2, 3])]
+    cached(build("bridge_tokens", "tiny").train(), batches)
+    for batch in batches:
+        assert batch.targets.dimensions is not None
+        assert batch.targets.shares is not None
+        assert not batch.targets.dimensions.requires_grad
+        assert not batch.targets.shares.requires_grad
+
+
 @pytest.mark.parametrize("family", ["mmer", "bridge_tokens", "late_fusion"])
 def test_the_cached_gradient_is_the_direct_one_with_the_same_dropout(family: str) -> None:
     batches = [training_batch(numbers)._replace(seed=None) for numbers in ([0, 1], [2, 3], [4, 5])]

@@ -12,7 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mmer_ray.errors import TrainingError
+from mmer_ray.models.interface import EmotionBatch, EmotionOutput, Targets
 from mmer_ray.training.averages import running_average
+from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.history import HISTORY_NAME, read_history
 from mmer_ray.training.learner import Learner, backward_of
 from mmer_ray.training.recipe import Recipe
@@ -44,6 +47,34 @@ def test_gradients_are_scaled_down_to_the_norm_asked_for_and_their_own_is_told()
     after = torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None]).norm()
     assert told > 1
     assert float(after) == pytest.approx(0.25, rel=1e-3)
+
+
+def steep_at_zero(model: nn.Module, batch: Tensor) -> Tensor:
+    """Finite, with a slope that is not: a square root at 0."""
+    return (model(batch) * 0.0).sum().sqrt()
+
+
+@pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_changes_no_weight_and_names_the_step(max_gradient_norm: float) -> None:
+    model = nn.Linear(3, 1)
+    before = model.weight.detach().clone()
+    recipe = replace(PLAIN, max_gradient_norm=max_gradient_norm)
+    learner: Learner[Tensor] = Learner(model, steep_at_zero, recipe, backward_of)
+    with pytest.raises(
+        TrainingError, match=r"step 1: the loss is finite and its gradient is not: .* a lower peak_rate"
+    ):
+        learner.step([torch.ones(1, 3)], 1.0)
+    assert torch.equal(model.weight, before)
+
+
+def test_a_gradient_that_is_not_finite_names_the_utterances() -> None:
+    def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
+        return (output.logits * 0.0).sum().sqrt()
+
+    batch = EmotionBatch(torch.ones(2, 8), torch.tensor([8, 8]), torch.zeros(2, 0).bool(), torch.zeros(2, 0).long())
+    learner: Learner[TrainingBatch] = Learner(Ear(), loss, PLAIN)
+    with pytest.raises(TrainingError, match="its gradient of first, second is not"):
+        learner.step([TrainingBatch((batch,), Targets(torch.tensor([0, 1])), ("first", "second"))], 1.0)
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_its_final_share() -> None:

@@ -1,4 +1,4 @@
-"""Recipes, and how they are changed at the door."""
+"""Recipes, and how settings of a command change them."""
 
 from __future__ import annotations
 
@@ -53,12 +53,52 @@ def test_settings_change_keys_of_every_kind() -> None:
         ("num_epochs=many", "num_epochs=many does not fit"),
         ("num_epochs", "is no key=value"),
         ("mode=fast", "mode=fast does not fit"),
-        ("num_epochs=0", "num_epochs is 0; it must be at least 1"),
+        ("num_epochs.x=3", "num_epochs has no keys of its own: set num_epochs=3 instead of num_epochs.x=3"),
+        ("variation.speed.x=3", "recipe.variation: speed has no keys of its own"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_by_name(setting: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         with_settings(Recipe(), [setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("num_epochs=0", "num_epochs is 0; it must be at least 1"),
+        ("peak_rate=0", "peak_rate is 0.0; it must be above 0 and below 1"),
+        ("peak_rate=1", "peak_rate is 1.0; it must be above 0 and below 1"),
+        ("peak_rate=nan", "peak_rate is nan; it must be"),
+        ("warm_up_share=1", "warm_up_share is 1.0; it must be at least 0 and below 1"),
+        ("final_share=1.1", "final_share is 1.1; it must be at least 0 and at most 1"),
+        ("betas=0.9,1", r"betas is \(0.9, 1.0\); it must be at least 0 and below 1"),
+        ("weight_decay=-0.1", "weight_decay is -0.1; it must be at least 0 and below 1"),
+        ("max_gradient_norm=-1", "max_gradient_norm is -1.0; it must be at least 0"),
+        ("max_gradient_norm=inf", "max_gradient_norm is inf; it must be"),
+        ("average_decay=1", "average_decay is 1.0; it must be at least 0 and below 1"),
+        ("steps_between_states=0", "steps_between_states is 0; it must be at least 1"),
+        ("micro_batch_size=0", "micro_batch_size is 0; it must be at least 1"),
+        ("seed=-1", "seed is -1; it must be at least 0"),
+        ("variation.speed=1", "recipe.variation: speed is 1.0; it must be at least 0 and below 1"),
+        ("variation.noise_share=2", "noise_share is 2.0; it must be at least 0 and at most 1"),
+        ("variation.gain_db=nan", "gain_db is nan; it must be at least 0"),
+        ("variation.num_masks=-1", "num_masks is -1; it must be at least 0"),
+        ("variation.crop_s=2,1", r"crop_s is \(2.0, 1.0\); it must be two numbers, above 0, the lower one first"),
+        ("variation.crop_s=0,1", r"crop_s is \(0.0, 1.0\); it must be two numbers, above 0"),
+        ("variation.snr_range_db=nan,10", r"snr_range_db is \(nan, 10.0\); it must be two numbers, finite, the lower"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_the_range(setting: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        with_settings(Recipe(), [setting])
+
+
+def test_the_ends_of_a_range_that_belong_to_it_are_taken() -> None:
+    ends = ["final_share=1", "betas=0,0", "max_gradient_norm=0", "average_decay=none", "steps_between_states=none"]
+    of_variation = ["crop_s=1,1", "noise_share=1", "snr_range_db=-5,-5", "speed=0"]
+    changed = with_settings(Recipe(), [*ends, *(f"variation.{end}" for end in of_variation)])
+    assert (changed.final_share, changed.betas, changed.average_decay) == (1.0, (0.0, 0.0), None)
+    assert (changed.variation.crop_s, changed.variation.snr_range_db) == ((1.0, 1.0), (-5.0, -5.0))
 
 
 def test_published_mmer_sees_two_utterances_at_once_four_times_a_step() -> None:

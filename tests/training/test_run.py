@@ -40,6 +40,15 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
         RunFolder(tmp_path).begin(ASKED, corpus_of(tones(tmp_path / "sounds", 4)), [])
 
 
+def test_folds_of_other_names_have_other_folders_inside_the_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    names = ["Fold 1", "a/b", "a_b", "a%2Fb"]
+    folders = [run.fold(0, name) for name in names]
+    assert folders[0] == tmp_path / "seeds" / "0" / "Fold 1"
+    assert len(set(folders)) == len(names)
+    assert {folder.parent for folder in folders} == {tmp_path / "seeds" / "0"}
+
+
 def test_the_oracle_needs_something_to_choose() -> None:
     with pytest.raises(UsageError, match="--oracle chooses among checks"):
         replace(ASKED, oracle=True)
