@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,14 +14,11 @@ from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.options import CorpusClasses, Json, LabelledClasses, NoProgress, Quiet
 from mmer_ray.cli.output import count, note, print_json, print_table, say, span
 from mmer_ray.cli.streams import reserved_stdout
-from mmer_ray.errors import UsageError
+from mmer_ray.cli.training_progress import training_lines
 
 if TYPE_CHECKING:
-    from mmer_ray.runners.train import OnProgress, Progress
     from mmer_ray.runners.training_run import Finished
     from mmer_ray.training.evaluation.result import Measure
-    from mmer_ray.training.fresh_model import Architecture
-    from mmer_ray.training.recipe import Recipe
 
 Family = Annotated[
     str, typer.Option("--family", metavar="FAMILY", help="The model family to train; `mmer models list` prints them.")
@@ -83,8 +79,6 @@ Oracle = Annotated[
     bool, typer.Option("--oracle", help="Choose checkpoints on the test set. Scores are too high; reports say so.")
 ]
 
-TOLD_EVERY_S = 30.0
-
 
 def train(
     family: Family,
@@ -110,18 +104,18 @@ def train(
     command goes on where it was stopped.
     """
     from mmer_ray.runners import training_run
-    from mmer_ray.training.family_recipes import default_size
+    from mmer_ray.training.family_recipes import default_size, recipe_asked
     from mmer_ray.training.fresh_model import Architecture
     from mmer_ray.training.run import Asked
 
     architecture = Architecture(family, size or default_size(family), encoder, text_encoder)
-    recipe, chosen = _recipe(architecture, settings or ()), tuple(seeds or (0,))
-    recipe = replace(recipe, seed=chosen[0])
+    chosen = tuple(seeds or (0,))
+    recipe = recipe_asked(architecture, settings or (), chosen[0])
     asked = Asked(architecture, recipe, str(data), kind, classes.value, protocol, chosen, oracle)
     into = into or Path("runs") / f"{family}-{architecture.size}"
     shows = not (quiet or no_progress)
     with stop_on_signal() as stop, reserved_stdout():
-        tell = _teller() if shows else None
+        tell = training_lines(note) if shows else None
         finished = training_run.run(asked, into, workers, note=_noter(quiet), on_progress=tell, stop=stop)
     if json:
         found = finished.evaluation
@@ -134,35 +128,10 @@ def train(
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
-def _recipe(architecture: Architecture, settings: Sequence[str]) -> Recipe:
-    """How the model is trained; what cannot be set is refused."""
-    from mmer_ray.training.family_recipes import recipe_of, with_settings
-
-    if architecture.is_head and settings:
-        raise UsageError("the head of a frozen encoder is solved at once: it has no recipe to --set")
-    if any(setting.partition("=")[0].strip() == "seed" for setting in settings):
-        raise UsageError("--set seed=...: name seeds with --seed")
-    return with_settings(recipe_of(architecture.family, architecture.size), settings)
-
-
 def _noter(quiet: bool) -> Callable[[str], None]:
     def tell(line: str) -> None:
         if not quiet:
             note(line, style="yellow")
-
-    return tell
-
-
-def _teller() -> OnProgress:
-    """Say on stderr when a training has ended, and every `TOLD_EVERY_S` how far those under way are."""
-    told, told_at_s = -1, 0.0
-
-    def tell(progress: Progress) -> None:
-        nonlocal told, told_at_s
-        if progress.num_done != told or monotonic() - told_at_s >= TOLD_EVERY_S:
-            told, told_at_s = progress.num_done, monotonic()
-            running = f"; under way: {', '.join(progress.running)}" if progress.running else ""
-            note(f"{progress.num_done} of {count(progress.num_tasks, 'training')} done{running}")
 
     return tell
 

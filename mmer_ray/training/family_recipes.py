@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmer_ray.errors import UsageError
 from mmer_ray.models import families
@@ -15,6 +15,9 @@ from mmer_ray.models.mmer.config import FAMILY as MMER
 from mmer_ray.models.mmer.losses import terms as mmer_terms
 from mmer_ray.training.augment import Variation
 from mmer_ray.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mmer_ray.training.fresh_model import Architecture
 
 VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, gain_db=6.0, noise_share=0.2, num_masks=1)
 """Short acted sentences, so that a model hears more voices than there are."""
@@ -65,6 +68,15 @@ def recipe_of(family: str, size: str) -> Recipe:
     if family == MMER and size == "whisper-tiny":
         return MMER_ON_ENCODERS
     return FROM_NOTHING.get(family, UNTUNED)
+
+
+def recipe_asked(architecture: Architecture, settings: Sequence[str], seed: int) -> Recipe:
+    """How a model is trained, with what a user sets. Raises `UsageError` for what cannot be set."""
+    if architecture.is_head and settings:
+        raise UsageError("the head of a frozen encoder is solved at once: it has no recipe to --set")
+    if any(setting.partition("=")[0].strip() == "seed" for setting in settings):
+        raise UsageError("--set seed=...: name seeds with --seed")
+    return replace(with_settings(recipe_of(architecture.family, architecture.size), settings), seed=seed)
 
 
 def terms_for(family: str, recipe: Recipe) -> families.Terms:

@@ -39,8 +39,9 @@ class Fitted:
     """After which it had these weights."""
     num_epochs: int
     """The same in epochs."""
-    development_ua: float | None
-    """Unweighted accuracy on the development set at the last check that chose; None: nothing was chosen."""
+    chosen_ua: float | None
+    """Unweighted accuracy, at the check that was chosen, on the set that chose: the development set, or the test set
+    with `--oracle`; None: nothing was chosen."""
 
 
 STEPS_AHEAD = 2

@@ -101,7 +101,7 @@ def _train_model(task: FoldTask, device: torch.device | str, on_step: OnStep | N
         table = {
             "num_steps": fitted.num_steps,
             "num_epochs": fitted.num_epochs,
-            "chosen_ua": fitted.development_ua,
+            "chosen_ua": fitted.chosen_ua,
             "speech_weight": weight,
         }
         (task.folder / FITTED).write_text(json.dumps(table) + "\n", encoding="utf-8")

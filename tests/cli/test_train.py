@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmer_ray.cli import train as command
 from mmer_ray.models.families import load_emotion_model
-from mmer_ray.runners.train import Progress
 from mmer_ray.training.evaluation.result import read_evaluation
 from tests.cli.makers import Ended
 from tests.training.tones import manifest_of, tones
@@ -56,24 +54,12 @@ def test_it_trains_every_fold_and_a_final_model_and_says_what_they_do(
     assert again["evaluation"]["metrics"]["ua"]["value"] == evaluation.metrics["ua"].value
 
 
-def test_how_far_trainings_are_is_told_when_one_ends_and_after_a_while(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now_s = 100.0
-    monkeypatch.setattr(command, "monotonic", lambda: now_s)
-    tell = command._teller()
-    for now_s, num_done, step in ((100, 0, 1), (110, 0, 2), (131, 0, 3), (132, 1, 4), (140, 1, 5), (163, 1, 6)):  # noqa: B007
-        tell(Progress(num_done, 2, (f"Fold 1, seed 0, step {step}",)))
-    steps = [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert steps == ["1", "3", "4", "6"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("--set", "speed=1"), "no key 'speed'"),
         (("--set", "seed=1"), "name seeds with --seed"),
-        (("--seed", "-1"), "-1 is not in the range x>=0"),
+        (("--seed", "-1"), "Invalid value for '--seed'"),
         (("--oracle",), "--oracle chooses among checks"),
         (("--family", "none"), "there is no family 'none'"),
         (("--family", "frozen_encoder", "--size", "whisper-base"), "the encoder sets the size"),

@@ -44,7 +44,7 @@ def test_low_and_high_tones_are_told_apart_after_training(tmp_path: Path) -> Non
     recipe = replace(SHORT, num_epochs=20, peak_rate=0.05, average_decay=0.9)
     fitted = fit(Ear(), cross_entropy, material_of(tones(tmp_path, 24)), recipe, tmp_path / "fit")
     assert not fitted.model.training
-    assert (fitted.num_steps, fitted.num_epochs, fitted.development_ua) == (120, 20, None)
+    assert (fitted.num_steps, fitted.num_epochs, fitted.chosen_ua) == (120, 20, None)
     assert share_right(fitted.model, tmp_path) == 1.0
 
 
@@ -182,7 +182,7 @@ def test_a_training_killed_at_any_point_goes_on_with_the_same_curve_and_weights(
     for left, right in zip(*curves, strict=True):
         assert left == pytest.approx(right, abs=1e-6)
     assert same_weights(whole.model, resumed.model)
-    assert (whole.num_steps, whole.development_ua) == (resumed.num_steps, resumed.development_ua)
+    assert (whole.num_steps, whole.chosen_ua) == (resumed.num_steps, resumed.chosen_ua)
 
 
 def test_few_steps_are_prepared_ahead_as_each_holds_the_sound_of_a_batch(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_best_gives_the_weights_of_the_check_that_did_best(tmp_path: Path) -> No
     checks = {
         row["step"]: row["chosen_ua"] for row in read_history(tmp_path / "fit" / HISTORY_NAME) if "loss" not in row
     }
-    assert fitted.development_ua == max(checks.values())
-    assert fitted.num_steps == min(step for step, score in checks.items() if score == fitted.development_ua)
+    assert fitted.chosen_ua == max(checks.values())
+    assert fitted.num_steps == min(step for step, score in checks.items() if score == fitted.chosen_ua)
     assert fitted.num_epochs * 3 == fitted.num_steps
     states = {folder.name for folder in (tmp_path / "fit").glob("step-*")}
     assert states == {f"step-{fitted.num_steps:08d}", "step-00000018"}
