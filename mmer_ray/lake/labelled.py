@@ -98,8 +98,8 @@ def read_labelled(lake: Lake, classes: Classes = "four") -> Corpus:
     """Read what people labelled. With `four` classes, other labels are left out and counted.
 
     The label is what most raters heard; the shares are those of all. A speaker whom nobody has named (`mmer speakers
-    rename`) is another one in each recording, which the corpus's notes say. Raises `UsageError` where nothing is labelled, or where a sound does not
-    lie on a disk, and `LakeError` where there is no lake.
+    rename`) is another one in each recording, which the corpus's notes say. Raises `UsageError` where nothing is
+    labelled, or where a sound does not lie on a disk, and `LakeError` where there is no lake.
     """
     lake.require_existing()
     reader = LakeReader(lake)
