@@ -19,8 +19,9 @@ Rater = Annotated[
 def annotate(table: Labels, lake: Lake, rater: Rater = None, json: Json = False) -> None:
     """Bring in what people heard: a label for each utterance and rater. Training and evaluation read them.
 
-    Columns: label; recording_id or recording; utterance_idx or start_s; rater; valence, arousal, dominance (-1..1). All
-    rows are taken or none is; a table that comes twice changes nothing.
+    Columns: label; recording_id or recording; utterance_idx or start_s; rater; valence, arousal, dominance (-1..1);
+    channel (from 0), where utterances begin together; corpus, where several have the audio and heard it differently.
+    All rows are taken or none is; a table that comes twice changes nothing.
     """
     from mmer_ray.lake.annotations import annotate as annotate_lake
     from mmer_ray.lake.store import Lake as LakeStore

@@ -1,8 +1,10 @@
 """What people heard, brought into a lake: `mmer lake annotate`.
 
 A label is of one utterance, which the table names by `recording_id` and `utterance_idx`, as `mmer query` gives them, or
-by `recording` (a path or a file's name) and `start_s`, in seconds from the recording's start. All rows of a table are
-taken in one commit, or none is. Rows that the lake has already are passed over, so that the same table may come twice.
+by `recording` (a path or a file's name) and `start_s`, in seconds from the recording's start; `channel`, from 0, tells
+utterances apart that begin together. Corpora that have the same audio may have heard it differently: `corpus` says
+whose utterances are meant. All rows of a table are taken in one commit, or none is. Rows that the lake has already are
+passed over, so that the same table may come twice.
 """
 
 from __future__ import annotations
@@ -30,9 +32,8 @@ DIMENSIONS = ("valence", "arousal", "dominance")
 START_TOLERANCE_MS = 500
 """How far from an utterance's start a row's `start_s` may lie: people and tools round."""
 UTTERANCES = """
-    SELECT DISTINCT ON (utterance_idx) recording_id, corpus, month, day, heard_key, utterance_idx, channel, start_ms,
-        end_ms
-    FROM utterances WHERE recording_id = $recording ORDER BY utterance_idx, corpus
+    SELECT recording_id, corpus, month, day, heard_key, utterance_idx, channel, start_ms, end_ms
+    FROM utterances WHERE recording_id = $recording ORDER BY corpus, utterance_idx
 """
 KNOWN = """
     SELECT DISTINCT recording_id, heard_key, utterance_idx, rater, label, valence, arousal, dominance FROM annotations
@@ -53,8 +54,9 @@ class Annotated:
 def annotate(lake: Lake, table: Path, rater: str | None = None) -> Annotated:
     """Bring in the labels of a table (.csv, .jsonl or .parquet).
 
-    Columns: `label`; `recording_id` or `recording`; `utterance_idx` or `start_s`; `rater`, unless it is given here; and
-    `valence`, `arousal`, `dominance` on -1..1, where the person gave them. Raises `UsageError`, by file and line, for
+    Columns: `label`; `recording_id` or `recording`; `utterance_idx` or `start_s`; `rater`, unless it is given here;
+    `channel` and `corpus`, where a row would fit several utterances without them; and `valence`, `arousal`, `dominance`
+    on -1..1, where the person gave them. Raises `UsageError`, by file and line, for
     what is missing or wrong, and `LakeError` where there is no lake or another job writes it.
     """
     rows = list(read_rows(table, ("label",)))
@@ -88,22 +90,23 @@ class _Utterances:
     def of(self, row: Row) -> dict[str, Any]:
         """The place and times of the utterance that a row is about."""
         name = row.optional("recording_id") or row.needed("recording")
-        utterances = self._of_recording(name, row.where)
+        utterances = _of_one_hearing(row, name, self._of_recording(name, row.where))
         if row.optional("utterance_idx") is not None:
             number = row.number("utterance_idx")
             fitting = [one for one in utterances if one["utterance_idx"] == number]
-            wanted = f"utterance {number:g}"
+            wanted = f"no utterance {number:g}"
         else:
-            start_ms = 1000 * row.number("start_s")
-            near = [one for one in utterances if abs(one["start_ms"] - start_ms) <= START_TOLERANCE_MS]
-            if row.optional("channel") is not None:
-                near = [one for one in near if one["channel"] == row.number("channel")]
-            closest = min((abs(one["start_ms"] - start_ms) for one in near), default=0)
-            fitting = [one for one in near if abs(one["start_ms"] - start_ms) == closest]
-            wanted = f"utterance that begins at {start_ms / 1000:g} s"
-        if len(fitting) != 1:
-            found = "several channels have one: name the channel" if fitting else f"it has {len(utterances)} utterances"
-            raise UsageError(f"{row.where}: {name} has no single {wanted}; {found}")
+            fitting = _closest(row, utterances)
+            wanted = f"no utterance that begins at {row.number('start_s'):g} s"
+        if not fitting:
+            raise UsageError(
+                f"{row.where}: {name} has {wanted}; it has {len(utterances)} utterances: `mmer query` on utterances "
+                "lists their utterance_idx, channel and start_ms"
+            )
+        if len(fitting) > 1:
+            raise UsageError(
+                f"{row.where}: several utterances of {name} begin there: fill in the column channel, or utterance_idx"
+            )
         return fitting[0]
 
     def known(self, recording: str) -> set[tuple[Any, ...]]:
@@ -125,6 +128,35 @@ class _Utterances:
         return self._utterances[recording]
 
 
+def _of_one_hearing(row: Row, name: str, utterances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The utterances of a recording that a row may be about, each once: those of the corpus that it names.
+
+    Raises `UsageError` for a corpus without them, and where corpora have other utterances and none is named.
+    """
+    corpora = sorted({one["corpus"] for one in utterances})
+    if (corpus := row.optional("corpus")) is not None:
+        if corpus not in corpora:
+            raise UsageError(
+                f"{row.where}: {name} has no utterances in corpus {corpus!r}, but in: {', '.join(corpora) or 'none'}"
+            )
+        return [one for one in utterances if one["corpus"] == corpus]
+    if len({one["heard_key"] for one in utterances}) > 1:
+        raise UsageError(
+            f"{row.where}: the corpora {', '.join(corpora)} have heard {name} differently: fill in the column corpus"
+        )
+    return [one for one in utterances if one["corpus"] == corpora[0]]
+
+
+def _closest(row: Row, utterances: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The utterances on a row's channel that begin closest to its `start_s`, within the tolerance."""
+    start_ms = 1000 * row.number("start_s")
+    near = [one for one in utterances if abs(one["start_ms"] - start_ms) <= START_TOLERANCE_MS]
+    if row.optional("channel") is not None:
+        near = [one for one in near if one["channel"] == row.number("channel")]
+    closest = min((abs(one["start_ms"] - start_ms) for one in near), default=0)
+    return [one for one in near if abs(one["start_ms"] - start_ms) == closest]
+
+
 def _label(row: Row, utterance: dict[str, Any], rater: str | None) -> dict[str, Any]:
     dimensions = {}
     for name in DIMENSIONS:
@@ -142,7 +174,7 @@ def _label(row: Row, utterance: dict[str, Any], rater: str | None) -> dict[str, 
 def _require_one_each(rows: Sequence[Row], labels: Sequence[dict[str, Any]]) -> None:
     seen: dict[tuple[Any, ...], str] = {}
     for row, one in zip(rows, labels, strict=True):
-        key = (one["recording_id"], one["utterance_idx"], one["rater"])
+        key = (one["recording_id"], one["heard_key"], one["utterance_idx"], one["rater"])
         if (first := seen.setdefault(key, row.where)) != row.where:
             raise UsageError(f"{row.where}: {one['rater']} labels this utterance in {first} already: keep one of them")
 

@@ -1,7 +1,9 @@
 """A lake as labelled speech: what people heard (`annotations.py`) in the recordings that it knows.
 
 The sound of an utterance is the stretch that the person labelled. Its words and its speaker are those of the hearing
-that is shown now: of the utterance with the same times, else of the one that covers most of it.
+that is shown now: of the utterance with the same times, else of the one that covers most of it. Where corpora show
+several hearings of one recording, it is the one that most labels were given in: a speaker's id means a person in one
+hearing alone.
 """
 
 # The statements are put together from constants.
@@ -12,6 +14,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -33,16 +36,20 @@ MIN_COVERED = 0.5
 """Of a labelled stretch: an utterance that covers less of it is another one."""
 MAX_CHANNELS = 2
 """More are mixed to one when they are heard."""
+UNNAMED = (
+    "{} of {} speakers have no name: each counts as another one in every recording, so that one person may be in "
+    "training and in test. Name them: mmer speakers rename"
+)
 NO_MAJORITY, NOT_HEARD = "no majority of the raters", "no utterance of the hearing of now"
 LABELS = f"""
-    SELECT DISTINCT ON (recording_id, heard_key, utterance_idx, rater) recording_id, channel, start_ms, end_ms, rater,
-        label, {", ".join(DIMENSIONS)}, annotated_at
+    SELECT DISTINCT ON (recording_id, heard_key, utterance_idx, rater) recording_id, heard_key, channel, start_ms,
+        end_ms, rater, label, {", ".join(DIMENSIONS)}, annotated_at
     FROM annotations ORDER BY recording_id, heard_key, utterance_idx, rater, corpus
 """
 SPOKEN = """
-    SELECT DISTINCT ON (recording_id, utterance_idx) recording_id, utterance_idx, channel, start_ms, end_ms, speaker,
-        speaker_name, text
-    FROM utterances SEMI JOIN annotations USING (recording_id) ORDER BY recording_id, utterance_idx, corpus
+    SELECT DISTINCT ON (recording_id, heard_key, utterance_idx) recording_id, heard_key, utterance_idx, channel,
+        start_ms, end_ms, speaker, speaker_name, text
+    FROM utterances SEMI JOIN annotations USING (recording_id) ORDER BY recording_id, heard_key, utterance_idx, corpus
 """
 FILES = """
     SELECT DISTINCT ON (recording_id) recording_id, uri, channels
@@ -60,6 +67,26 @@ class _Place(NamedTuple):
     end_ms: int
 
 
+@dataclass
+class _Labelled:
+    """A stretch with its labels."""
+
+    place: _Place
+    heard: Row | None
+    """The utterance that it is."""
+    by_rater: dict[str, Row] = field(default_factory=dict)
+    """Of each rater the newest label."""
+
+    def is_about(self, place: _Place, heard: Row | None) -> bool:
+        """Whether another stretch is the same utterance: another hearing may have moved its borders."""
+        shorter_ms = min(one.end_ms - one.start_ms for one in (self.place, place))
+        return (
+            self.heard is heard
+            and self.place.channel == place.channel
+            and _covered_ms(self.place, place.start_ms, place.end_ms) >= MIN_COVERED * shorter_ms
+        )
+
+
 def corpus_at(place: Path, kind: str | None = None, classes: Classes = "four") -> Corpus:
     """Read a lake's labels, or a corpus in any other layout (`training.corpora.reading.read_corpus`)."""
     if kind is None and (place / CARD_NAME).is_file():
@@ -71,8 +98,8 @@ def read_labelled(lake: Lake, classes: Classes = "four") -> Corpus:
     """Read what people labelled. With `four` classes, other labels are left out and counted.
 
     The label is what most raters heard; the shares are those of all. A speaker whom nobody has named (`mmer speakers
-    rename`) is another one in each recording. Raises `UsageError` where nothing is labelled, or where a sound does not
-    lie on a disk, and `LakeError` where there is no lake.
+    rename`) is another one in each recording, which the corpus's notes say. Raises `UsageError` where nothing is
+    labelled, or where a sound does not lie on a disk, and `LakeError` where there is no lake.
     """
     lake.require_existing()
     reader = LakeReader(lake)
@@ -83,22 +110,29 @@ def read_labelled(lake: Lake, classes: Classes = "four") -> Corpus:
     if not labels:
         raise UsageError(f"nothing is labelled in {lake.address}: bring labels in with mmer lake annotate")
     known = FOUR if classes == "four" else in_order({row["label"] for row in labels})
-    said = _by_recording(spoken)
+    said = _one_hearing_each(spoken, labels)
     by_file = {row["recording_id"]: row for row in files}
     left_out: Counter[str] = Counter()
     utterances = []
-    for place, rows in _by_place(labels).items():
-        heard = _heard(place, said[place.recording_id])
-        made = NOT_HEARD if heard is None else _utterance(place, rows, heard, by_file[place.recording_id], known)
+    for one in _labelled(labels, said):
+        made = NOT_HEARD if one.heard is None else _utterance(one, one.heard, by_file[one.place.recording_id], known)
         if isinstance(made, str):
             left_out[made] += 1
         else:
             utterances.append(made)
-    return assemble(Path(lake.address).name, utterances, known, left_out)
+    corpus = assemble(Path(lake.address).name, utterances, known, left_out)
+    return replace(corpus, notes=_notes(corpus))
 
 
-def _utterance(place: _Place, rows: Sequence[Row], heard: Row, file: Row, labels: Sequence[str]) -> Utterance | str:
+def _notes(corpus: Corpus) -> tuple[str, ...]:
+    speakers = {one.speaker for one in corpus.utterances}
+    unnamed = {one.speaker for one in corpus.utterances if one.speaker.startswith(f"{one.dialogue}/")}
+    return (UNNAMED.format(len(unnamed), len(speakers)),) if unnamed else ()
+
+
+def _utterance(labelled: _Labelled, heard: Row, file: Row, labels: Sequence[str]) -> Utterance | str:
     """The utterance, or why there is none."""
+    place, rows = labelled.place, list(labelled.by_rater.values())
     votes = Counter(row["label"] for row in rows)
     (label, most), *others = votes.most_common()
     if others and others[0][1] == most:
@@ -118,32 +152,45 @@ def _utterance(place: _Place, rows: Sequence[Row], heard: Row, file: Row, labels
     )
 
 
-def _by_place(labels: Sequence[Row]) -> dict[_Place, list[Row]]:
-    """The labels of each stretch, of each rater the newest: two hearings may have an utterance with the same times."""
-    newest: defaultdict[_Place, dict[str, Row]] = defaultdict(dict)
-    for row in sorted(labels, key=lambda row: row["annotated_at"] or datetime.min.replace(tzinfo=UTC)):
-        newest[_place(row)][row["rater"]] = row
-    return {place: list(newest[place].values()) for place in sorted(newest)}
+def _labelled(labels: Sequence[Row], said: Mapping[str, Sequence[Row]]) -> list[_Labelled]:
+    """The labelled stretches, in order; where labels of one utterance have other times, the newest label's hold."""
+    found: defaultdict[str, list[_Labelled]] = defaultdict(list)
+    oldest = datetime.min.replace(tzinfo=UTC)
+    for row in sorted(labels, key=lambda row: row["annotated_at"] or oldest, reverse=True):
+        place = _place(row)
+        heard = _heard(place, said.get(place.recording_id, ()))
+        there = found[place.recording_id]
+        stretch = next((one for one in there if one.is_about(place, heard)), None)
+        if stretch is None:
+            there.append(stretch := _Labelled(place, heard))
+        stretch.by_rater.setdefault(row["rater"], row)
+    return sorted((one for some in found.values() for one in some), key=lambda one: one.place)
 
 
-def _by_recording(spoken: Sequence[Row]) -> defaultdict[str, list[Row]]:
-    found: defaultdict[str, list[Row]] = defaultdict(list)
+def _one_hearing_each(spoken: Sequence[Row], labels: Sequence[Row]) -> dict[str, list[Row]]:
+    """Recording -> its utterances in the hearing that most labels were given in, of those that are shown."""
+    num_labels = Counter((row["recording_id"], row["heard_key"]) for row in labels)
+    hearings: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in spoken:
-        found[row["recording_id"]].append(row)
-    return found
+        hearings[row["recording_id"], row["heard_key"]].append(row)
+    return {key[0]: hearings[key] for key in sorted(hearings, key=lambda key: (num_labels[key], key))}
 
 
 def _heard(place: _Place, spoken: Sequence[Row]) -> Row | None:
     """The utterance of now that a labelled stretch is."""
     same = [row for row in spoken if row["channel"] == place.channel]
-    best = max(same, key=lambda row: (_place(row) == place, _covered_ms(place, row)), default=None)
-    if best is None or _covered_ms(place, best) < MIN_COVERED * (place.end_ms - place.start_ms):
+    best = max(same, key=lambda row: (_place(row) == place, _covered_by(place, row)), default=None)
+    if best is None or _covered_by(place, best) < MIN_COVERED * (place.end_ms - place.start_ms):
         return None
     return best
 
 
-def _covered_ms(place: _Place, row: Row) -> int:
-    return max(0, min(place.end_ms, int(row["end_ms"])) - max(place.start_ms, int(row["start_ms"])))
+def _covered_by(place: _Place, row: Row) -> int:
+    return _covered_ms(place, row["start_ms"], row["end_ms"])
+
+
+def _covered_ms(place: _Place, start_ms: int, end_ms: int) -> int:
+    return max(0, min(place.end_ms, end_ms) - max(place.start_ms, start_ms))
 
 
 def _place(row: Row) -> _Place:

@@ -2,8 +2,9 @@
 
 An utterance with a gold label is a stretch of a file; the lake found utterances of its own in that file. The answer to
 the stretch is the mean of the probabilities, and of the dimensions, of the lake's utterances that overlap it on its
-channel, weighted by the milliseconds of overlap. A stretch that no answered utterance overlaps has no answer: it is
-counted, not guessed.
+channel, weighted by the milliseconds of overlap. A stretch of which they cover less than `MIN_COVERED` has no answer:
+it is counted, not guessed. No such share is asked of a sound that goes on to the end of its file: silence around speech
+is usual there.
 """
 
 # The statements are put together from constants.
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.queries import LakeReader
+from mmer_ray.lake.stretch_words import Stretch, words_in
 from mmer_ray.sources.uris import is_remote, is_row, local_path
 from mmer_ray.tables import CLASSES, Row
 from mmer_ray.training.predictions import Predictions
@@ -30,17 +32,19 @@ from mmer_ray.training.utterances import Corpus, Sound, Utterance
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 NOT_IN_LAKE, NOT_SCORED, NO_ANSWER = "its file is not in the lake", "its file failed", "no answer of the model there"
+MIN_COVERED = 0.5
+"""Of a labelled stretch, by answered utterances: less is the border of another utterance."""
 LEAST_PROBABILITY = 1e-6
 _PROBABILITIES = [f"p_{name}" for name in (*CLASSES, "other")]
 SCORERS = "SELECT DISTINCT scorer FROM emotions WHERE $corpus IS NULL OR corpus = $corpus ORDER BY scorer"
 FILES = "SELECT uri, recording_id, status, channels FROM recordings WHERE $corpus IS NULL OR corpus = $corpus"
 ANSWERS = f"""
-    SELECT DISTINCT ON (recording_id, utterance_idx) recording_id, utterance_idx, channel, start_ms, end_ms, text,
-        {", ".join(_PROBABILITIES)}, {", ".join(DIMENSIONS)}
+    SELECT DISTINCT ON (recording_id, heard_key, utterance_idx) recording_id, heard_key, utterance_idx, channel, corpus,
+        start_ms, end_ms, {", ".join(_PROBABILITIES)}, {", ".join(DIMENSIONS)}
     FROM utterances JOIN emotions USING (corpus, recording_id, heard_key, utterance_idx)
     WHERE scorer = $scorer AND ($corpus IS NULL OR corpus = $corpus)
         AND coalesce({", ".join(_PROBABILITIES)}) IS NOT NULL
-    ORDER BY recording_id, utterance_idx, corpus
+    ORDER BY recording_id, heard_key, utterance_idx, corpus
 """
 
 
@@ -51,8 +55,8 @@ class ScoredGold:
     scorer: str
     predictions: Predictions
     """Of the utterances that have an answer."""
-    texts: Mapping[str, str]
-    """Utterance id -> the words that the lake found there."""
+    texts: Mapping[str, str] | None
+    """Utterance id -> the words that the lake found there; None where an utterance has no times of its words."""
     num_left_out: Mapping[str, int]
     """Why the others have no answer -> how many."""
 
@@ -61,14 +65,20 @@ class _Met(NamedTuple):
     """An utterance with a gold label and the lake's utterances that it meets, with the milliseconds of each."""
 
     gold: Utterance
+    file: Row
     heard: Sequence[tuple[Row, int]]
+
+    @property
+    def channel(self) -> int | None:
+        """The one that it lies on; None: all, as of a file that has one."""
+        return _channel(self.gold.sound, self.file["channels"])
 
 
 def answers_about(reader: LakeReader, gold: Corpus, scorer: str | None = None, corpus: str | None = None) -> ScoredGold:
     """Find the answers to the utterances of `gold`; `corpus`: of this corpus of the lake alone.
 
-    Raises `UsageError` for a model without answers there, for several models where none is named, and where not one
-    utterance has an answer.
+    Raises `UsageError` for a model without answers there, for several models where none is named, for a recording with
+    answers to several hearings where no corpus is named, and where not one utterance has an answer.
     """
     scorer = _scorer(reader, scorer, corpus)
     files = {_resolved(row["uri"]): row for row in reader.rows(FILES, {"corpus": corpus}) if _is_file(row["uri"])}
@@ -82,8 +92,8 @@ def answers_about(reader: LakeReader, gold: Corpus, scorer: str | None = None, c
             f"{scorer} has no answer about any utterance of {gold.name} in {reader.address} ({why}): score the files "
             "that the labels speak of"
         )
-    texts = {one.gold.utterance_id: " ".join(row["text"] for row, _ in one.heard if row["text"]) for one in met}
-    return ScoredGold(scorer, _predictions(met), texts, dict(left_out))
+    asked = [Stretch(one.gold, one.file["recording_id"], one.heard[0][0]["heard_key"], one.channel) for one in met]
+    return ScoredGold(scorer, _predictions(met), words_in(reader, asked, corpus), dict(left_out))
 
 
 def _meet(
@@ -94,11 +104,21 @@ def _meet(
         file = files.get(_resolved(one.sound.path))
         if file is None or file["status"] != "scored":
             left_out[NOT_IN_LAKE if file is None else NOT_SCORED] += 1
-        elif heard := _overlapping(one.sound, answers.get(file["recording_id"], ()), file["channels"]):
-            met.append(_Met(one, heard))
+            continue
+        rows = answers.get(file["recording_id"], ())
+        _require_one_hearing(file["uri"], rows)
+        if heard := _overlapping(one.sound, rows, file["channels"]):
+            met.append(_Met(one, file, heard))
         else:
             left_out[NO_ANSWER] += 1
     return met, left_out
+
+
+def _require_one_hearing(uri: str, rows: Sequence[Row]) -> None:
+    corpora = {row["heard_key"]: row["corpus"] for row in rows}
+    if len(corpora) > 1:
+        named = ", ".join(sorted(corpora.values()))
+        raise UsageError(f"{uri} has answers to {len(corpora)} hearings, of the corpora {named}: name one by --corpus")
 
 
 def _predictions(met: Sequence[_Met]) -> Predictions:
@@ -130,16 +150,26 @@ def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _overlapping(sound: Sound, rows: Sequence[Row], num_channels: int | None) -> list[tuple[Row, int]]:
-    """Utterances and their milliseconds inside a stretch, in order of time; a file of one channel has no others."""
-    met = []
+    """Utterances and their milliseconds inside a stretch, in order of time; none where they cover too little of it."""
+    met, channel = [], _channel(sound, num_channels)
+    covered_ms, until_ms = 0, sound.start_ms
     for row in sorted(rows, key=lambda row: int(row["start_ms"])):
-        if sound.channel is not None and (num_channels or 1) > 1 and row["channel"] != sound.channel:
+        if channel is not None and row["channel"] != channel:
             continue
         end_ms = row["end_ms"] if sound.end_ms is None else min(row["end_ms"], sound.end_ms)
         overlap_ms = end_ms - max(row["start_ms"], sound.start_ms)
         if overlap_ms > 0:
             met.append((row, overlap_ms))
+            covered_ms += max(0, end_ms - max(row["start_ms"], until_ms))
+            until_ms = max(until_ms, end_ms)
+    if sound.end_ms is not None and covered_ms < MIN_COVERED * (sound.end_ms - sound.start_ms):
+        return []
     return met
+
+
+def _channel(sound: Sound, num_channels: int | None) -> int | None:
+    """The channel whose utterances are meant; None: a file of one channel has no others."""
+    return sound.channel if (num_channels or 1) > 1 else None
 
 
 def _mean(met: Sequence[tuple[Row, int]], labels: Sequence[str]) -> NDArray[np.float64]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from mmer_ray.errors import UsageError
-from mmer_ray.lake.labelled import corpus_at
+from mmer_ray.lake.labelled import corpus_at, read_labelled
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.scored import answers_about
+from mmer_ray.lake.store import Lake
 from mmer_ray.runners.baseline_systems import Note, baselines_on
 from mmer_ray.runners.model_predictions import ask_model
+from mmer_ray.runners.origin import origin_of
 from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.training.asr_texts import read_asr_texts, with_texts, word_error_rate
 from mmer_ray.training.corpora.classes import Classes
@@ -27,11 +29,9 @@ from mmer_ray.training.utterances import Corpus, Split
 
 PREDICTIONS_NAME = "predictions.parquet"
 """What an evaluation of a model or a lake leaves beside its report, for later ones to be compared with."""
-TRAINED_ON_IT = (
-    "This model was trained on this very corpus. Its figures here prove nothing: evaluate the run's folder, whose "
-    "folds tell what it does on speakers not heard."
+NO_WORD_TIMES = (
+    "No word error rate: an utterance of the lake has no times of its words, so that it cannot be cut to labels."
 )
-NOT_KNOWN = "What the model was trained on is not known here: figures on data that it has heard prove nothing."
 WITHHELD = "{} labels lie below the model's least confidence: scoring withholds them, here they count."
 
 
@@ -103,7 +103,7 @@ def evaluate_model(model: str, wanted: Wanted, note: Note) -> Evaluated:
         is_calibrated=True,
         cluster=wanted.cluster,
         num_left_out={**corpus.left_out, **asked.num_left_out, **unknown},
-        notes=(_origin(model, corpus), *withheld),
+        notes=(origin_of(asked.scorer, corpus, model), *withheld),
     )
     return _fixed(asked.scorer, tested, corpus, conditions, wanted, note)
 
@@ -116,17 +116,22 @@ def evaluate_lake(
     `scorer`: which model's answers; `corpus`: of this corpus of the lake alone. The words are those of the lake.
     """
     _refuse_text(wanted, "a lake's answers were made with its own words")
-    gold = corpus_at(wanted.data or Path(lake), wanted.kind, wanted.classes)
+    if wanted.data is None:
+        gold = read_labelled(Lake(lake, to_read=True), wanted.classes)
+    else:
+        gold = corpus_at(wanted.data, wanted.kind, wanted.classes)
     with open_lake(lake) as reader:
         scored = answers_about(reader, gold, scorer, corpus)
     tested, unknown = _known(scored.predictions, wanted)
-    wer = word_error_rate(tested.utterances, scored.texts)
+    # The words of the lake's own annotations are its own: there is nothing to compare them with.
+    texts = None if wanted.data is None else scored.texts
+    wer = None if texts is None else word_error_rate(tested.utterances, texts)
     conditions = Conditions(
-        text=TextCondition("asr", "as the lake has them", None if wanted.data is None else wer),
+        text=TextCondition("asr", "as the lake has them", wer),
         is_calibrated=True,
         cluster=wanted.cluster,
         num_left_out={**gold.left_out, **scored.num_left_out, **unknown},
-        notes=(NOT_KNOWN,),
+        notes=(origin_of(scored.scorer, gold), *([NO_WORD_TIMES] if scored.texts is None and wanted.data else [])),
     )
     return _fixed(scored.scorer, tested, gold, conditions, wanted, note)
 
@@ -135,6 +140,7 @@ def _fixed(
     system: str, tested: Predictions, corpus: Corpus, conditions: Conditions, wanted: Wanted, note: Note
 ) -> Evaluated:
     """One set of answers, that of no fold."""
+    conditions = replace(conditions, notes=(*conditions.notes, *corpus.notes))
     splits = protocol(wanted.protocol, corpus) if wanted.with_baselines else []
     if splits:
         conditions = replace(conditions, notes=(*conditions.notes, f"Baselines are trained by {wanted.protocol}."))
@@ -163,7 +169,7 @@ def _other(name: str, corpus: Corpus, wanted: Wanted) -> OtherSystem:
         return OtherSystem([read_predictions(folder / PREDICTIONS_NAME)])
     texts, _ = _texts(corpus, wanted)
     asked = ask_model(name, corpus.utterances, texts)
-    return OtherSystem([asked.predictions], note=asked.scorer)
+    return OtherSystem([asked.predictions], note=f"{asked.scorer}. {origin_of(asked.scorer, corpus, name)}")
 
 
 def _restricted(other: OtherSystem, ids: set[str]) -> OtherSystem:
@@ -205,12 +211,3 @@ def _texts(corpus: Corpus, wanted: Wanted) -> tuple[Mapping[str, str] | None, Te
 def _refuse_text(wanted: Wanted, why: str) -> None:
     if wanted.asr is not None or wanted.text != "reference":
         raise UsageError(f"--text and --asr are for a model that is asked now: {why}")
-
-
-def _origin(model: str, corpus: Corpus) -> str:
-    """Whether a model is known to have been trained on the corpus: its run lies around it."""
-    run = RunFolder(Path(model).absolute().parent)
-    if not run.exists:
-        return NOT_KNOWN
-    trained_on = run.read()["corpus"]
-    return TRAINED_ON_IT if trained_on["digest"] == corpus.digest else f"The model was trained on {trained_on['name']}."

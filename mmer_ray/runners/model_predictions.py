@@ -10,6 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
+from mmer_ray.errors import UsageError
 from mmer_ray.models.emotion_checkpoints import read_json_config
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import Clip, Emotion
@@ -44,7 +45,7 @@ def ask_model(model: str, utterances: Sequence[Utterance], texts: Mapping[str, s
 
     `texts`: utterance id -> the words that the model is given, instead of the reference. Logits are the logarithms of
     its probabilities. Raises `PreflightError` where the model is not here, `SourceError` for a sound that cannot be
-    read.
+    read, `UsageError` where the model skips all of them.
     """
     scorer = load_scorer(EmotionOptions(model=model))
     ordered = sorted(utterances, key=lambda one: (one.dialogue or "", str(one.sound.path), one.sound.start_ms))
@@ -58,6 +59,12 @@ def ask_model(model: str, utterances: Sequence[Utterance], texts: Mapping[str, s
                 left_out[f"the model skips it: {emotion.skip_reason}"] += 1
             else:
                 answered.append((one, emotion))
+    if not answered:
+        why = ", ".join(f"{num}: {reason}" for reason, num in left_out.items())
+        raise UsageError(
+            f"{scorer.scorer} answers none of {len(ordered)} utterances ({why}): name another model, or speech that it "
+            "does not skip"
+        )
     num_withheld = sum(emotion.label is None for _, emotion in answered)
     return Asked(scorer.scorer, _predictions(answered), dict(left_out), num_withheld, reads_text(model))
 
@@ -87,7 +94,7 @@ def _portions(ordered: Sequence[Utterance]) -> Iterator[list[Utterance]]:
 
 
 def _predictions(answered: Sequence[tuple[Utterance, Emotion]]) -> Predictions:
-    labels = tuple(answered[0][1].probabilities) if answered else ()
+    labels = tuple(answered[0][1].probabilities)
     probabilities = [[emotion.probabilities[label] for label in labels] for _, emotion in answered]
     dimensions = np.array([_dimensions(emotion) for _, emotion in answered], np.float32).reshape(-1, 3)
     return Predictions(

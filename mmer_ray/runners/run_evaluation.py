@@ -45,6 +45,7 @@ def evaluate_folds(
         oracle=asked["oracle"],
         cluster=cluster,
         num_left_out=corpus.left_out,
+        notes=corpus.notes,
     )
     return evaluate(test, str(architecture), corpus, conditions, development=development, splits=splits, others=others)
 

@@ -15,14 +15,15 @@ from mmer_ray.training.utterances import Utterance
 def read_asr_texts(path: Path) -> dict[str, str]:
     """Utterance id -> recognized words, of a table with the columns utterance_id and text.
 
-    Raises `UsageError`, by file and line, for what is no such table, and for an utterance that comes twice.
+    What pandas writes as `nan` was empty text. Raises `UsageError`, by file and line, for what is no such table, and
+    for an utterance that comes twice.
     """
     texts: dict[str, str] = {}
     for row in read_rows(path, ("utterance_id", "text")):
         name = row.needed("utterance_id")
         if name in texts:
             raise UsageError(f"{row.where} has words of {name} a second time: keep one of them")
-        texts[name] = row.text("text")
+        texts[name] = row.words("text") or ""
     if not texts:
         raise UsageError(f"{path} holds no recognized words")
     return texts

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mmer_ray.errors import UsageError
+from mmer_ray.training.corpora.classes import FOUR
 from mmer_ray.training.utterances import Corpus
 
 PREFIX = "emobox-"
@@ -34,8 +35,8 @@ SHARED_SPEAKERS: Mapping[str, str] = {
 
 PARTITIONED = "emobox-msp-podcast"
 """The one that is a corpus's own partitions: Train, Development and Test1."""
-NUM_OWN_CLASSES: Mapping[str, int] = {"emobox-ravdess": 8, PARTITIONED: 8}
-"""Protocols that are of all classes of their corpus."""
+NUM_CLASSES: Mapping[str, int] = {"emobox-iemocap": 4, "emobox-ravdess": 8, PARTITIONED: 8}
+"""The classes that EmoBox's figures are of: four of IEMOCAP's, all of the others'."""
 
 
 def require_known(name: str, corpus: Corpus) -> None:
@@ -51,8 +52,11 @@ def require_known(name: str, corpus: Corpus) -> None:
         raise UsageError(f"{name} is none of EmoBox's protocols that are known here: {', '.join(NAMES)}")
     if (wanted := name.removeprefix(PREFIX)) != corpus.name.lower():
         raise UsageError(f"{name} is for {wanted}, this corpus is {corpus.name}")
-    if (num_classes := NUM_OWN_CLASSES.get(name)) not in (None, len(corpus.labels)):
-        raise UsageError(f"{name} is of {num_classes} classes: read the corpus with its own classes")
+    if (num_classes := NUM_CLASSES[name]) != len(corpus.labels):
+        classes = "four" if num_classes == len(FOUR) else "own"
+        raise UsageError(
+            f"{name} is of {num_classes} classes, not {len(corpus.labels)}: read the corpus with --classes {classes}"
+        )
 
 
 def test_speakers(name: str, corpus: Corpus) -> list[frozenset[str]]:

@@ -65,6 +65,8 @@ class Corpus:
     names the data in a model's card."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why an utterance of the corpus is not among these -> how many are not, such as "label xxx: no agreement"."""
+    notes: tuple[str, ...] = ()
+    """What a reader of figures on it has to know."""
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from mmer_ray.errors import UsageError
 from mmer_ray.lake.drift import drift_between
-from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.scored import NO_ANSWER, NOT_IN_LAKE, ScoredGold, answers_about
+from mmer_ray.lake.queries import LakeReader, open_lake
+from mmer_ray.lake.scored import NO_ANSWER, NOT_IN_LAKE, ScoredGold, _overlapping, answers_about
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.stretch_words import Stretch, words_in
 from mmer_ray.training.utterances import Corpus, Sound, Utterance
+from tests.lake.makers import KEYS, audio_file, listing, newer
+from tests.lake.removals import write
 from tests.lake.two_models import FIRST, A, B, two_models_lake
 
 
@@ -42,11 +47,61 @@ def test_a_stretch_gets_the_answers_it_overlaps_weighted_by_their_time(lake: Pat
     angry = np.exp(found.predictions.logits[:, 0])
     expected = [FIRST[0][1], (FIRST[1][1] + 4 * FIRST[2][1]) / 5, np.mean([p for _, p in FIRST])]
     np.testing.assert_allclose(angry, expected, atol=1e-3)
-    assert found.texts["g1"] == "sentence 1 sentence 2"
+    # The words are evenly spread: of each utterance, those whose middle lies inside.
+    assert found.texts == {"g0": "sentence 0", "g1": "sentence 2", "g2": " ".join(f"sentence {at}" for at in range(6))}
     assert found.predictions.utterances[1].text == "what was said"
     assert found.predictions.dimensions is not None
     np.testing.assert_allclose(found.predictions.dimensions[:, 0], 0.25)
     assert np.isnan(found.predictions.dimensions[:, 1]).all()
+
+
+def test_half_of_a_stretch_must_be_covered_by_answered_utterances(lake: Path) -> None:
+    # Utterance 0 covers 10 ms of the first, 4.8 of 9.8 seconds of the second, half of the third.
+    found = answered(lake, gold(lake, (4_990, 10_000), (200, 10_000), (0, 10_000)))
+    assert [one.utterance_id for one in found.predictions.utterances] == ["g2"]
+    assert found.num_left_out == {NO_ANSWER: 2}
+
+
+def test_crosstalk_does_not_count_twice_as_covered() -> None:
+    rows = [{"channel": 0, "start_ms": start_ms, "end_ms": 3_000} for start_ms in (0, 100)]
+    assert _overlapping(Sound(Path("a.wav"), 0, 6_000), rows, 1) == [(rows[0], 3_000), (rows[1], 2_900)]
+    assert _overlapping(Sound(Path("a.wav"), 0, 6_100), rows, 1) == []
+
+
+def test_words_without_times_give_no_words_at_all() -> None:
+    class Words:
+        def rows(self, query: str, parameters: dict[str, object]) -> list[dict[str, object]]:
+            place = {"recording_id": "r", "heard_key": "h", "channel": 0, "start_ms": 0, "end_ms": 5_000}
+            timed, untimed = ({"word": "yes", "middle_ms": middle_ms} for middle_ms in (500.0, None))
+            later = {"start_ms": 5_000, "end_ms": 9_000}
+            return [place | timed, place | later | untimed]
+
+    def asked(end_ms: int) -> dict[str, str] | None:
+        one = Utterance("u", Sound(Path("a.wav"), 0, end_ms), "A")
+        return words_in(cast(LakeReader, Words()), [Stretch(one, "r", "h", None)], None)
+
+    assert asked(5_000) == {"u": "yes"}
+    assert asked(5_001) is None
+
+
+def test_where_corpora_have_answers_to_other_hearings_one_must_be_named(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    for corpus, keys in (("calls", KEYS), ("copies", newer("transcribe"))):
+        audio_file(tmp_path / corpus, "call.wav", b"the same bytes")
+        write(lake, listing(tmp_path / corpus, corpus), keys)
+    corpus = gold(tmp_path / "lake", (0, None))
+    with open_lake(lake.address) as reader:
+        with pytest.raises(
+            UsageError, match=r"answers to 2 hearings, of the corpora calls, copies: name one by --corpus"
+        ):
+            answers_about(reader, corpus)
+        found = answers_about(reader, corpus, corpus="calls")
+        shown = reader.rows("SELECT * FROM emotions WHERE corpus = 'calls' ORDER BY utterance_idx", {})
+    assert len({row["heard_key"] for row in shown}) == 1
+    angry = np.exp(found.predictions.logits[0, found.predictions.labels.index("angry")])
+    assert angry == pytest.approx(np.mean([row["p_angry"] for row in shown]), abs=1e-4)
+    # The number has no times: it lies where the word before it does.
+    assert found.texts == {"g0": " ".join(["thanks 10 refund"] * len(shown))}
 
 
 def test_what_has_no_answer_is_counted_by_its_reason(lake: Path) -> None:

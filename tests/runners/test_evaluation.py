@@ -12,15 +12,19 @@ import pytest
 import soundfile
 
 from mmer_ray.errors import UsageError
+from mmer_ray.lake.annotations import annotate
+from mmer_ray.lake.store import Lake
 from mmer_ray.records import Clip, Emotion
 from mmer_ray.runners import evaluation, model_predictions
-from mmer_ray.runners.evaluation import NOT_KNOWN, TRAINED_ON_IT, Wanted
-from mmer_ray.runners.run_evaluation import run_predictions
+from mmer_ray.runners.evaluation import NO_WORD_TIMES, Wanted
+from mmer_ray.runners.origin import NOT_KNOWN, TRAINED_ON_IT
+from mmer_ray.runners.run_evaluation import evaluate_folds, run_predictions
 from mmer_ray.training.corpora.reading import read_corpus
 from mmer_ray.training.evaluation.baselines import majority
 from mmer_ray.training.folds import protocol
 from mmer_ray.training.predictions_file import write_predictions
 from mmer_ray.training.run import RunFolder
+from tests.lake.two_models import A, two_models_lake
 
 LABELS = ("angry", "sad")
 SPEAKERS = "ABCDEF"
@@ -191,8 +195,65 @@ def test_a_run_of_another_corpus_or_without_answers_is_refused(run: RunFolder, m
 def test_a_model_on_the_corpus_that_it_was_trained_on_is_told_so(
     run: RunFolder, manifest: Path, scorer: LoudnessScorer
 ) -> None:
-    found = evaluation.evaluate_model(str(run.folder / "model"), Wanted(manifest), silent)
+    run.model.mkdir()
+    found = evaluation.evaluate_model(str(run.model), Wanted(manifest), silent)
     assert TRAINED_ON_IT in found.evaluation.notes
+    found = evaluation.evaluate_model("m", Wanted(manifest, against=(str(run.model),)), silent)
+    assert found.evaluation.compared[0].note == f"loudness-1. {TRAINED_ON_IT}"
+
+
+def test_a_model_that_skips_everything_is_refused_with_its_reasons(manifest: Path, scorer: LoudnessScorer) -> None:
+    short = [one for one in read_corpus(manifest).utterances if one.utterance_id == "short"]
+    with pytest.raises(
+        UsageError, match=r"loudness-1 answers none of 1 utterances \(1: the model skips it: too_short\)"
+    ):
+        model_predictions.ask_model("m", short)
+
+
+def test_what_has_to_be_known_of_a_corpus_is_said_of_a_run_on_it(run: RunFolder, manifest: Path) -> None:
+    corpus = replace(read_corpus(manifest), notes=("2 of 3 speakers have no name",))
+    assert "2 of 3 speakers have no name" in evaluate_folds(run, corpus, protocol("kfold3", corpus), {}).notes
+
+
+@pytest.fixture(scope="module")
+def scored_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of the six utterances of its one speaker are labelled."""
+    lake = two_models_lake(tmp_path_factory.mktemp("scored"))
+    labels = lake.parent / "labels.csv"
+    labels.write_text("recording,utterance_idx,rater,label\ncall.wav,0,ann,angry\ncall.wav,2,ann,neutral\n")
+    annotate(Lake(lake), labels)
+    return lake
+
+
+def test_a_lake_is_evaluated_on_its_own_labels_at_any_address(
+    scored_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "origin_of", lambda scorer, corpus: f"{scorer} on {corpus.name}")
+    found = evaluation.evaluate_lake(f"file://{scored_lake}", Wanted(), silent, scorer=A).evaluation
+    assert (found.num_utterances, found.metrics["ua"].value, found.text.wer) == (2, 1.0, None)
+    assert f"{A} on lake" in found.notes
+    assert any("1 of 1 speakers have no name" in note for note in found.notes)
+
+
+def test_the_word_error_rate_of_a_lake_is_of_the_words_inside_the_labelled_stretches(
+    scored_lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "sentence 0" lasts from 0 to 5 s, "sentence 1" from 10 s on: of the second, the first word lies inside.
+    lines = [
+        "path,start_s,end_s,speaker,label,text",
+        "call.wav,0,5,A,angry,sentence 0",
+        "call.wav,8,12.6,A,angry,sentence",
+    ]
+    gold = scored_lake.parent / "calls" / "gold.csv"
+    gold.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    wanted = Wanted(gold, leave_out_unknown=True)
+    found = evaluation.evaluate_lake(str(scored_lake), wanted, silent, scorer=A).evaluation
+    assert (found.num_utterances, found.text.wer) == (2, 0.0)
+    assert NO_WORD_TIMES not in found.notes
+    monkeypatch.setattr("mmer_ray.lake.scored.words_in", lambda *_: None)
+    found = evaluation.evaluate_lake(str(scored_lake), wanted, silent, scorer=A).evaluation
+    assert found.text.wer is None
+    assert NO_WORD_TIMES in found.notes
 
 
 def test_kept_predictions_can_be_compared_with_later(manifest: Path, scorer: LoudnessScorer, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from tests.training.evaluation.makers import utterance
 
 def test_words_are_read_and_take_the_place_of_the_reference(tmp_path: Path) -> None:
     table = tmp_path / "asr.csv"
-    table.write_text('utterance_id,text\nu0,"yes, no"\nu1,\n', encoding="utf-8")
+    table.write_text('utterance_id,text\nu0,"yes, no"\nu1,\nu3,nan\n', encoding="utf-8")
     texts = read_asr_texts(table)
     assert [one.text for one in with_texts((utterance(0), utterance(1)), texts)] == ["yes, no", ""]
+    assert texts["u3"] == ""
     with pytest.raises(UsageError, match="1 utterances have no recognized words, such as u2"):
         with_texts((utterance(0), utterance(2)), texts)
 

@@ -74,7 +74,9 @@ def test_the_folds_of_emobox_for_ravdess_test_its_actors_and_set_others_aside() 
     [
         ("emobox-crema-d", corpus_of(5, "CREMA-D"), r"emobox-crema-d is refused.*actors are in training and in test"),
         ("emobox-emodb", corpus_of(5, "EmoDB"), r"emobox-emodb is refused.*kfold or loso"),
-        ("emobox-ravdess", corpus_of(24), r"of 8 classes: read the corpus with its own classes"),
+        ("emobox-ravdess", corpus_of(24), r"of 8 classes, not 4: read the corpus with --classes own"),
+        ("emobox-iemocap", corpus_of(10, "IEMOCAP", tuple("abcdefghij")), r"of 4 classes, not 10: .* --classes four"),
+        ("emobox-msp-podcast", corpus_of(5, "MSP-Podcast"), r"of 8 classes, not 4: .* --classes own"),
         ("emobox-ravdess", corpus_of(12, labels=tuple("abcdefgh")), r"of 24 actors; 13, 14, .* are not here"),
         ("emobox-ravdess", corpus_of(5, "EmoDB"), r"is for ravdess, this corpus is EmoDB"),
         ("emobox-savee", corpus_of(5), r"none of EmoBox's protocols that are known here: emobox-iemocap"),

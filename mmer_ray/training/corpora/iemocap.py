@@ -1,7 +1,8 @@
 """IEMOCAP as released (Busso et al. 2008): `SessionN/dialog/EmoEvaluation`, `dialog/transcriptions`, `sentences/wav`.
 
 An evaluation file has, for each turn, `[START - END] NAME LABEL [VALENCE, AROUSAL, DOMINANCE]`, the label being the
-majority of the raters and the dimensions their means on 1..5, and then a line for each rater, `C-E2: Neutral; ()`.
+majority of the raters and the dimensions their means on 1..5 (a few of the release lie outside, such as 5.5: they count
+as the nearer end), and then a line for each rater, `C-E2: Neutral; ()`.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ def _label(where: str, line: str) -> _Rated:
 
 
 def _scaled(rating: float) -> float:
-    """1..5 to -1..1."""
-    return (rating - 3) / 2
+    """1..5 to -1..1; what lies outside of the scale, to its end."""
+    return (min(max(rating, 1), 5) - 3) / 2
 
 
 def _texts(root: Path) -> dict[str, str]:

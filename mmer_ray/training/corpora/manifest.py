@@ -58,7 +58,7 @@ def _utterance(folder: Path, row: Row, labels: tuple[str, ...]) -> Utterance:
         sound=sound,
         speaker=row.needed("speaker"),
         label=row.needed("label"),
-        text=row.text("text") if "text" in row.cells else None,
+        text=row.words("text"),
         shares=_shares(row, labels),
         dimensions=_dimensions(row),
         dialogue=row.optional("dialogue"),
@@ -120,11 +120,13 @@ def read_rows(place: Path, needed: tuple[str, ...]) -> Iterator[Row]:
         yield from read_csv(place, needed)
         return
     records = _json_lines(place) if place.suffix == ".jsonl" else _parquet_rows(place)
+    is_first = True
     for number, record in records:
         if not isinstance(record, dict):
             raise UsageError(f"{place.name}:{number}: expected an object with {', '.join(needed)}")
-        if number == 1:
+        if is_first:
             require_columns(place, tuple(map(str, record)), needed)
+            is_first = False
         yield Row(f"{place.name}:{number}", {str(name): _as_text(value) for name, value in record.items()})
 
 

@@ -38,6 +38,11 @@ class Row(NamedTuple):
         value = self.text(column)
         return None if value.lower() in MISSING else value
 
+    def words(self, column: str) -> str | None:
+        """A transcript, maybe empty; None where the column is not there or pandas left `nan` for an unknown one."""
+        value = self.text(column)
+        return None if column not in self.cells or value == "nan" else value
+
     def one_of(self, column: str, known: Mapping[str, str]) -> str:
         """A needed cell that is one of the known words; what it stands for. Raises `UsageError` for another word."""
         value = self.needed(column)

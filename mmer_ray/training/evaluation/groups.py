@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mmer_ray.normalise import normalise
-from mmer_ray.training.leaks import MIN_WORDS, LeakReport, check
+from mmer_ray.training.leaks import MIN_WORDS, LeakReport, check, words_of
 from mmer_ray.training.utterances import Split, Utterance
 
 SEEN, NEARLY_SEEN, UNSEEN = "seen in training", "nearly equal to one seen", "not seen in training"
@@ -47,4 +46,4 @@ def _length(utterance: Utterance) -> str | None:
 
 
 def _num_words(utterance: Utterance) -> int:
-    return len(normalise(utterance.text or "", None).split())
+    return len(words_of(utterance))

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from mmer_ray.models.registered import REGISTRY_VARIABLE
 from mmer_ray.training.evaluation.result import Evaluation
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.utterances import Utterance
 
 MIN_SHARE = 0.8
 """Of the active model's tested utterances that the new one must be tested on: data may grow, not be exchanged."""
+ANEW = f"to begin anew, set {REGISTRY_VARIABLE} to a new folder"
 
 
 class Judged(NamedTuple):
@@ -50,12 +52,13 @@ def shared_data(new: Judged, active: Judged) -> SharedData:
 
 
 def why_not_comparable(new: Judged, active: Judged, shared: SharedData) -> list[str]:
-    """Why figures of the two say nothing about each other, in words; empty where they do."""
+    """Why figures of the two say nothing about each other, in words, each with a remedy; empty where they do.
+
+    The name of the corpus does not matter: a folder may be renamed, the utterances tested are what is compared.
+    """
     ours, theirs = new.evaluation, active.evaluation
     found = []
-    if ours.corpus != theirs.corpus:
-        found.append(f"it was tested on {ours.corpus}, the active model {active.name} on {theirs.corpus}")
-    elif shared.num_utterances < MIN_SHARE * shared.num_tested:
+    if shared.num_utterances < MIN_SHARE * shared.num_tested:
         found.append(
             f"it was tested on {shared.num_utterances} of the {shared.num_tested} utterances that the active model "
             f"{active.name} was tested on; {MIN_SHARE:.0%} are needed"
@@ -64,7 +67,7 @@ def why_not_comparable(new: Judged, active: Judged, shared: SharedData) -> list[
         found.append(f"it answers with {', '.join(ours.labels)}, {active.name} with {', '.join(theirs.labels)}")
     if ours.text.source != theirs.text.source:
         found.append(f"its words were {ours.text.source} transcripts, those of {active.name} {theirs.text.source}")
-    return found
+    return [f"{reason}: {ANEW}" for reason in found]
 
 
 def _kept(answers: Predictions, shared: Mapping[str, Utterance]) -> Predictions:

@@ -106,6 +106,14 @@ def test_a_wrong_line_is_refused_by_file_and_line(good: str, bad: str, said: str
         read_corpus(tmp_path)
 
 
+def test_ratings_beyond_the_scale_count_as_its_ends(tmp_path: Path) -> None:
+    make_iemocap(tmp_path, iemocap_turns())
+    path = tmp_path / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("[2.0000, 3.5000", "[5.5000, 0.5000", 1), encoding="utf-8")
+    (turn,) = [one for one in read_corpus(tmp_path).utterances if one.read_from == "Ses01F_impro01.txt:3"]
+    assert turn.dimensions == (1.0, -1.0, 0.5)
+
+
 def mmer_table(folder: Path, change: str = "", into: str = "") -> Path:
     """The table of the published MMER, sounds and an augmented copy of one beside it."""
     turns = [turn for turn in iemocap_turns() if turn[1] != "xxx"]

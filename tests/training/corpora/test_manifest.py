@@ -63,6 +63,22 @@ def test_a_table_in_any_format_gives_the_same_corpus(suffix: str, tmp_path: Path
     assert (second.text, second.shares, second.dimensions) == ("", None, None)
 
 
+def test_a_needed_column_is_asked_for_also_behind_an_empty_line(tmp_path: Path) -> None:
+    path = write(tmp_path, ".jsonl", [{"path": "a.wav", "label": "sad"}])
+    path.write_text(f"\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"mine.jsonl has no column speaker; its columns are path, label"):
+        read_corpus(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_text_that_pandas_left_out_is_not_known_and_no_word(suffix: str, tmp_path: Path) -> None:
+    rows = [ROWS[0] | {"text": float("nan")}, ROWS[1]]
+    first, second = read_corpus(write(tmp_path, suffix, rows if suffix != ".parquet" else [
+        row | {"text": str(row["text"])} for row in rows
+    ])).utterances  # fmt: skip
+    assert (first.text, second.text) == (None, "")
+
+
 def stretch(tmp_path: Path, **cells: Any) -> Corpus:
     row = {"path": "a.wav", "speaker": "ada", "label": "sad"} | cells
     return read_corpus(write(tmp_path, ".jsonl", [row]))

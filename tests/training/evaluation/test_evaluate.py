@@ -125,7 +125,11 @@ def test_groups_are_those_that_the_corpus_tells_apart() -> None:
             speaker="AB"[index % 2],
             sex="female" if index % 2 else "male",
             style="scripted",
-            text=("oh no", "I have told you so many times before", "nobody ever said a word of it")[index % 3],
+            text=(
+                "oh no [LAUGHTER] (he laughs again)",
+                "I have told you so many times before",
+                "nobody ever said a word of it",
+            )[index % 3],
         )
 
     test = tuple(told(index) for index in range(12))

@@ -136,7 +136,6 @@ def test_other_data_words_or_labels_are_no_ground_for_a_comparison(
     promote(registry, good, GATE)
     better = answers(0.9, chance=2)
     others = {
-        "tested on acted": (replace(CORPUS, name="acted"), None),
         "its words were asr transcripts": (CORPUS, Conditions("kfold", TextCondition("asr"), num_resamples=50)),
         "(oracle)": (CORPUS, Conditions("kfold", oracle=True, num_resamples=50)),
     }
@@ -144,7 +143,19 @@ def test_other_data_words_or_labels_are_no_ground_for_a_comparison(
         candidate = read_run(run_folder(tmp_path / str(number), better, corpus, conditions))
         assert any(why in reason for reason in refused(registry, candidate).verdict.reasons), why
     fewer = run(tmp_path / "fewer", 0.9, num_speakers=10, chance=2)
-    assert "200 of the 480 utterances" in refused(registry, fewer).verdict.reasons[0]
+    (reason,) = refused(registry, fewer).verdict.reasons
+    assert "200 of the 480 utterances" in reason
+    assert reason.endswith("to begin anew, set MMER_REGISTRY to a new folder")
+
+
+def test_a_corpus_that_was_renamed_is_compared_all_the_same(
+    registry: Registry, good: FinishedRun, tmp_path: Path
+) -> None:
+    promote(registry, good, GATE)
+    renamed = read_run(run_folder(tmp_path / "better", answers(0.9, chance=2), replace(CORPUS, name="renamed")))
+    found = promote(registry, renamed, GATE)
+    assert found.promoted
+    assert found.verdict.paired is not None
 
 
 def test_a_dry_run_judges_and_writes_nothing(registry: Registry, good: FinishedRun) -> None:
