@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.evaluation.comparison import OtherSystem
-from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import Difference
 from mmer_ray.training.registry.shared_data import Judged, SharedData, shared_data, why_not_comparable
 from mmer_ray.training.utterances import Corpus
@@ -132,6 +130,10 @@ def judge(new: Judged, active: Judged | None, gate: Gate) -> Verdict:
 
 
 def _paired(shared: SharedData, new: Judged, metric: str, active: str) -> Paired:
+    # Here: whoever only reads what a gate found waits for no torch.
+    from mmer_ray.training.evaluation.comparison import OtherSystem
+    from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
+
     known = new.evaluation
     corpus = Corpus(known.corpus, (), known.labels, known.corpus_digest)
     conditions = Conditions(known.protocol, known.text, cluster=known.cluster)

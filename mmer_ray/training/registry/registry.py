@@ -19,20 +19,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from mmer_ray.errors import PreflightError, UsageError
 from mmer_ray.models.registered import ENTRY_NAME, MODEL, MODELS, registry_folder
 from mmer_ray.training.evaluation.result import EVALUATION_NAME, read_evaluation
-from mmer_ray.training.predictions import Predictions
-from mmer_ray.training.predictions_file import read_predictions, write_predictions
 from mmer_ray.training.registry.entry import RegisteredModel, file_digests, read_entry
 from mmer_ray.training.registry.gate import GATE_NAME
-from mmer_ray.training.registry.run_folder import FinishedRun
 from mmer_ray.training.registry.shared_data import Judged
 from mmer_ray.training.run import RUN_NAME
 from mmer_ray.training.whole_files import locked, remove_unfinished, whole_folder, write_whole
+
+if TYPE_CHECKING:
+    from mmer_ray.training.predictions import Predictions
+    from mmer_ray.training.registry.run_folder import FinishedRun
 
 ACTIVE_NAME, LOCK_NAME, PREDICTIONS = "active.json", "lock", "predictions"
 ACTIVE_SCHEMA = "mmer.active_model/1"
@@ -100,6 +102,8 @@ class Registry:
 
     def judged(self, name: str) -> Judged:
         """What a model did on strangers. Raises `UsageError` where a file of it cannot be read."""
+        from mmer_ray.training.predictions_file import read_predictions
+
         folder = self.folder / MODELS / name
         predictions = [read_predictions(file) for file in sorted((folder / PREDICTIONS).glob("*.parquet"))]
         return Judged(name, read_evaluation(folder / EVALUATION_NAME), predictions)
@@ -133,6 +137,8 @@ class Registry:
 
         Raises `PreflightError` where the model changed while it was copied, `OSError` where it cannot be written.
         """
+        from mmer_ray.training.predictions_file import write_predictions
+
         with whole_folder(self.folder / MODELS / entry.name) as folder:
             shutil.copytree(run.model.path, folder / MODEL)
             for name in (RUN_NAME, EVALUATION_NAME):
