@@ -68,6 +68,7 @@ def test_what_is_wrong_with_a_sound_comes_back_as_our_own_error(tmp_path: Path) 
         train([task], 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_several_workers_meet_a_wrong_sound_once_and_tell_of_it_as_one_does(tmp_path: Path) -> None:
     task = task_of(tmp_path / "sounds", tmp_path / "fold")

@@ -168,7 +168,13 @@ def killed(point: str, sounds: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", ["after_step_of_worker_0:2", "after_step_of_worker_0:8", "before_state:2", "after_state:3"]
+    "point",
+    [
+        "after_step_of_worker_0:2",
+        pytest.param("after_step_of_worker_0:8", marks=pytest.mark.slow),
+        "before_state:2",
+        pytest.param("after_state:3", marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_killed_at_any_point_goes_on_with_the_same_curve_and_weights(tmp_path: Path, point: str) -> None:
     """In an epoch's middle, at its end before its state is written, and right after."""

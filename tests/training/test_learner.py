@@ -112,6 +112,7 @@ def test_the_average_starts_with_the_weights_follows_slower_and_slower_and_copie
     assert average.module.norm.num_batches_tracked == model.norm.num_batches_tracked == 3
 
 
+@pytest.mark.slow  # Those of Ray Train, which run every time, have it too (`tests/runners/test_train.py`).
 def test_two_workers_have_the_curve_of_one(tmp_path: Path) -> None:
     """Of MMER, whose contrastive terms see the whole batch, with dropout, two views and CTC."""
     for num_workers in (1, 2):
