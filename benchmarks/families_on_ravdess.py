@@ -34,6 +34,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -46,27 +47,25 @@ from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.frozen_encoder import checkpoint as frozen_checkpoint
 from mmer_ray.models.frozen_encoder.config import FAMILY as FROZEN_ENCODER
 from mmer_ray.training import frozen_encoder
-from mmer_ray.training.augment import Variation
-from mmer_ray.training.datasets import RAVDESS_SENTENCES, LabelledClip, read_ravdess, sexes
+from mmer_ray.training.corpora import ravdess
+from mmer_ray.training.corpora.ravdess import SENTENCES
+from mmer_ray.training.datasets import LabelledClip, read_ravdess, sexes
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_recipes import ADAPTED, ALONE, DEFAULT_ENCODER, WITH_TEXT, EmotionRecipe
+from mmer_ray.training.encoded_clips import EncodedClip, encode
+from mmer_ray.training.family_recipes import recipe_of as family_recipe
+from mmer_ray.training.fit import fit
 from mmer_ray.training.folds import Fold, deal_speakers, split
-from mmer_ray.training.loop import Recipe, guess, train
+from mmer_ray.training.kept_clips import KeptClips
+from mmer_ray.training.material import Material
 from mmer_ray.training.metrics import unweighted_accuracy
+from mmer_ray.training.predict import predict
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.utterances import Utterance
 
 SIZE = "tiny"
 VOCAB_SIZE = 300
 """Of every family's tiny text encoder."""
-VARIATION = Variation(crop_s=(1.5, 2.5), speed=0.12, gain_db=6.0, noise_share=0.2, num_masks=1)
-RECIPES: Mapping[str, Recipe] = {
-    "mmer": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
-    "bridge_tokens": Recipe(num_epochs=40, peak_rate=1.5e-3, variation=VARIATION),
-    # Forty filters over all samples take their time: fewer epochs, by the clock alone.
-    "leaf_transformer": Recipe(num_epochs=30, peak_rate=3e-3, variation=VARIATION),
-    "late_fusion": Recipe(num_epochs=40, batch_size=32, peak_rate=3e-3, variation=VARIATION),
-}
-"""Family -> how it is trained; a family without a line is trained by `UNTUNED`."""
-UNTUNED = Recipe(num_epochs=40, peak_rate=1e-3, variation=VARIATION)
 HEADS: Mapping[str, EmotionRecipe] = {
     FROZEN_ENCODER: ALONE,
     f"{FROZEN_ENCODER}:speaker": ADAPTED,
@@ -212,8 +211,15 @@ def fold_of(task: Task) -> Fold:
     return Fold(clips, other)
 
 
+def utterances_of(task: Task, fold: Fold) -> tuple[tuple[Utterance, ...], tuple[Utterance, ...]]:
+    """The fold's utterances, whose sounds are read when they are needed: of the training, of the test."""
+    known = [one for folder in (task.data, task.other) if folder for one in ravdess.read(folder, "four").utterances]
+    train, test = ({clip.speaker for clip in part} for part in fold)
+    return tuple(one for one in known if one.speaker in train), tuple(one for one in known if one.speaker in test)
+
+
 def recipe_of(family: str) -> Recipe | EmotionRecipe:
-    return HEADS.get(family) or RECIPES.get(family, UNTUNED)
+    return HEADS.get(family) or family_recipe(family, SIZE)
 
 
 def solve(task: Task) -> Answer:
@@ -221,14 +227,18 @@ def solve(task: Task) -> Answer:
     fold = fold_of(task)
     if task.family in HEADS:
         return solve_head(task, fold)
-    recipe = RECIPES.get(task.family, UNTUNED)
+    recipe = family_recipe(task.family, SIZE)
     recipe = replace(recipe, seed=recipe.seed + 1_000 * task.seed + task.fold)
-    tokenizer = train_tokenizer(RAVDESS_SENTENCES.values(), VOCAB_SIZE)
+    tokenizer = train_tokenizer(SENTENCES.values(), VOCAB_SIZE)
+    train, test = utterances_of(task, fold)
     started = time.process_time()
     torch.manual_seed(recipe.seed)
     model = families.build(task.family, SIZE)
-    trained = train(model, families.loss_of(task.family), fold.train, tokenizer, recipe)
-    guesses = guess(trained, fold.test, tokenizer)
+    load = KeptClips()
+    material = Material(train, (), model.labels, load, tokenizer)
+    with TemporaryDirectory() as states:
+        trained = fit(model, families.terms_of(task.family), material, recipe, Path(states)).model
+    guesses = predict(trained, test, load, tokenizer).logits.argmax(axis=1)
     return Answer(
         family=task.family,
         fold=task.fold,
@@ -268,7 +278,7 @@ class Encoding(NamedTuple):
     """All clips of a folder, encoded, and the processor's seconds that it took."""
 
     clips: list[LabelledClip]
-    encoded: list[frozen_encoder.EncodedClip]
+    encoded: list[EncodedClip]
     seconds: float
 
 
@@ -277,7 +287,7 @@ def encode_folder(folder: Path, encoder: str, text_name: str | None) -> Encoding
     """Encode a folder once in a process: all heads mix the same layers."""
     started = time.process_time()
     clips = read(folder)
-    encoded = frozen_encoder.encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
+    encoded = encode(frozen_checkpoint.on_encoder(ALONE.config, encoder, text_name), clips)
     return Encoding(clips, encoded, time.process_time() - started)
 
 

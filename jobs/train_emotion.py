@@ -27,6 +27,7 @@ from mmer_ray.models.layout import CARD_NAME
 from mmer_ray.training.datasets import read_corpus
 from mmer_ray.training.emotion_head import card_of, measure_on, train_emotion_head
 from mmer_ray.training.emotion_recipes import DEFAULT_ENCODER, RECIPES
+from mmer_ray.training.features import default_folder
 
 
 def main() -> None:
@@ -37,7 +38,9 @@ def main() -> None:
     recipe = RECIPES[options.recipe]
     clips = read_corpus(options.data)
     log(f"{len(clips)} clips of {len({clip.speaker for clip in clips})} speakers")
-    trained = train_emotion_head(clips, recipe.config, options.encoder, recipe.head, log, recipe.text_name)
+    trained = train_emotion_head(
+        clips, recipe.config, options.encoder, recipe.head, log, recipe.text_name, options.features
+    )
     others = {path.name: measure_on(trained.model, read_corpus(path)) for path in options.test}
     for name, heard in others.items():
         log(f"{name}, not trained on: {heard}")
@@ -57,6 +60,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="adapted", help="how it is trained")
     parser.add_argument(
         "--encoder", default=DEFAULT_ENCODER, help="a Whisper in CTranslate2's format, as a profile names it"
+    )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        default=default_folder(),
+        help="keeps what the encoder makes of each sound, for the next training on it",
     )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
     return parser.parse_args()

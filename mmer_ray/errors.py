@@ -9,6 +9,7 @@
     ├── StoreError                 the lake's store failed during the run       exit code 5
     ├── SystematicFailureError          the recordings fail for one and the same reason exit code 1
     ├── LedgerError                a run whose seconds do not add up            exit code 1
+    ├── TrainingError              a training that cannot go on                 exit code 1
     └── AudioError                 one recording is bad: a row in `recordings`, never an end of the job
 
 A bug is any other exception and ends with exit code 1.
@@ -137,6 +138,10 @@ class SystematicFailureError(MmerError):
 
 class LedgerError(MmerError):
     """A run's seconds do not add up: a bug of ours. What was committed stays; the message has the sums."""
+
+
+class TrainingError(MmerError):
+    """A training cannot go on, such as after a loss that is no number; the message names utterances or the cause."""
 
 
 class AudioError(MmerError):

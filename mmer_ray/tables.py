@@ -128,6 +128,15 @@ SCHEMAS: dict[str, pa.Schema] = {
         + [("author", _TEXT), ("edited_at", _INSTANT)]
         + _STAMP
     ),
+    "annotations": pa.schema(
+        _PLACE
+        + [("heard_key", _TEXT)]
+        + _columns(_INT, "utterance_idx channel start_ms end_ms")
+        + _columns(_TEXT, "rater label")
+        + _columns(_SCORE, "valence arousal dominance")
+        + [("annotated_at", _INSTANT)]
+        + _STAMP
+    ),
     "erasures": pa.schema(
         _columns(_TEXT, "recording_hash uri_hash")
         + [("size_bytes", _LONG)]
@@ -173,7 +182,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_TEXT, "commit_id run_id")
         + [("committed_at", _INSTANT), ("scorer", _TEXT)]
         + _columns(_LONG, "num_recordings num_results num_utterances num_words num_turns num_emotions num_calls")
-        + _columns(_LONG, "num_active_scorers num_pieces num_speaker_edits num_erasures")
+        + _columns(_LONG, "num_active_scorers num_pieces num_speaker_edits num_erasures num_annotations")
     ),
 }
 """Table -> columns.
@@ -196,6 +205,9 @@ SCHEMAS: dict[str, pa.Schema] = {
   these `turns` are `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts). `speaker` is an id
   as of that moment, `utterances` and `turns` are `utterance_idx` and `turn_idx`. Measures are made again in the same
   commit; the rows of utterances, turns and results stay as they were heard.
+- `annotations`: what a person heard in one utterance of one hearing: a class, dimensions on -1..1 where the person gave
+  them. Of one rater's on one utterance the newest counts. The times are those of the utterance, so that the label
+  outlives the hearing; `label` is any word, not only those of `CLASSES`.
 - `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
   (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
   `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:
@@ -229,6 +241,7 @@ DATA_TABLES = (
     "calls",
     "active_scorers",
     "speaker_edits",
+    "annotations",
     "erasures",
     "recordings",
 )
@@ -250,6 +263,7 @@ SORT_KEYS = {
     "calls": ("day", "recording_id"),
     "active_scorers": ("commit_id",),
     "speaker_edits": ("day", "recording_id"),
+    "annotations": ("day", "recording_id", "utterance_idx", "rater"),
     "erasures": ("commit_id",),
     "serving_utterances": ("day", "recording_id", "utterance_idx"),
     "day_rollup": ("day", "role", "scorer", "label"),
@@ -278,6 +292,7 @@ LOG_STATISTICS = {
     "calls": ("recording_id", "day", "scorer", "commit_id"),
     "active_scorers": ("commit_id",),
     "speaker_edits": ("recording_id", "day", "commit_id"),
+    "annotations": ("recording_id", "day", "commit_id"),
     "erasures": ("commit_id",),
     "serving_utterances": ("recording_id", "day", "scorer", "build_id"),
     "day_rollup": ("day", "build_id"),

@@ -42,9 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def state_of_no_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What commands remember for the next one is not kept in the home of whoever runs the tests."""
+    """What commands remember for the next one is not kept in the home of whoever runs the tests, nor are models that
+    somebody registered there met by them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("MMER_REGISTRY", str(tmp_path_factory.mktemp("registry")))
         yield
 
 

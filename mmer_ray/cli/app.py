@@ -10,6 +10,7 @@ import typer
 
 from mmer_ray import __version__
 from mmer_ray.cli.demo import demo
+from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
 from mmer_ray.cli.lake import lake
@@ -24,11 +25,13 @@ from mmer_ray.cli.show import show
 from mmer_ray.cli.speakers import speakers
 from mmer_ray.cli.status import status
 from mmer_ray.cli.streams import prepare_streams, writing_stdout
+from mmer_ray.cli.train import train
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed or were refused; 4 not possible "
-    "now: lake locked or damaged, models, space, permissions, network or cluster; 5 the lake's store failed during the "
-    "run, finished commits are intact, the same command goes on; 130 interrupted; 141 the reader of stdout went away."
+    "Exit codes: 0 done; 1 internal error; 2 usage; 3 finished, but recordings failed, or they or a model were "
+    "refused; 4 not possible now: lake locked or damaged, models, space, permissions, network or cluster; 5 the "
+    "lake's store failed during the run, finished commits are intact, the same command goes on; 130 interrupted; "
+    "141 the reader of stdout went away."
 )
 DEBUG = "--debug"
 
@@ -61,7 +64,7 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, demo):
+for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, evaluate, demo):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")

@@ -17,6 +17,7 @@ from mmer_ray.errors import (
     PreflightError,
     StoreError,
     SystematicFailureError,
+    TrainingError,
     UsageError,
 )
 
@@ -29,7 +30,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     """The job ended and is committed, but recordings of its sources failed, in this run or in an earlier one; or
-    recordings were refused that could not be verified (`mmer redact`)."""
+    recordings were refused that could not be verified (`mmer redact`), or a model that its gate keeps out (`mmer models
+    promote`)."""
     PREFLIGHT = 4
     """Something outside this program is in the way: the lake is locked or damaged, models, space, permissions, the
     network, the cluster."""
@@ -70,8 +72,8 @@ def _verdict(error: BaseException) -> tuple[ExitCode, str | None]:
             return ExitCode.PREFLIGHT, f"mmer: {error}"
         case StoreError():
             return ExitCode.STORE, f"mmer: {error}"
-        case LedgerError() | SystematicFailureError():
-            # A bug, but its sums are what the user and we need to see.
+        case LedgerError() | SystematicFailureError() | TrainingError():
+            # The sums or the utterances that the message names are what the user and we need to see.
             return ExitCode.BUG, f"mmer: {error}"
     found = explain_environment(error)
     return (ExitCode.BUG, None) if found is None else (ExitCode.PREFLIGHT, f"mmer: {found}")

@@ -1,4 +1,4 @@
-"""`mmer models`: models by name, the emotion families, published checkpoints made ours, the cards of checkpoints."""
+"""`mmer models`: models by name, those trained here, the emotion families, published checkpoints made ours, cards."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmer_ray.cli.model_fetch import fetch
-from mmer_ray.cli.options import Json, Lake
+from mmer_ray.cli.options import Json
 from mmer_ray.cli.output import print_json, print_raw, print_table, say
+from mmer_ray.cli.registered_models import (
+    activate_registered,
+    find_registered,
+    list_registered,
+    print_registered,
+    promote,
+    show_registered,
+)
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +27,12 @@ if TYPE_CHECKING:
     from mmer_ray.models.resolver import ResolvedModel
 
 models = typer.Typer(
-    help="The models: list, fetch, activate, and the emotion families: show, import, card.", no_args_is_help=True
+    help="The models. Those that have names: list, fetch. Emotion families and checkpoints: show, import, card. Those "
+    "trained here: promote into the registry, activate there or in a lake.",
+    no_args_is_help=True,
 )
 models.command()(fetch)
+models.command()(promote)
 
 Size = Annotated[str | None, typer.Option(help="A named size; without it, all of them.", show_default=False)]
 Text = Annotated[
@@ -51,33 +62,56 @@ Trust = Annotated[
         show_default=False,
     ),
 ]
+LakeToMove = Annotated[
+    str | None,
+    typer.Option(
+        "--lake",
+        metavar="DIR",
+        help="The lake whose corpora shall follow the model; left out: the registry's active model is meant.",
+        show_default=False,
+    ),
+]
 Heads = Annotated[int | None, typer.Option(min=1, help="Attention heads, where they are not 64 wide.")]
 
 
 @models.command("list")
 def list_models(json: Json = False) -> None:
-    """The models that have names, with licence and place, and every emotion family and size, with its parameters."""
+    """The models that have names, with licence and place; those of the registry; every emotion family and size."""
     from mmer_ray.models.catalogue import CATALOGUE
     from mmer_ray.models.facts import all_facts
 
     found, named = all_facts(), [_named_row(model) for model in CATALOGUE.values()]
+    registered = list_registered()
     if json:
-        print_json({"schema": "mmer.models/1", "weights": named, "models": [asdict(facts) for facts in found]})
+        models = [asdict(facts) for facts in found]
+        print_json({"schema": "mmer.models/1", "weights": named, "registered": registered, "models": models})
         return
     rows = [
         (one["name"], one["kind"], f"{one['num_bytes'] / 1e6:.0f} MB", one["licence"], one["here"]) for one in named
     ]
     print_table(("model", "kind", "size", "licence", "taken from"), [(*row[:4], row[4] or "not here") for row in rows])
     say("bring one: mmer models fetch NAME")
+    if registered:
+        print_registered(registered)
     columns = ("family", "size", "parameters", "trainable", "text encoder", "classes", "source")
     print_table(columns, [_row(facts) for facts in found])
 
 
 @models.command()
-def show(family: Annotated[str, typer.Argument(metavar="FAMILY")], size: Size = None, json: Json = False) -> None:
-    """One family's parameters, part by part. Nothing is loaded."""
+def show(
+    family: Annotated[
+        str, typer.Argument(metavar="FAMILY|NAME", help="A family, or a model of the registry by its name.")
+    ],
+    size: Size = None,
+    json: Json = False,
+) -> None:
+    """One family's parameters, part by part, or all that the registry knows of a model. Nothing is loaded."""
     from mmer_ray.models.facts import facts_about
+    from mmer_ray.models.family_names import FAMILIES
 
+    if family not in FAMILIES and (registered := find_registered(family)) is not None:
+        show_registered(registered, json)
+        return
     found = facts_about(family, size)
     if json and size is not None:
         print_json({"schema": "mmer.model/1", **asdict(found[0])})
@@ -126,10 +160,17 @@ def import_(
 
 
 @models.command()
-def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint folder.")]) -> None:
+def card(
+    model: Annotated[
+        str, typer.Argument(metavar="FOLDER|NAME", help="A checkpoint folder, or a model of the registry by its name.")
+    ],
+) -> None:
     """What a checkpoint says of itself: its card, or its configuration where it has none."""
     from mmer_ray.models.layout import CARD_NAME, CONFIG_NAME
+    from mmer_ray.models.registered import registered_files
 
+    registered = registered_files(model)
+    folder = Path(model) if registered is None else registered.folder
     for name in (CARD_NAME, "README.md", CONFIG_NAME):
         if (folder / name).is_file():
             print_raw((folder / name).read_text(encoding="utf-8"))
@@ -139,15 +180,35 @@ def card(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkp
 
 @models.command()
 def activate(
-    scorer: Annotated[str, typer.Argument(metavar="SCORER", help="An emotion model that has answered in the lake.")],
-    lake: Lake,
-    corpus: Annotated[str | None, typer.Option(help="Only this corpus; without it, every one it answered in.")] = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCORER|NAME",
+            help="An emotion model that has answered in the lake, by its name there or in the registry; without --lake "
+            "a model of the registry.",
+        ),
+    ],
+    lake: LakeToMove = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Only this corpus of the lake; without it, every one it answered in.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Let a lake's corpora follow another emotion model; what the others answered stays readable."""
+    """Let a lake's corpora follow another emotion model; what the others answered stays readable.
+
+    Without --lake it makes a model of the registry its active one again, which later models are measured against;
+    `promote` does that by itself. No lake moves.
+    """
+    if lake is None:
+        if corpus is not None:
+            raise UsageError("--corpus names one of a lake's: add --lake DIR")
+        activate_registered(model, json)
+        return
     from mmer_ray.lake.activation import activate as activate_scorer
     from mmer_ray.lake.store import Lake as LakeStore
 
+    registered = find_registered(model)
+    scorer = model if registered is None else registered.scorer
     corpora = activate_scorer(LakeStore(lake), scorer, corpus)
     if json:
         print_json({"schema": "mmer.activate/1", "lake": lake, "scorer": scorer, "corpora": corpora})

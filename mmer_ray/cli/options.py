@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,3 +139,20 @@ def job_options(
         transcripts=transcripts,
         erased=erased,
     )
+
+
+class CorpusClasses(StrEnum):
+    """Which labels of a corpus count."""
+
+    FOUR = "four"
+    OWN = "own"
+
+
+LabelledClasses = Annotated[
+    CorpusClasses,
+    typer.Option(
+        "--classes",
+        help="Which labels of a corpus count: the four of most published figures (neutral, happy, sad, angry), "
+        "or all of its own.",
+    ),
+]

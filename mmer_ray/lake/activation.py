@@ -19,6 +19,21 @@ ANSWERED = """
 """
 
 
+WAITING = """
+    SELECT corpus FROM (
+        SELECT DISTINCT shown.corpus FROM internal.shown AS shown
+        JOIN internal.felt AS felt USING (recording_id, heard_key) WHERE felt.scorer = $scorer
+    ) ANTI JOIN (FROM internal.active WHERE scorer = $scorer) AS following USING (corpus)
+    ORDER BY corpus
+"""
+
+
+def corpora_to_move(lake: Lake, scorer: str) -> list[str]:
+    """Name the corpora that have answers of an emotion model and do not follow it. Writes nothing."""
+    with connect(lake) as connection:
+        return [name for (name,) in connection.execute(WAITING, {"scorer": scorer}).fetchall()]
+
+
 def activate(lake: Lake, scorer: str, corpus: str | None = None) -> list[str]:
     """Let a corpus, or every corpus in which it has answers, follow this emotion model; returns their names.
 

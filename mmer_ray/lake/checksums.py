@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from mmer_ray.lake.failpoint import failpoint
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.files import open_files
 
 CHECKSUMS_FOLDER = "checksums"

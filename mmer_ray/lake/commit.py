@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.batch import Batch, stamped, whole
-from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.run import commit_row, new_run_id
 from mmer_ray.tables import DATA_TABLES, SCHEMAS
 

@@ -1,9 +1,9 @@
 """A recording's hearing without one of its speakers: what the others said, in place of the hearing it was made of.
 
 The new hearing has its own `heard_key`; `source_key` names the first one, so that a later job with the same profile has
-nothing to do. Utterances and turns are numbered anew, words and every scorer's emotions follow, and measures are made
-again by `stages.link` from what is left. Edits of speakers are in it already; who is left keeps the name that
-somebody gave.
+nothing to do. Utterances and turns are numbered anew, words, every scorer's emotions and people's labels follow, and
+measures are made again by `stages.link` from what is left. Edits of speakers are in it already; who is left keeps the
+name that somebody gave.
 
 `speech_ms`, `non_speech_ms`, `overlap_ms` and `num_speakers` stay as they were heard: they say how much of the sound is
 speech, whoever spoke, and the ledger counts by them. So speech is more than what the speakers who are left say.
@@ -74,6 +74,8 @@ QUERIES = {
         FROM turns WHERE {_STAYS} ORDER BY turn_idx
     """,
 }
+ANNOTATIONS = _OF_KEPT.format(table="(FROM annotations WHERE heard_key = $heard)", order="number, rater")
+"""Those of other hearings go with them."""
 FILES = f"FROM internal.recordings SEMI JOIN internal.current USING (corpus, uri, commit_id) WHERE {OF_HEARING}"
 
 
@@ -134,6 +136,7 @@ class _Hearing:
     def tables(self, new_key: str) -> dict[str, pa.Table]:
         """Table -> rows under the new key."""
         left = {name: self._select(query, self._of_corpus) for name, query in QUERIES.items()}
+        left["annotations"] = self._select(ANNOTATIONS, self._of_corpus | {"heard": self._heard_key})
         results = self._results | {
             "num_utterances": left["utterances"].num_rows,
             "source_key": self._results["source_key"] or self._heard_key,

@@ -27,7 +27,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mmer_ray.errors import LakeError, StoreError
-from mmer_ray.lake.failpoint import failpoint
+from mmer_ray.failpoint import failpoint
 from mmer_ray.sources.s3 import bucket_and_key, client, error_code, explained, failures, http_status, store_errors
 
 LEASE_NAME = "writer.lease"

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.erased import erasures_table
-from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.removal import WITH_AUDIO, Removal, drop_intent, goes, make_going, read_intent, touched, write_intent
 from mmer_ray.tables import DATA_TABLES, DERIVED_TABLES, SCHEMAS, SORT_KEYS, partition_columns
 

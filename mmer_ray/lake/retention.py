@@ -38,7 +38,7 @@ from mmer_ray.lake.views import connect_internal
 if TYPE_CHECKING:
     from mmer_ray.lake.store import Lake
 
-TABLES = ("recordings", "utterances", "words", "turns", "pieces", "emotions", "speaker_edits")
+TABLES = ("recordings", "utterances", "words", "turns", "pieces", "emotions", "speaker_edits", "annotations")
 """Those that may have an age. `results` and `calls` say what was done, and go with `recordings`."""
 LASTING = ("utterances", "words", "turns", "emotions")
 IMPLIED = {"utterances": ("words",)}

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from mmer_ray.errors import LakeError
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.data_files import WrittenFile, remove_files, write_files
-from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.files import open_files
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.store_errors import writing

@@ -33,6 +33,7 @@ KEYS = {
     "calls": "commit_id, recording_id, heard_key, scorer",
     "active_scorers": "commit_id, corpus",
     "speaker_edits": "commit_id, edit_id",
+    "annotations": "commit_id, recording_id, heard_key, utterance_idx, rater",
 }
 """What no two rows of a table share. Of rows of several commits the newest count (`visibility.py`)."""
 
@@ -46,7 +47,7 @@ PARENTS = {
     "calls": ("results", _HEARING),
 }
 """Table -> the table of its parents, and the columns that both have. Emotions and measures may be made later than what
-was heard, in commits of their own."""
+was heard, in commits of their own. People's labels have none: they outlive utterances that a policy of ages takes."""
 
 LOST_RESULTS = """
     SELECT part.commit_id AS place, format('{} scored recordings name results that are not there', count(*)) AS what

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmer_ray.lake.batch import Batch
 from mmer_ray.profiles import Profile
 from mmer_ray.tables import Row
+from mmer_ray.versions import code_revision, package_versions
 
 if TYPE_CHECKING:
     from mmer_ray.stages.keys import Keys
-
-VERSIONED = ("mmer_ray", "torch", "transformers", "faster-whisper", "av", "ray", "deltalake", "duckdb", "pyarrow")
-"""Packages whose versions a run records."""
-
-REVISION_VARIABLE = "MMER_GIT_REVISION"
-"""Set in images, which hold no checkout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +43,8 @@ def begin_run(profile: Profile, keys: Keys, model_digests: Mapping[str, str] | N
         profile=profile.name,
         options=profile.model_dump_json(),
         model_digests=dict(model_digests or {}),
-        versions=_versions(),
-        git_revision=_git_revision(),
+        versions=package_versions(),
+        git_revision=code_revision(),
     )
 
 
@@ -80,29 +71,3 @@ def commit_row(batch: Batch, run_id: str, scorer: str | None) -> Row:
         "scorer": scorer,
         **{f"num_{name}": table.num_rows for name, table in batch.tables.items()},
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in VERSIONED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_revision() -> str | None:
-    """The checkout that this package runs from; None when it is installed from a wheel."""
-    if given := os.environ.get(REVISION_VARIABLE):
-        return given
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    # Without optional locks: asking must not get in the way of somebody's commit.
-    command = ["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        answer = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None

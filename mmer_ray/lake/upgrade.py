@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmer_ray.lake.failpoint import failpoint
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.store_errors import writing
 from mmer_ray.lake.table_log import logged_files, missing_columns
 from mmer_ray.tables import SCHEMA_VERSION, SCHEMAS

@@ -178,6 +178,14 @@ VIEWS = {
         QUALIFY row_number() OVER (PARTITION BY corpus ORDER BY activated_at DESC) = 1
     """,
     "speaker_edits": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.speaker_edits AS part {_OF_SHOWN}",
+    "annotations": f"""
+        SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.annotations AS part JOIN commits USING (commit_id)
+        JOIN internal.shown AS shown ON shown.recording_id = part.recording_id
+        QUALIFY row_number() OVER (
+            PARTITION BY shown.corpus, part.recording_id, part.heard_key, part.utterance_idx, part.rater
+            ORDER BY commits.sequence DESC
+        ) = 1
+    """,
     "erasures": "SELECT * FROM internal.erasures",
     "runs": """
         SELECT * EXCLUDE (num_copied, fingerprints) REPLACE (coalesce(num_copies, num_copied) AS num_copies,
@@ -186,7 +194,8 @@ VIEWS = {
         QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY status = 'started', written_at DESC) = 1
     """,
 }
-"""What readers may name beside `commits`. `calls` has one row per recording; `emotions` has every scorer's answers."""
+"""What readers may name beside `commits`. `calls` has one row per recording; `emotions` has every scorer's answers,
+`annotations` those of every hearing: people's labels outlive it."""
 
 
 _MISSING = """

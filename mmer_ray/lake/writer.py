@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmer_ray.errors import ErrorCode, LedgerError, StoreError
+from mmer_ray.failpoint import failpoint
 from mmer_ray.lake.answers import Answers
 from mmer_ray.lake.batch import Batch, sealed
 from mmer_ray.lake.card import recording_id, uri_id
@@ -28,7 +29,6 @@ from mmer_ray.lake.columns import values
 from mmer_ray.lake.commit import append_commit
 from mmer_ray.lake.copies import COPY_COLUMNS, copy_rows, follow, with_containers
 from mmer_ray.lake.erased import ErasedAudio, erasures_table
-from mmer_ray.lake.failpoint import failpoint
 from mmer_ray.lake.heard import HeardAudio
 from mmer_ray.lake.ledger import Ledger, Received, run_ledger
 from mmer_ray.lake.plan import Plan

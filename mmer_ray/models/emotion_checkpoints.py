@@ -11,9 +11,11 @@ from mmer_ray.errors import PreflightError
 from mmer_ray.models.encoder_names import KINDS_OF_NAMES, TEXT_NAME, NamedEncoder, resolve_encoder
 from mmer_ray.models.family_names import FAMILIES, NEED_TEXT, family_of
 from mmer_ray.models.layout import CONFIG_NAME, matches
+from mmer_ray.models.resolver import ResolvedModel
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab*", "*.model")
 """A tokenizer in one file, or the vocabulary that one is made from."""
+SCORER_DIGITS = 8
 
 
 def check_emotion_model(folder: Path) -> None:
@@ -46,6 +48,11 @@ def named_encoders(folder: Path) -> dict[str, NamedEncoder]:
     config = read_json_config(folder)
     names = {key: config.get(key) for key in KINDS_OF_NAMES}
     return {key: resolve_encoder(str(name), key) for key, name in names.items() if name is not None}
+
+
+def scorer_name(model: ResolvedModel) -> str:
+    """Name a model by its family and its bytes: `Emotion.scorer`. Raises `PreflightError` where it is none."""
+    return f"{family_in(model.path)}-{model.digest[:SCORER_DIGITS]}"
 
 
 def family_in(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """The emotion families by name: their sizes, models and losses, and the one way to load a checkpoint of any of them.
 
 Every family is a sub-package with the same four files: `config.py` (`SIZES`: name -> configuration), `model.py`
-(`Model`), `losses.py` (`loss(output, targets, augmented)`) and `checkpoint.py` (`save`, `load`).
+(`Model`), `losses.py` (`terms(output, targets, augmented)` and their sum, `loss`) and `checkpoint.py` (`save`, `load`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mmer_ray.models.interface import EmotionModel, EmotionOutput, LoadedModel, 
 from mmer_ray.models.library import PreTrainedTokenizerBase
 
 Loss = Callable[[EmotionOutput, Targets, EmotionOutput | None], Tensor]
+Terms = Callable[[EmotionOutput, Targets, EmotionOutput | None], Mapping[str, Tensor]]
 
 
 def sizes(family: str) -> Mapping[str, Any]:
@@ -29,19 +30,35 @@ def sizes(family: str) -> Mapping[str, Any]:
     return table
 
 
-def build(family: str, size: str) -> EmotionModel:
-    """Make a model with fresh weights. Raises `UsageError` for an unknown family or size."""
+def config_of(family: str, size: str) -> Any:
+    """The configuration of a family's named size. Raises `UsageError` for an unknown family or size."""
     known = sizes(family)
     if size not in known:
         raise UsageError(f"{family} has no size {size!r}; sizes: {', '.join(known)}")
-    model: EmotionModel = _part(family, "model").Model(known[size])
-    return model
+    return known[size]
+
+
+def model_class(family: str) -> type[EmotionModel]:
+    """The class of a family's models. Raises `UsageError` for an unknown family."""
+    found: type[EmotionModel] = _part(family, "model").Model
+    return found
+
+
+def build(family: str, size: str) -> EmotionModel:
+    """Make a model with fresh weights. Raises `UsageError` for an unknown family or size."""
+    return model_class(family)(config_of(family, size))
 
 
 def loss_of(family: str) -> Loss:
     """The family's training loss: (output, targets, the augmented view's output or None) -> scalar."""
     loss: Loss = _part(family, "losses").loss
     return loss
+
+
+def terms_of(family: str) -> Terms:
+    """The parts of the family's training loss by name, weighted, so that they add up to it; takes what a loss does."""
+    terms: Terms = _part(family, "losses").terms
+    return terms
 
 
 def save_emotion_model(

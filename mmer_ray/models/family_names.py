@@ -19,6 +19,8 @@ FAMILIES = (
 )
 NEED_TEXT = frozenset({"mmer", "mmer_v1", "bridge_tokens", "leaf_transformer"})
 """Families that cannot answer without a transcript; `late_fusion` can, from its speech branch alone."""
+READ_VARIATIONS = frozenset({"mmer", "late_fusion", "frozen_encoder"})
+"""Families whose loss reads the augmented view of an utterance beside the clean one."""
 
 
 def family_of(config: Mapping[str, Any]) -> str | None:

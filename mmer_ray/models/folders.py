@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mmer_ray.models.library import PreTrainedTokenizerBase
 
 WEIGHTS_MODE = 0o644
+TEMPERATURE = "temperature"
+"""Key of `config.json` that any emotion model may have beside its configuration."""
 Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -68,9 +70,20 @@ def read_config(folder: Path, config_class: type[Config], family: str | None = N
         wanted = "no emotion family" if family is None else family
         raise PreflightError(f"{folder / CONFIG_NAME} names another family; expected {wanted}")
     known = {field.name for field in fields(config_class)}  # type: ignore[arg-type]
+    if family is not None and TEMPERATURE not in known:
+        table.pop(TEMPERATURE, None)
     if unknown := sorted(table.keys() - known):
         raise PreflightError(f"{folder / CONFIG_NAME} has unknown keys {unknown}; the valid ones are {sorted(known)}")
     return config_class(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+
+
+def write_temperature(folder: Path, temperature: float) -> None:
+    """Let the probabilities of a checkpoint be those of its logits over a temperature, above 0."""
+    assert temperature > 0
+    table = {**read_json_config(folder), TEMPERATURE: temperature}
+    unfinished = folder / f"{CONFIG_NAME}.part"
+    unfinished.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(folder / CONFIG_NAME)
 
 
 def read_model(
@@ -120,6 +133,8 @@ def load_model(folder: Path, model_class: type[EmotionModel], config_class: type
     config = read_config(folder, config_class, model_class.family)
     model = model_class(config)
     fill(model, read_tensors(folder) | named_parts.weights_of(model), folder / WEIGHTS_NAME)
+    if not hasattr(config, TEMPERATURE):
+        model.temperature = float(read_json_config(folder).get(TEMPERATURE, 1.0))
     tokenizer = named_parts.named_tokenizer(model)
     if tokenizer is None and config.text is not None:
         tokenizer = load_tokenizer(folder)

@@ -89,6 +89,8 @@ class EmotionOutput:
     """Float, shape (B, T, V)."""
     num_frames: Tensor | None = None
     """Int64, shape (B,): true frames of `ctc_logits`."""
+    ctc_costs: Tensor | None = None
+    """Float32, shape (B,): loss of each utterance's transcript; in place of `ctc_logits`, where it is known already."""
     branches: Mapping[str, Tensor] | None = None
     """Name of a branch ("audio", "text") -> its own logits, float, shape (B, K)."""
 
@@ -103,6 +105,11 @@ class Targets:
     """Float, shape (B, 3): valence, arousal, dominance, -1..1; NaN where one is unknown."""
     ctc: Tensor | None = None
     """Int64, shape (B, L): symbols of the transcript, padded with `ctc.losses.TARGET_PADDING`."""
+    shares: Tensor | None = None
+    """Float, shape (B, K): share of the raters who chose each class; a row sums to 1. None: `labels` are all that is
+    known."""
+    class_weights: Tensor | None = None
+    """Float, shape (K,): how much each class weighs in the category term. None: all alike."""
 
 
 class EmotionModel(nn.Module, ABC):
@@ -126,6 +133,8 @@ class EmotionModel(nn.Module, ABC):
     """Whether a transcript is wanted, as token ids or as features."""
     reads_dialogue: bool = False
     """Whether an answer depends on the other utterances of the same conversation."""
+    temperature: float = 1.0
+    """Divides the logits before they become probabilities, where the configuration's own temperature does not."""
     min_confidence: float = 0.0
     """An answer whose best probability lies below is withheld by who asks."""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from mmer_ray.models.whisper_encoder.config import WhisperEncoderConfig
 
-WHISPER_TINY: Mapping[str, Any] = {"model_type": "whisper", **asdict(WhisperEncoderConfig())}
-"""`tiny.en`, for `encoders.build_audio_encoder`."""
+WHISPER_TINY: Mapping[str, Any] = {"model_type": "whisper", **asdict(WhisperEncoderConfig()), "output_layer": 2}
+"""`tiny.en`, for `encoders.build_audio_encoder`: its second layer, which the best heads of `frozen_encoder` read
+(docs/models.md)."""
 MINILM: Mapping[str, Any] = {
     "model_type": "bert",
     "hidden_size": 384,

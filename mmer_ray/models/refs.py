@@ -1,13 +1,14 @@
 """Which model is meant: what kind, at what address, at which revision, with which digest. No torch.
 
     embedded                                   comes with mmer_ray
-    NAME                                       one of the catalogue (`catalogue.py`): tiny.en, base, campplus
+    NAME                                       one of the catalogue (`catalogue.py`): tiny.en, base, campplus;
+                                               of emotion models also one of the registry (`registered.py`)
     FOLDER                                     a local folder, or one file
     package:NAME/PATH                          a folder or file inside an installed Python package
     OWNER/NAME@COMMIT                          the Hugging Face hub at a commit, 40 hex digits
 
 Each may end in `#sha256=DIGEST`, the SHA-256 of the file with the weights. A folder that has the name of a model of the
-catalogue is written `./NAME`.
+catalogue, or of the registry, is written `./NAME`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class ModelRef:
     kind: str
     """One of `layout.KINDS`."""
     address: str
-    """`embedded`, a name of the catalogue, `package:NAME/PATH`, a folder or file, or, with a revision, `OWNER/NAME` on
-    the hub."""
+    """`embedded`, a name of the catalogue or of the registry, `package:NAME/PATH`, a folder or file, or, with a
+    revision, `OWNER/NAME` on the hub."""
     revision: str | None = None
     """Commit of the hub, 40 hex digits: a branch can move, and with it every answer."""
     sha256: str | None = None

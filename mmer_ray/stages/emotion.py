@@ -8,9 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from mmer_ray.models.emotion_checkpoints import family_in, named_encoders
+from mmer_ray.models.emotion_checkpoints import named_encoders
 from mmer_ray.models.members import Chosen, KeyPart, Member, choose
-from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import EmotionOptions, Profile
 from mmer_ray.records import SAMPLES_PER_MS, Clip, Emotion, Utterance
 
@@ -19,7 +18,6 @@ VERSION = "3"
 
 MARGIN_MS = 100
 """Sound kept on either side of an utterance: word times cut into first and last sounds."""
-SCORER_DIGITS = 8
 
 MEMBERS: Mapping[str, Member] = {
     "model": Member("mmer_ray.stages.scorers:load_model_scorer", kind="emotion"),
@@ -82,11 +80,6 @@ def load_scorer(options: EmotionOptions) -> EmotionScorer:
     chosen = choose_scorer(options)
     scorer: EmotionScorer = chosen.member.load(chosen.resolved(), options)
     return scorer
-
-
-def scorer_name(folder: ResolvedModel) -> str:
-    """Name a model by its family and its bytes. Raises `PreflightError` where the folder holds none."""
-    return f"{family_in(folder.path)}-{folder.digest[:SCORER_DIGITS]}"
 
 
 def clip_range(utterance: Utterance) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from mmer_ray.audio.decode import VERSION as DECODE_VERSION
+from mmer_ray.models.emotion_checkpoints import scorer_name
 from mmer_ray.models.members import KeyPart
 from mmer_ray.profiles import Profile
 from mmer_ray.stages import diarize, emotion, join, link, transcribe
@@ -98,7 +99,7 @@ def felt_keys(heard: Keys, profile: Profile) -> Keys:
 
 def scorer_of(profile: Profile) -> str:
     """The name of a profile's emotion model, as in `Emotion.scorer`. Raises `PreflightError` where it is missing."""
-    return emotion.scorer_name(emotion.choose_scorer(profile.emotion).resolved())
+    return scorer_name(emotion.choose_scorer(profile.emotion).resolved())
 
 
 def _digest(part: KeyPart) -> str:

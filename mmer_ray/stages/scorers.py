@@ -10,12 +10,13 @@ from itertools import groupby
 import numpy as np
 
 from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
-from mmer_ray.models.emotion_checkpoints import check_emotion_model
+from mmer_ray.models.emotion_checkpoints import check_emotion_model, scorer_name
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.interface import (
     AdaptingModel,
     EmotionBatch,
+    EmotionModel,
     EmotionOutput,
     LoadedModel,
     collate,
@@ -25,7 +26,7 @@ from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.models.wav2vec2 import fold_weight_norm
 from mmer_ray.profiles import EmotionOptions
 from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion
-from mmer_ray.stages.emotion import Description, scorer_name
+from mmer_ray.stages.emotion import Description
 
 SHORTEST_S = 0.25
 """Below this there is no prosody to hear."""
@@ -92,7 +93,7 @@ class ModelScorer:
             return collate(clips, self._tokenizer, dialogue)
 
     def _emotions(self, output: EmotionOutput) -> list[Emotion]:
-        return _emotions(output, self._model.labels, self.scorer, self._model.min_confidence)
+        return _emotions(output, self._model, self.scorer)
 
 
 class AdaptingModelScorer(ModelScorer):
@@ -168,12 +169,13 @@ def _dialogue_numbers(clips: Sequence[Clip]) -> list[int]:
     return numbers
 
 
-def _emotions(output: EmotionOutput, labels: tuple[str, ...], scorer: str, min_confidence: float) -> list[Emotion]:
-    rows = output.logits.float().softmax(dim=1).tolist()
+def _emotions(output: EmotionOutput, model: EmotionModel, scorer: str) -> list[Emotion]:
+    labels = model.labels
+    rows = (output.logits.float() / model.temperature).softmax(dim=1).tolist()
     emotions = []
     for probabilities, (valence, arousal, dominance) in zip(rows, _dimensions(output), strict=True):
         confidence = max(probabilities)
-        withheld = confidence < min_confidence
+        withheld = confidence < model.min_confidence
         emotions.append(
             Emotion(
                 scorer,

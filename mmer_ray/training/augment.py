@@ -4,6 +4,7 @@ other moments (`vary`). All work on samples, so that they serve every family.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from mmer_ray.demo.acoustics import (
     white_noise,
 )
 from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.training.ranges import FROM_ZERO, SHARE, SHARE_BELOW_ONE, Range, check_pair, check_ranges
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,23 @@ def _any_noise(num_samples: int, rng: np.random.Generator, others: Sequence[Samp
     return pink_noise(num_samples, rng) if kind == 1 else babble(num_samples, rng, others)
 
 
+VARIATION_RANGES = {
+    "speed": SHARE_BELOW_ONE,
+    "tilt_db": FROM_ZERO,
+    "gain_db": FROM_ZERO,
+    "noise_share": SHARE,
+    "num_masks": FROM_ZERO,
+    "longest_mask_s": FROM_ZERO,
+}
+"""Key of a variation -> its values."""
+
+
 @dataclass(frozen=True)
 class Variation:
-    """How far a training clip may stray from its recording. The defaults change nothing."""
+    """How far a training clip may stray from its recording. The defaults change nothing.
+
+    Raises `UsageError` for a value outside its range.
+    """
 
     crop_s: tuple[float, float] | None = None
     """Keep a stretch of a length drawn from this range; None keeps all. Shorter clips stay whole."""
@@ -87,6 +103,12 @@ class Variation:
     num_masks: int = 0
     """Stretches that are silenced."""
     longest_mask_s: float = 0.15
+
+    def __post_init__(self) -> None:
+        where = "recipe.variation"
+        check_ranges(self, where, VARIATION_RANGES)
+        check_pair(self, where, "crop_s", Range(0, has_low=False))
+        check_pair(self, where, "snr_range_db", Range(-math.inf, has_low=False))
 
 
 UNCHANGED = Variation()

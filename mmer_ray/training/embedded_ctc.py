@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import jiwer
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmer_ray.demo.grammar import Split
 from mmer_ray.models.ctc import bigrams, checkpoint
@@ -18,12 +17,15 @@ from mmer_ray.models.ctc.losses import mean_ctc_loss, pad_targets
 from mmer_ray.models.ctc.model import CtcModel, greedy_texts
 from mmer_ray.models.ctc.vocabulary import to_symbols
 from mmer_ray.models.wav2vec2 import pad_batch
+from mmer_ray.training.learner import Learner, backward_of
 from mmer_ray.training.mixtures import Example, Mixer, MixtureRecipe, Spoken, cut_batches
 from mmer_ray.training.prefetch import prefetch
-from mmer_ray.training.schedule import Clock, Schedule
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.schedule import WARM_UP_SHARE
+from mmer_ray.training.sittings import Log, Sittings
 from mmer_ray.training.synthetic import read_manifest, read_speech
 
-Log = Callable[[str], None]
+STATES_NAME = "ctc_states"
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,39 @@ class CtcTraining:
     num_threads: int = 1
     """More gain little at this size, and a second core is needed to mix speech."""
 
+    def for_learner(self) -> Recipe:
+        """What of it concerns a step."""
+        return Recipe(
+            peak_rate=self.peak_rate,
+            warm_up_share=WARM_UP_SHARE,
+            betas=(0.9, 0.98),
+            weight_decay=self.weight_decay,
+            max_gradient_norm=self.max_gradient_norm,
+            average_decay=None,
+            precision="bfloat16" if self.bfloat16 else "float32",
+            seed=self.seed,
+        )
+
 
 def train_ctc(cache: Path, target: Path, recipe: CtcTraining, log: Log) -> None:
     """Train, checking on unseen voices and sentences as it goes, and write the model to `target`.
 
-    An interrupted run goes on from `cache/ctc_resume.pt`.
+    An interrupted run goes on from `cache/ctc_states`.
     """
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
-    trainer = _Trainer(CtcModel(SIZES[recipe.size]), recipe, cache / "ctc_resume.pt")
-    mixer = Mixer(load_spoken(cache, "train"), MixtureRecipe(), np.random.default_rng(recipe.seed + trainer.num_steps))
+    model = CtcModel(SIZES[recipe.size])
+    learner: Learner[list[Example]] = Learner(model, _loss, recipe.for_learner(), backward_of)
+    sittings = Sittings(learner, recipe.minutes, cache / STATES_NAME, f"ctc, size {recipe.size}")
+    mixer = Mixer(load_spoken(cache, "train"), MixtureRecipe(), np.random.default_rng(recipe.seed + learner.num_steps))
     checks = check_sets(load_spoken(cache, "validation")[: recipe.num_check_utterances])
-    trainer.run(prefetch(mixer.batches(recipe.batch_s)), checks, log)
-    checkpoint.save(trainer.model, target)
+
+    def check() -> str:
+        return ", ".join(f"WER {name} {evaluate(model, examples):.3f}" for name, examples in checks.items())
+
+    batches = prefetch(mixer.batches(recipe.batch_s))
+    sittings.train(batches, recipe.minutes_between_checks, check, log)
+    checkpoint.save(model, target)
     bigrams.save(bigrams.count_bigrams(line.text for line in read_manifest(cache, "train")), target)
     for name, examples in check_sets(load_spoken(cache, "validation")).items():
         log(f"final WER, {name}, {len(examples)} examples: {evaluate(checkpoint.load(target), examples):.4f}")
@@ -89,71 +111,6 @@ def evaluate(model: CtcModel, examples: list[Example], batch_s: float = 60.0) ->
     return float(jiwer.wer(references, hypotheses))
 
 
-class _Trainer:
-    """The loop and what it must remember to be resumed."""
-
-    def __init__(self, model: CtcModel, recipe: CtcTraining, resume_path: Path) -> None:
-        self.model = model
-        self.recipe = recipe
-        self.resume_path = resume_path
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-        )
-        self.num_steps = 0
-        self.clock = Clock()
-        if resume_path.exists():
-            self._restore()
-
-    def run(self, batches: Iterator[list[Example]], checks: dict[str, list[Example]], log: Log) -> None:
-        """Step until the budget is spent."""
-        schedule = Schedule(self.recipe.minutes * 60, self.recipe.peak_rate)
-        next_check_s = self.clock.spent_s + 60
-        heard_s, losses, began = 0.0, [], time.monotonic()
-        while self.clock.spent_s < schedule.budget_s:
-            batch = next(batches)
-            losses.append(self._step(batch, schedule.rate(self.clock.spent_s)))
-            heard_s += sum(len(example.samples) for example in batch) / 16_000
-            if self.clock.spent_s > next_check_s:
-                speed = heard_s / (time.monotonic() - began)
-                scores = {name: evaluate(self.model, examples) for name, examples in checks.items()}
-                rates = ", ".join(f"WER {name} {rate:.3f}" for name, rate in scores.items())
-                log(
-                    f"{self.clock.spent_s / 60:.1f} min, step {self.num_steps}, loss {np.mean(losses):.3f}, "
-                    f"{speed:.0f} s of speech a second, {rates}"
-                )
-                self._keep()
-                next_check_s = self.clock.spent_s + self.recipe.minutes_between_checks * 60
-                heard_s, losses, began = 0.0, [], time.monotonic()
-
-    def _step(self, batch: list[Example], rate: float) -> float:
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-            logits_BTV, num_frames_B = self.model(*pad_batch([example.samples for example in batch]))
-        targets_BL = pad_targets([to_symbols(example.text) for example in batch])
-        loss = mean_ctc_loss(logits_BTV, num_frames_B, targets_BL)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_gradient_norm)
-        self.optimizer.step()
-        self.num_steps += 1
-        return loss.item()
-
-    def _keep(self) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "num_steps": self.num_steps,
-            "spent_s": self.clock.spent_s,
-        }
-        unfinished = self.resume_path.with_suffix(".part")
-        torch.save(state, unfinished)
-        unfinished.rename(self.resume_path)
-
-    def _restore(self) -> None:
-        state = torch.load(self.resume_path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.num_steps = state["num_steps"]
-        self.clock = Clock(state["spent_s"])
+def _loss(model: CtcModel, batch: list[Example]) -> Tensor:
+    logits_BTV, num_frames_B = model(*pad_batch([example.samples for example in batch]))
+    return mean_ctc_loss(logits_BTV, num_frames_B, pad_targets([to_symbols(example.text) for example in batch]))

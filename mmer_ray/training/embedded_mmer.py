@@ -6,22 +6,22 @@ CTC is averaged over the batch instead of summed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmer_ray.demo.grammar import FEELINGS
+from mmer_ray.models.category import category_loss
 from mmer_ray.models.ctc import checkpoint as ctc_checkpoint
 from mmer_ray.models.ctc.losses import ctc_loss, pad_targets
 from mmer_ray.models.ctc.model import CtcModel
 from mmer_ray.models.ctc.vocabulary import SYMBOLS, to_symbols
 from mmer_ray.models.encoders import MAX_TOKENS
-from mmer_ray.models.interface import EmotionBatch, collate
+from mmer_ray.models.interface import EmotionBatch, Targets, collate
 from mmer_ray.models.library import PreTrainedTokenizerBase
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import MmerConfig
@@ -29,11 +29,13 @@ from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.training.embedded_mmer_data import Example, Examples
 from mmer_ray.training.embedded_mmer_report import report
 from mmer_ray.training.embedded_text import train_tokenizer
-from mmer_ray.training.schedule import Clock, Schedule
+from mmer_ray.training.learner import Learner, backward_of
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.schedule import WARM_UP_SHARE
+from mmer_ray.training.sittings import Log, Sittings
 from mmer_ray.training.synthetic import read_manifest
 
-Log = Callable[[str], None]
-STATE_NAME = "mmer_resume.pt"
+STATES_NAME = "mmer_states"
 # RoBERTa counts positions from behind its padding index, 1.
 POSITION_OFFSET = 2
 
@@ -63,6 +65,18 @@ class MmerRecipe:
     seed: int = 7
     num_threads: int = 1
 
+    def for_learner(self) -> Recipe:
+        """What of it concerns a step."""
+        return Recipe(
+            peak_rate=self.peak_rate,
+            warm_up_share=WARM_UP_SHARE,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=self.max_gradient_norm,
+            average_decay=None,
+            precision="bfloat16" if self.bfloat16 else "float32",
+            seed=self.seed,
+        )
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -79,15 +93,20 @@ class TrainingBatch:
 def train_mmer(cache: Path, ctc_folder: Path, target: Path, recipe: MmerRecipe, log: Log) -> None:
     """Train for the recipe's minutes, write the checkpoint to `target`, weights as float16, and measure it.
 
-    `cache` holds the synthetic set; an interrupted run goes on from `cache/mmer_resume.pt`.
+    `cache` holds the synthetic set; an interrupted run goes on from `cache/mmer_states`.
     """
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
     utterances = read_manifest(cache, "train")
     tokenizer = train_tokenizer((utterance.text for utterance in utterances), recipe.vocab_size)
-    trainer = _Trainer(build(ctc_checkpoint.load(ctc_folder), tokenizer, recipe), recipe, cache / STATE_NAME)
-    trainer.run(Examples(cache, utterances, recipe.seed), tokenizer, log)
-    checkpoint.save(target, trainer.model, tokenizer, torch.float16)
+    model = build(ctc_checkpoint.load(ctc_folder), tokenizer, recipe)
+    learner: Learner[TrainingBatch] = Learner(model, terms_of, recipe.for_learner(), backward_of)
+    sittings = Sittings(learner, recipe.minutes, cache / STATES_NAME, "mmer")
+    first_chunk = learner.num_steps // recipe.batches_per_chunk
+    batches = _Batches(Examples(cache, utterances, recipe.seed), tokenizer, recipe, first_chunk)
+    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=8)
+    sittings.train(iter(loader), recipe.keep_every_s / 60, lambda: "", log)
+    checkpoint.save(target, model, tokenizer, torch.float16)
     log(f"final, on unseen voices and sentences: {report(checkpoint.load(target), cache)}")
 
 
@@ -114,18 +133,19 @@ def build(ctc: CtcModel, tokenizer: PreTrainedTokenizerBase, recipe: MmerRecipe)
     return model
 
 
-def loss_of(model: MmerModel, batch: TrainingBatch) -> tuple[losses.LossTerms, Tensor]:
-    """Run both views; return the terms, and the clean view's logits, float, shape (B, K)."""
+def terms_of(model: MmerModel, batch: TrainingBatch) -> dict[str, Tensor]:
+    """Run both views: the terms of the loss, "loss", their sum, and "right", the share of the clean view's answers."""
     clean, augmented = model(batch.clean), model(batch.augmented, view="augmented")
     clean_vectors, augmented_vectors = clean.contrast.float(), augmented.contrast.float()
     both_views = torch.cat([clean.logits, augmented.logits]).float()
     terms = losses.LossTerms(
-        category=losses.category_loss(both_views, batch.labels.repeat(2)),
+        category=category_loss(both_views, Targets(batch.labels.repeat(2))),
         ctc=ctc_loss(clean.ctc_logits, clean.num_frames, batch.targets).mean(),
         supervised=losses.supervised_contrast(clean_vectors, batch.labels),
         augmentation=losses.augmentation_contrast(clean_vectors, augmented_vectors),
     )
-    return terms, clean.logits.detach()
+    right = (clean.logits.argmax(dim=1) == batch.labels).float().mean()
+    return {**vars(terms), "loss": terms.total(), "right": right}
 
 
 class _Batches(IterableDataset[TrainingBatch]):
@@ -158,80 +178,3 @@ def collate_examples(examples: list[Example], tokenizer: PreTrainedTokenizerBase
         labels=torch.tensor([example.label for example in examples]),
         targets=pad_targets([to_symbols(example.text) for example in examples]),
     )
-
-
-class _Trainer:
-    """The loop and what it must remember to be resumed."""
-
-    def __init__(self, model: MmerModel, recipe: MmerRecipe, state_file: Path) -> None:
-        self.model = model
-        self.recipe = recipe
-        self.state_file = state_file
-        self.optimiser = torch.optim.AdamW(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=recipe.peak_rate,
-            weight_decay=recipe.weight_decay,
-        )
-        self.num_steps = 0
-        self.clock = Clock()
-        if state_file.exists():
-            self._restore()
-
-    def run(self, examples: Examples, tokenizer: PreTrainedTokenizerBase, log: Log) -> None:
-        """Step until the budget is spent."""
-        recipe = self.recipe
-        first_chunk = self.num_steps // recipe.batches_per_chunk
-        loader = DataLoader(
-            _Batches(examples, tokenizer, recipe, first_chunk), batch_size=None, num_workers=1, prefetch_factor=8
-        )
-        schedule, batches = Schedule(recipe.minutes * 60, recipe.peak_rate), iter(loader)
-        next_keep_s = self.clock.spent_s + recipe.keep_every_s
-        self.model.train()
-        while self.clock.spent_s < schedule.budget_s:
-            for group in self.optimiser.param_groups:
-                group["lr"] = schedule.rate(self.clock.spent_s)
-            batch = next(batches)
-            terms, logits = take_step(self.model, self.optimiser, batch, recipe)
-            self.num_steps += 1
-            if self.clock.spent_s > next_keep_s:
-                log(f"{self.clock.spent_s / 60:.1f} min, step {self.num_steps}, {_describe(terms, logits, batch)}")
-                self._keep()
-                next_keep_s = self.clock.spent_s + recipe.keep_every_s
-        self._keep()
-
-    def _keep(self) -> None:
-        unfinished = self.state_file.with_suffix(".part")
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "num_steps": self.num_steps,
-            "spent_s": self.clock.spent_s,
-        }
-        torch.save(state, unfinished)
-        unfinished.replace(self.state_file)
-
-    def _restore(self) -> None:
-        state: Mapping[str, Any] = torch.load(self.state_file, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.num_steps = state["num_steps"]
-        self.clock = Clock(state["spent_s"])
-
-
-def take_step(
-    model: MmerModel, optimiser: torch.optim.Optimizer, batch: TrainingBatch, recipe: MmerRecipe
-) -> tuple[losses.LossTerms, Tensor]:
-    """Lower the loss on one batch; returns what `loss_of` does."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-        terms, logits = loss_of(model, batch)
-    optimiser.zero_grad()
-    torch.autograd.backward(terms.total())
-    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
-    optimiser.step()
-    return terms, logits
-
-
-def _describe(terms: losses.LossTerms, logits: Tensor, batch: TrainingBatch) -> str:
-    hits = (logits.argmax(dim=1) == batch.labels).float().mean().item()
-    parts = ", ".join(f"{name} {value.item():.3f}" for name, value in vars(terms).items())
-    return f"{parts}, right in this batch {hits:.2f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,17 @@ from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.augment import Conditions, augment
 from mmer_ray.training.embedded_ctc import load_spoken
 from mmer_ray.training.equal_error import EqualError, equal_error
+from mmer_ray.training.learner import Learner, backward_of
 from mmer_ray.training.mixtures import Spoken
 from mmer_ray.training.prefetch import prefetch
-from mmer_ray.training.schedule import Clock, Schedule
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.schedule import WARM_UP_SHARE
+from mmer_ray.training.sittings import Log, Sittings
 
 # Each speaker is also heard with all frequencies shifted by these ratios, as another speaker.
 SHIFTS = ((1, 1), (10, 11), (11, 10))
 
-Log = Callable[[str], None]
+STATES_NAME = "speaker_states"
 Samples = NDArray[np.float32]
 
 
@@ -48,28 +51,41 @@ class SpeakerTraining:
     seed: int = 1
     num_threads: int = 1
 
+    def for_learner(self) -> Recipe:
+        """What of it concerns a step."""
+        return Recipe(
+            peak_rate=self.peak_rate,
+            warm_up_share=WARM_UP_SHARE,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=0.0,
+            average_decay=None,
+            precision="float32",
+            seed=self.seed,
+        )
+
 
 def train_speaker(cache: Path, target: Path, recipe: SpeakerTraining, log: Log) -> None:
-    """Train, checking on unseen speakers as it goes, and write the model to `target`."""
+    """Train, checking on unseen speakers as it goes, and write the model to `target`.
+
+    An interrupted run goes on from `cache/speaker_states`.
+    """
     torch.set_num_threads(recipe.num_threads)
     torch.manual_seed(recipe.seed)
     crops = SpeakerCrops(load_spoken(cache, "train"), recipe)
     validation = load_spoken(cache, "validation")
     model = SpeakerModel(SIZES[recipe.size])
-    centres = nn.Parameter(torch.randn(crops.num_speakers, model.config.embedding_size))
-    optimizer = torch.optim.AdamW([*model.parameters(), centres], weight_decay=recipe.weight_decay)
-    schedule, clock = Schedule(recipe.minutes * 60, recipe.peak_rate), Clock()
-    next_check_s, losses, num_steps = 60.0, [], 0
-    batches = prefetch(crops.batches())
-    while clock.spent_s < schedule.budget_s:
-        losses.append(_step(model, centres, optimizer, next(batches), schedule.rate(clock.spent_s)))
-        num_steps += 1
-        if clock.spent_s > next_check_s:
-            found = describe(evaluate(model, validation, recipe.check_segment_s))
-            log(f"{clock.spent_s / 60:.1f} min, step {num_steps}, loss {np.mean(losses):.3f}, {found}")
-            next_check_s, losses = clock.spent_s + recipe.minutes_between_checks * 60, []
+    centred = Centred(model, crops.num_speakers)
+    learner: Learner[tuple[Tensor, Tensor, Tensor]] = Learner(centred, _loss, recipe.for_learner(), backward_of)
+    sittings = Sittings(learner, recipe.minutes, cache / STATES_NAME, f"speaker, size {recipe.size}")
+
+    def check() -> str:
+        return describe(evaluate(model, validation, recipe.check_segment_s))
+
+    crops.rng = np.random.default_rng(recipe.seed + learner.num_steps)
+    sittings.train(prefetch(crops.batches()), recipe.minutes_between_checks, check, log)
     checkpoint.save(model, target)
-    log(f"final, {num_steps} steps: {describe(evaluate(checkpoint.load(target), validation, recipe.check_segment_s))}")
+    found = evaluate(checkpoint.load(target), validation, recipe.check_segment_s)
+    log(f"final, {learner.num_steps} steps: {describe(found)}")
 
 
 class SpeakerCrops:
@@ -152,19 +168,15 @@ def describe(found: Verification) -> str:
     )
 
 
-def _step(
-    model: SpeakerModel,
-    centres: Tensor,
-    optimizer: torch.optim.Optimizer,
-    batch: tuple[Tensor, Tensor, Tensor],
-    rate: float,
-) -> float:
-    model.train()
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+class Centred(nn.Module):
+    """A speaker model and what it is trained against: a centre for each label, float, shape (K, D)."""
+
+    def __init__(self, model: SpeakerModel, num_labels: int) -> None:
+        super().__init__()
+        self.model = model
+        self.centres = nn.Parameter(torch.randn(num_labels, model.config.embedding_size))
+
+
+def _loss(centred: Centred, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     features_BFM, num_frames_B, label_B = batch
-    loss = additive_margin_loss(model(features_BFM, num_frames_B), centres, label_B)
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.item()
+    return additive_margin_loss(centred.model(features_BFM, num_frames_B), centred.centres, label_B)

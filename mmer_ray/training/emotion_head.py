@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,16 +16,9 @@ from mmer_ray.models.frozen_encoder.config import FrozenEncoderConfig
 from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
 from mmer_ray.training.calibration import answered, temperature_of
 from mmer_ray.training.datasets import LabelledClip, sexes
+from mmer_ray.training.encoded_clips import EncodedClip, encode, encode_all
 from mmer_ray.training.folds import deal_speakers
-from mmer_ray.training.frozen_encoder import (
-    Calibration,
-    EncodedClip,
-    HeadRecipe,
-    encode,
-    encode_all,
-    logits_of,
-    train_head,
-)
+from mmer_ray.training.frozen_encoder import Calibration, HeadRecipe, logits_of, train_head
 from mmer_ray.training.metrics import unweighted_accuracy
 
 NUM_FOLDS = 5
@@ -72,16 +66,18 @@ def train_emotion_head(
     recipe: HeadRecipe,
     log: Log,
     text_name: str | None = None,
+    features: Path | None = None,
 ) -> TrainedHead:
     """Train a head on labelled speech.
 
     Folds over its speakers tell how it does on strangers; their logits, or those of `recipe.calibration`, give the
-    temperature. The head that comes out is trained on everybody. Raises `PreflightError` where an encoder is not here.
+    temperature. The head that comes out is trained on everybody. `features`: a folder that keeps what the encoders
+    make, as of `encoded_clips.encode`. Raises `PreflightError` where an encoder is not here.
     """
     started = time.monotonic()
     torch.manual_seed(recipe.seed)
     model = checkpoint.on_encoder(config, encoder_name, text_name)
-    encoded = encode_all(model, clips, recipe.num_variations)
+    encoded = encode_all(model, clips, recipe.num_variations, features)
     log(f"{len(encoded)} clips encoded after {time.monotonic() - started:.0f} s")
     logits, truth = _logits_of_speakers(model, encoded, clips, recipe)
     strangers = _logits_of_strangers(model, encoded, clips, recipe) if recipe.calibration == "strangers" else None

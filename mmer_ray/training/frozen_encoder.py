@@ -10,9 +10,9 @@ Shape letters: B utterances, L layers, T frames, H hidden size, W of the text en
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,22 +22,15 @@ from torch.nn.utils.rnn import pad_sequence
 from mmer_ray.models.batches import LIKE_LENGTH, length_buckets
 from mmer_ray.models.frozen_encoder.losses import loss as family_loss
 from mmer_ray.models.frozen_encoder.model import FrozenEncoderModel
-from mmer_ray.models.interface import Clip, Targets, collate
-from mmer_ray.models.named_parts import named_tokenizer
+from mmer_ray.models.interface import Targets
 from mmer_ray.models.norms import EmbeddingNorm
-from mmer_ray.models.wav2vec2 import pad_batch
-from mmer_ray.records import SAMPLE_RATE_HZ
-from mmer_ray.training.augment import Conditions, augment, respeak
-from mmer_ray.training.datasets import LabelledClip, Samples
-from mmer_ray.training.loop import running_average
-from mmer_ray.training.schedule import cosine_rate
+from mmer_ray.training.encoded_clips import EncodedClip
+from mmer_ray.training.learner import Learner, backward_of
+from mmer_ray.training.recipe import Recipe
+from mmer_ray.training.schedule import Steps
 
 FRAME_STEP = 2
-ENCODED_S = 30.0
-"""Padded seconds that go through the encoder at once."""
-CHAIN = Conditions(reverberation=0.2, noise=0.4, telephone=0.25, opus=0.0, low_pass=0.2, hiss=0.5)
 Calibration = Literal["speakers", "strangers"]
-Vary = Callable[[Samples, np.random.Generator], Samples]
 
 
 @dataclass(frozen=True)
@@ -67,73 +60,18 @@ class HeadRecipe:
     average_decay: float = 0.98
     seed: int = 0
 
-
-class EncodedClip(NamedTuple):
-    """What the frozen encoder makes of one clip or of a variation of it."""
-
-    states: Tensor
-    """Float16, shape (L, T, H): on a disk or in memory half of float32, and no head needs more."""
-    label: int
-    """Index into the model's labels."""
-    speaker: str
-    variation: int = 0
-    """0: the clip itself. A variation has the company of its like alone."""
-    text: Tensor | None = None
-    """Float32, shape (W,): what the frozen text encoder makes of its transcript; None: the model reads no text."""
-
-
-def encode(
-    model: FrozenEncoderModel, clips: Sequence[LabelledClip], vary: Vary | None = None, variation: int = 0
-) -> list[EncodedClip]:
-    """Run clips, or their random variations of a number, through the encoders; one answer each, in order.
-
-    Raises `ValueError` where a clip's label is none of the model's, or where its text encoder is not a frozen one.
-    """
-    if unknown := sorted({clip.label for clip in clips} - set(model.labels)):
-        raise ValueError(f"clips are labelled {', '.join(unknown)}; the model's labels are {', '.join(model.labels)}")
-    sounds = [one.clip.samples for one in clips]
-    if vary is not None:
-        sounds = [vary(samples, np.random.default_rng((variation, index))) for index, samples in enumerate(sounds)]
-    states: dict[int, Tensor] = {}
-    for rows in length_buckets([len(samples) for samples in sounds], ENCODED_S * SAMPLE_RATE_HZ, LIKE_LENGTH):
-        with torch.inference_mode():
-            states_BLTH, num_frames_B = model.encode(*pad_batch([sounds[row] for row in rows]))
-        for row, states_LTH, num_frames in zip(rows, states_BLTH, num_frames_B.tolist(), strict=True):
-            states[row] = states_LTH[:, :num_frames].to(torch.float16)
-    texts = _read_texts(model, clips)
-    return [
-        EncodedClip(states[row], model.labels.index(clip.label), clip.speaker, variation, texts[row])
-        for row, clip in enumerate(clips)
-    ]
-
-
-def _read_texts(model: FrozenEncoderModel, clips: Sequence[LabelledClip]) -> list[Tensor | None]:
-    """What the text encoder makes of each clip's transcript: float32, shape (W,)."""
-    if model.config.text is None:
-        return [None] * len(clips)
-    if model.config.text_name is None:
-        raise ValueError("heads are trained on a frozen text encoder: name one (text_name), such as minilm")
-    tokenizer = named_tokenizer(model)
-    # The same sentence may come many times: it is read once.
-    texts = sorted({one.clip.text for one in clips})
-    silence = np.zeros(1, np.float32)
-    with torch.inference_mode():
-        read_NW = model.read(collate([Clip(silence, text) for text in texts], tokenizer)).float()
-    rows = dict(zip(texts, read_NW, strict=True))
-    return [rows[one.clip.text] for one in clips]
-
-
-def vary_voice(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another voice and another recording chain: speed with pitch, spectral tilt, band, noise, room."""
-    return augment(respeak(samples, rng, speed=0.12, tilt_db=3.0), rng, CHAIN)
-
-
-def encode_all(model: FrozenEncoderModel, clips: Sequence[LabelledClip], num_variations: int) -> list[EncodedClip]:
-    """The clips, encoded, then as many variations of each: `len(clips)` at a time, in order."""
-    encoded = encode(model, clips)
-    for number in range(1, num_variations + 1):
-        encoded += encode(model, clips, vary_voice, number)
-    return encoded
+    def for_learner(self) -> Recipe:
+        """What of it concerns a step."""
+        return Recipe(
+            peak_rate=self.peak_rate,
+            warm_up_share=self.warm_up_share,
+            final_share=self.final_share,
+            weight_decay=self.weight_decay,
+            max_gradient_norm=0.0,
+            average_decay=self.average_decay,
+            precision="float32",
+            seed=self.seed,
+        )
 
 
 def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: HeadRecipe) -> FrozenEncoderModel:
@@ -144,25 +82,20 @@ def train_head(model: FrozenEncoderModel, clips: Sequence[EncodedClip], recipe: 
     if recipe.ridge is not None:
         return ridge_head(model, clips, recipe.ridge)
     torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
     _scale_layers(model, clips)
-    head = _Head(model)
-    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=recipe.peak_rate, weight_decay=recipe.weight_decay)
-    average = running_average(head, recipe.average_decay)
-    by_speaker = _by_speaker(clips)
-    model.train()
-    for step in range(recipe.num_steps):
-        share = (step + 1) / recipe.num_steps
-        for group in optimiser.param_groups:
-            group["lr"] = cosine_rate(recipe.peak_rate, share, recipe.warm_up_share, recipe.final_share)
-        batch = [_every_second_frame(clips[index], rng) for index in _draw(by_speaker, recipe, rng)]
+    head, by_speaker = _Head(model), _by_speaker(clips)
+
+    def loss(_: nn.Module, batch: Sequence[EncodedClip]) -> Tensor:
         output = model.judge(*_inputs(model, batch))
-        optimiser.zero_grad()
-        torch.autograd.backward(family_loss(output, Targets(torch.tensor([one.label for one in batch]))))
-        optimiser.step()
-        average.update_parameters(head)
-    head.load_state_dict(average.module.state_dict())
+        return family_loss(output, Targets(torch.tensor([one.label for one in batch])))
+
+    learner: Learner[Sequence[EncodedClip]] = Learner(head, loss, recipe.for_learner(), backward_of)
+    budget = Steps(recipe.num_steps)
+    model.train()
+    while (share := budget.share(learner.num_steps)) <= 1:
+        rng = np.random.default_rng((recipe.seed, learner.num_steps))
+        learner.step([[_every_second_frame(clips[row], rng) for row in _draw(by_speaker, recipe, rng)]], share)
+    head.load_state_dict(learner.averaged.state_dict())
     return model.eval()
 
 

@@ -1,24 +1,14 @@
-"""How the learning rate moves: over a number of steps, or over the minutes spent, so that a run ends when told to."""
+"""How the learning rate moves, and when a training ends: after a number of steps, or when its minutes are spent."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """Linear warm-up, then half a cosine down to `final_share` of the peak, over a budget of time."""
-
-    budget_s: float
-    peak_rate: float
-    warm_up_share: float = 0.05
-    final_share: float = 0.01
-
-    def rate(self, spent_s: float) -> float:
-        """Return the learning rate after so many seconds."""
-        return cosine_rate(self.peak_rate, min(1.0, spent_s / self.budget_s), self.warm_up_share, self.final_share)
+WARM_UP_SHARE = 0.05
+"""Of the embedded models' trainings."""
 
 
 def cosine_rate(peak_rate: float, share: float, warm_up_share: float, final_share: float) -> float:
@@ -29,13 +19,34 @@ def cosine_rate(peak_rate: float, share: float, warm_up_share: float, final_shar
     return peak_rate * (final_share + (1 - final_share) * (1 + math.cos(math.pi * through)) / 2)
 
 
-class Clock:
-    """Counts seconds spent, going on from where an interrupted run was."""
+class Budget(Protocol):
+    """What a training may spend."""
 
-    def __init__(self, already_s: float = 0.0) -> None:
+    def share(self, num_steps: int) -> float:
+        """The share of the training that its next step completes, after so many steps; above 1: there is no next."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A number of steps."""
+
+    num_steps: int
+
+    def share(self, num_steps: int) -> float:
+        return (num_steps + 1) / self.num_steps if self.num_steps else math.inf
+
+
+class Minutes:
+    """A time, counted over all sittings of a training that is interrupted and goes on."""
+
+    def __init__(self, minutes: float, already_s: float = 0.0) -> None:
+        self._budget_s = minutes * 60
         self._started = time.monotonic() - already_s
 
     @property
     def spent_s(self) -> float:
-        """Return the seconds spent in all."""
+        """The seconds spent in all."""
         return time.monotonic() - self._started
+
+    def share(self, num_steps: int) -> float:
+        return self.spent_s / self._budget_s if self.spent_s < self._budget_s else math.inf

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from mmer_ray.errors import ErrorCode
+from mmer_ray.failpoint import VARIABLE
 from mmer_ray.lake.activation import activate
-from mmer_ray.lake.failpoint import VARIABLE
 from mmer_ray.lake.finding import Finding
 from mmer_ray.lake.rewrite import replace_rows
 from mmer_ray.lake.store import Lake

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from mmer_ray.errors import ErrorCode
+from mmer_ray.failpoint import VARIABLE
 from mmer_ray.lake.compaction import compact
-from mmer_ray.lake.failpoint import VARIABLE
 from mmer_ray.lake.lease import LEASE_S
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.lake.rewrite import forget_earlier

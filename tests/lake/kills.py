@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from deltalake import DeltaTable
 
-from mmer_ray.lake import failpoint
+from mmer_ray import failpoint
 from mmer_ray.lake.store import Lake
 from mmer_ray.tables import DATA_TABLES
 

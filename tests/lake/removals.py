@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mmer_ray.failpoint import VARIABLE
 from mmer_ray.lake.erasure import erase_recordings, erase_speaker, find_recordings
-from mmer_ray.lake.failpoint import VARIABLE
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.writer import Writer

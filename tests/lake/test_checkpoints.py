@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mmer_ray.lake.failpoint import EXIT_STATUS
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.store import Lake
 from mmer_ray.tables import SCHEMAS, Row
 from tests.lake.drill import die_at, run_job

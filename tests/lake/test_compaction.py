@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.errors import LakeError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.compaction import compact, compact_if_due
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.tables import DERIVED_TABLES, SCHEMAS, SORT_KEYS

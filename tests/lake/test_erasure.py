@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from mmer_ray.errors import LakeError, SourceError, UsageError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.erasure import erase_recordings, find_recordings
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.removal import INTENT_NAME, WITH_AUDIO
 from mmer_ray.lake.store import Lake

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmer_ray.errors import LakeError, StoreError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake import data_files
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.rewrite import forget_earlier, replace_rows, sweep
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.table_log import APPLICATION

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from mmer_ray.errors import LakeError, PreflightError, StoreError, UsageError
-from mmer_ray.lake.failpoint import EXIT_STATUS
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.lease import LEASE_NAME
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.rewrite import forget_earlier, replace_rows

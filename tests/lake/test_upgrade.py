@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.activation import activate
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
 from mmer_ray.lake.store import Lake

@@ -12,8 +12,8 @@ import pytest
 from deltalake import DeltaTable
 
 from mmer_ray.errors import LakeError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.compaction import compact
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.vacuum import vacuum

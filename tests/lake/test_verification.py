@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from mmer_ray.errors import LakeError
+from mmer_ray.failpoint import EXIT_STATUS
 from mmer_ray.lake.checksums import CHECKSUMS_FOLDER
-from mmer_ray.lake.failpoint import EXIT_STATUS
 from mmer_ray.lake.file_checks import FileCounts, TableFiles, differences
 from mmer_ray.lake.rewrite import forget_earlier
 from mmer_ray.lake.store import Lake
@@ -290,5 +290,5 @@ def test_every_table_with_a_key_is_checked() -> None:
     assert set(KEYS) >= {name for name in DATA_TABLES if partition_columns(name)}
     of_hearings = {name for name, schema in SCHEMAS.items() if "heard_key" in schema.names} - set(DERIVED_TABLES)
     assert of_hearings - set(PARENTS) == {
-        "recordings", "results", "speaker_edits",
+        "recordings", "results", "speaker_edits", "annotations",
     }  # fmt: skip

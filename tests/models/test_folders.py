@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.models import folders
+from mmer_ray.models import families, folders
 from mmer_ray.models.speaker.config import SIZES, SpeakerConfig
+from mmer_ray.training.embedded_text import train_tokenizer
 
 CONFIG = SIZES["test"]
 
@@ -59,3 +60,13 @@ def test_weights_that_cannot_be_read_or_do_not_fit_are_named(folder: Path, damag
         model = nn.Linear(4, 3)
     with pytest.raises(PreflightError, match=r"model\.safetensors"):
         folders.read_weights(folder, model)
+
+
+def test_a_temperature_beside_any_emotion_models_configuration_comes_back_with_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    families.save_emotion_model(tmp_path, families.build("late_fusion", "tiny"), train_tokenizer(["a b"], 300))
+    assert families.load_emotion_model(tmp_path).model.temperature == 1.0
+    folders.write_temperature(tmp_path, 2.5)
+    assert families.load_emotion_model(tmp_path).model.temperature == 2.5
+    folders.write_temperature(tmp_path, 1.5)
+    assert families.load_emotion_model(tmp_path).model.temperature == 1.5

@@ -13,10 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.models.category import category_loss
 from mmer_ray.models.ctc.losses import ctc_loss
 from mmer_ray.models.families import load_emotion_model
 from mmer_ray.models.folders import config_json, read_config
-from mmer_ray.models.interface import Clip, EmotionBatch, collate
+from mmer_ray.models.interface import Clip, EmotionBatch, Targets, collate
 from mmer_ray.models.mmer import checkpoint, losses
 from mmer_ray.models.mmer.config import BASE, TINY, MmerConfig
 from mmer_ray.models.mmer.model import MmerModel
@@ -115,7 +116,7 @@ def all_terms(model: MmerModel, batch: EmotionBatch, labels: Tensor) -> losses.L
     clean, augmented = model(batch), model(batch, view="augmented")
     targets = torch.tensor([[5, 6, 7, -100]]).repeat(len(labels), 1)
     return losses.LossTerms(
-        category=losses.category_loss(clean.logits, labels),
+        category=category_loss(clean.logits, Targets(labels)),
         ctc=ctc_loss(clean.ctc_logits, clean.num_frames, targets).sum(),
         supervised=losses.supervised_contrast(clean.contrast, labels),
         augmentation=losses.augmentation_contrast(clean.contrast, augmented.contrast),
@@ -142,7 +143,7 @@ def test_sixteen_utterances_can_be_learnt_by_heart(tokenizer: PreTrainedTokenize
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(150):
         optimiser.zero_grad()
-        losses.category_loss(model(batch).logits, labels).backward()
+        category_loss(model(batch).logits, Targets(labels)).backward()
         optimiser.step()
     assert (probabilities(model.eval(), batch).argmax(dim=1) == labels).all()
 

@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mmer_ray.models.category import category_loss
 from mmer_ray.models.ctc.losses import ctc_loss
-from mmer_ray.models.interface import EmotionBatch, EmotionOutput
+from mmer_ray.models.interface import EmotionBatch, EmotionOutput, Targets
 from mmer_ray.models.mmer import losses
 from mmer_ray.models.mmer import model as mmer_model
 from mmer_ray.models.mmer.checkpoint import our_name, our_weights
@@ -172,7 +173,7 @@ def ctc_each(golden: Golden, output: EmotionOutput) -> Tensor:
 def loss_terms(golden: Golden, clean: EmotionOutput, augmented: EmotionOutput) -> losses.LossTerms:
     clean_vectors, augmented_vectors = present(clean.contrast), present(augmented.contrast)
     return losses.LossTerms(
-        category=losses.category_loss(clean.logits, golden.inputs["label"]),
+        category=category_loss(clean.logits, Targets(golden.inputs["label"])),
         ctc=ctc_each(golden, clean).sum(),
         supervised=losses.supervised_contrast(clean_vectors, golden.inputs["label"]),
         augmentation=losses.augmentation_contrast(clean_vectors, augmented_vectors),

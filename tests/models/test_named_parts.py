@@ -19,14 +19,15 @@ from mmer_ray.models import families
 from mmer_ray.models.catalogue import CATALOGUE
 from mmer_ray.models.emotion_checkpoints import check_emotion_model, read_json_config
 from mmer_ray.models.frozen_encoder.config import TINY as TINY_FROZEN
-from mmer_ray.models.interface import EmotionBatch, EmotionModel, LoadedModel, collate
+from mmer_ray.models.interface import EmotionBatch, EmotionModel, LoadedModel, Targets, collate
 from mmer_ray.models.named_parts import on_pretrained
 from mmer_ray.profiles import load_profile
 from mmer_ray.records import Clip
 from mmer_ray.stages.emotion import key_part
-from mmer_ray.training.datasets import LabelledClip
+from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.embedded_text import train_tokenizer
-from mmer_ray.training.loop import Recipe, train
+from mmer_ray.training.learner import Learner
+from mmer_ray.training.recipe import Recipe
 from tests.models.whisper_maker import TINY as TINY_WHISPER
 from tests.models.whisper_maker import whisper_folder
 
@@ -123,12 +124,12 @@ def test_a_trained_encoder_lies_in_the_checkpoint_and_needs_no_other_place(
     assert all(torch.equal(pretrained[name], value) for name, value in starts.items())
 
 
-def labelled() -> list[LabelledClip]:
-    rng = np.random.default_rng(1)
-    return [
-        LabelledClip(Clip(rng.normal(0, 0.02 + 0.05 * number, 8_000).astype(np.float32), "some words"), label, "one")
-        for number, label in enumerate(("neutral", "happy", "sad", "angry") * 2)
-    ]
+def batch_of(model: EmotionModel, num: int = 4) -> TrainingBatch:
+    rng = np.random.default_rng(0)
+    clips = [Clip(rng.normal(0, 0.1, RATE_HZ // 2).astype(np.float32), "some words") for _ in range(num)]
+    tokenizer = train_tokenizer(["some words to read"], vocab_size=300)
+    truth = torch.arange(num) % len(model.labels)
+    return TrainingBatch((collate(clips, tokenizer),), Targets(truth))
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -138,9 +139,10 @@ def test_training_moves_the_model_and_leaves_frozen_encoders_as_they_were(
 ) -> None:
     model = on_both(family, encoders, frozen=frozen)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    tokenizer = train_tokenizer(["some words to read"], vocab_size=300)
-    recipe = Recipe(num_epochs=2, batch_size=4, peak_rate=1e-3)
-    trained = train(model, families.loss_of(family), labelled(), tokenizer, recipe)
+    learner: Learner[TrainingBatch] = Learner(model, families.loss_of(family), Recipe(peak_rate=1e-3))
+    for _ in range(4):
+        learner.step([batch_of(model)], 1.0)
+    trained = learner.averaged
     moved = {
         name.partition(".")[0] for name, value in trained.state_dict().items() if not torch.equal(before[name], value)
     }

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.datasets import LabelledClip, Sex, read_corpus, read_ravdess, read_speech, sexes, trim
+from mmer_ray.training.clips import read_speech, trim
+from mmer_ray.training.datasets import LabelledClip, Sex, read_corpus, read_ravdess, sexes
 
 
 def tone(frequency_hz: float, rate_hz: int, duration_s: float = 1.0) -> np.ndarray:

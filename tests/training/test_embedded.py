@@ -17,7 +17,6 @@ from mmer_ray.training.embedded_ctc import CtcTraining, train_ctc
 from mmer_ray.training.embedded_speaker import SpeakerTraining, train_speaker
 from mmer_ray.training.equal_error import equal_error
 from mmer_ray.training.mixtures import Mixer, MixtureRecipe, Spoken, cut_batches
-from mmer_ray.training.schedule import Schedule
 from mmer_ray.training.synthetic import SyntheticSet, read_manifest, synthesise
 
 SMALL = SyntheticSet(num_train=24, num_train_speakers=4, num_validation=8, num_validation_speakers=2)
@@ -81,13 +80,6 @@ def test_a_telephone_and_a_codec_keep_the_voice_band() -> None:
     tone = np.sin(2 * np.pi * 1_000 * np.arange(16_000) / 16_000).astype(np.float32)
     assert np.corrcoef(opus_round_trip(tone)[4_000:-4_000], tone[4_000:-4_000])[0, 1] > 0.9
     assert np.std(telephone(tone)) == pytest.approx(np.std(tone), rel=0.15)
-
-
-def test_the_rate_warms_up_and_ends_with_the_budget() -> None:
-    schedule = Schedule(budget_s=100, peak_rate=1.0)
-    assert schedule.rate(5) == pytest.approx(1.0, abs=0.01)
-    assert schedule.rate(2) < schedule.rate(4)
-    assert schedule.rate(100) == pytest.approx(0.01)
 
 
 def test_where_as_many_are_refused_as_accepted_is_the_equal_error() -> None:

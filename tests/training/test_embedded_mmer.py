@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from mmer_ray.training.embedded_mmer import MmerRecipe, train_mmer
 from mmer_ray.training.embedded_mmer_data import EDGE_S, LONGEST_S, SHORTEST_S, Examples
 from mmer_ray.training.embedded_mmer_report import report
 from mmer_ray.training.embedded_text import train_tokenizer
+from mmer_ray.training.learner import Learner, backward_of
+from mmer_ray.training.schedule import WARM_UP_SHARE
 from mmer_ray.training.synthetic import MANIFEST_NAME, Utterance, read_manifest
 
 RECIPE = MmerRecipe(
@@ -91,11 +94,13 @@ def test_steps_on_one_batch_lower_every_term_of_the_loss_together(
     model = embedded_mmer.build(ctc, tokenizer, RECIPE)
     examples = Examples(cache, read_manifest(cache, "train"), seed=3)
     batch = embedded_mmer.collate_examples([examples.draw(index) for index in range(4)], tokenizer)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    before = embedded_mmer.loss_of(model, batch)[0].total().item()
-    for step in range(12):
-        embedded_mmer.take_step(model, optimiser, batch, replace(RECIPE, bfloat16=step == 0))
-    assert embedded_mmer.loss_of(model, batch)[0].total().item() < 0.7 * before
+    recipe = replace(RECIPE.for_learner(), peak_rate=2e-3, precision="float32")
+    learner = Learner(model, embedded_mmer.terms_of, recipe, backward_of)
+    before = learner.step([batch], 1.0)
+    for _ in range(12):
+        after = learner.step([batch], WARM_UP_SHARE)
+    assert after["loss"] < 0.7 * before["loss"]
+    assert {"category", "ctc", "supervised", "augmentation", "right"} <= after.keys()
 
 
 def test_a_finished_training_leaves_a_checkpoint_that_can_be_measured(
@@ -112,12 +117,12 @@ def test_a_finished_training_leaves_a_checkpoint_that_can_be_measured(
 
 def test_an_interrupted_training_goes_on_where_it_was(cache: Path, ctc: CtcModel, tmp_path: Path) -> None:
     ctc_checkpoint.save(ctc, tmp_path / "ctc")
-    state_file = cache / embedded_mmer.STATE_NAME
-    state_file.unlink(missing_ok=True)
+    states = cache / embedded_mmer.STATES_NAME
+    shutil.rmtree(states, ignore_errors=True)
     gates = []
     for name, seed in (("first", 7), ("resumed", 8), ("fresh", 8)):
         if name == "fresh":
-            state_file.unlink()
+            shutil.rmtree(states)
         train_mmer(cache, tmp_path / "ctc", tmp_path / name, replace(RECIPE, seed=seed), lambda _line: None)
         gates.append(load_emotion_model(tmp_path / name).model.get_parameter("gate.weight"))
     first, resumed, fresh = gates

@@ -19,7 +19,8 @@ from mmer_ray.training.calibration import answered, temperature_of
 from mmer_ray.training.datasets import LabelledClip
 from mmer_ray.training.embedded_text import train_tokenizer
 from mmer_ray.training.emotion_head import card_of, train_emotion_head
-from mmer_ray.training.frozen_encoder import EncodedClip, HeadRecipe, encode, logits_of, ridge_head, train_head
+from mmer_ray.training.encoded_clips import EncodedClip, encode
+from mmer_ray.training.frozen_encoder import HeadRecipe, logits_of, ridge_head, train_head
 from tests.models.whisper_maker import whisper_folder
 
 SHORT = HeadRecipe(num_steps=120, peak_rate=5e-3, num_speakers=3, average_decay=0.9)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from mmer_ray.models.category import category_loss, total
 from mmer_ray.models.interface import EmotionOutput, Targets
 
+DIMENSIONS = ("valence", "arousal", "dominance")
 SHARES = (1.0, 0.5, 0.33, 0.25)
 """Weight of each term by how many there are. Three, the classes, valence and arousal, are the published case, 0.33 as
 printed; a fourth, dominance, is our extension."""
@@ -22,16 +23,21 @@ LEAST_SPREAD = 1e-8
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
-    """Weigh the terms that can be computed: a scalar. No term reads the augmented view.
+    """The sum of `terms`: a scalar."""
+    return total(terms(output, targets, augmented))
+
+
+def terms(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> dict[str, Tensor]:
+    """The weighted terms that can be computed: scalars. No term reads the augmented view.
 
     A dimension counts if the model predicts it and the truth of one utterance at least is known.
     """
-    terms = [functional.cross_entropy(output.logits, targets.labels)]
+    found = {"category": category_loss(output.logits, targets)}
     if output.dimensions is not None and targets.dimensions is not None:
-        for predicted_B, true_B in zip(output.dimensions.T, targets.dimensions.T, strict=True):
+        for name, predicted_B, true_B in zip(DIMENSIONS, output.dimensions.T, targets.dimensions.T, strict=True):
             if not predicted_B.isnan().all() and not true_B.isnan().all():
-                terms.append(1 - concordance(predicted_B, true_B))
-    return SHARES[len(terms) - 1] * torch.stack(terms).sum()
+                found[name] = 1 - concordance(predicted_B, true_B)
+    return {name: SHARES[len(found) - 1] * term for name, term in found.items()}
 
 
 def concordance(predicted_B: Tensor, true_B: Tensor) -> Tensor:

@@ -6,11 +6,20 @@ The paper gives the first probability, the shape (a cosine), the least probabili
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 Modality = Literal["audio", "text"]
+
+
+@runtime_checkable
+class MasksModalities(Protocol):
+    """A model that can do without the sound or without the words."""
+
+    def mask(self, modality: Modality | None) -> None:
+        """Do without a modality from now on; None: with both."""
+
 
 FIRST_PROBABILITY = 0.8
 LEAST_PROBABILITY = 0.1

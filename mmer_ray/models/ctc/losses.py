@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmer_ray.models.ctc.vocabulary import BLANK
+from mmer_ray.models.interface import EmotionOutput, Targets
 
 TARGET_PADDING = -100
 
@@ -35,6 +36,15 @@ def ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Te
         # Published: False. A target that is too long then gives inf and, one step later, NaN weights.
         zero_infinity=True,
     )
+
+
+def transcript_costs(output: EmotionOutput, targets: Targets) -> Tensor | None:
+    """`ctc_loss` of a model's output, or what was computed of it before; None where no transcript is known or the
+    model has no CTC head."""
+    if output.ctc_costs is not None or targets.ctc is None or output.ctc_logits is None:
+        return output.ctc_costs
+    assert output.num_frames is not None
+    return ctc_loss(output.ctc_logits, output.num_frames, targets.ctc)
 
 
 def mean_ctc_loss(logits_BTV: Tensor, num_frames_B: Tensor, targets_BL: Tensor) -> Tensor:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
+from mmer_ray.models.category import category_loss, total
 from mmer_ray.models.interface import EmotionOutput, Targets
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
+    """The sum of `terms`: a scalar."""
+    return total(terms(output, targets, augmented))
+
+
+def terms(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> dict[str, Tensor]:
     """Mean cross-entropy over the batch: a scalar; an augmented view is one more batch of the same utterances."""
-    views = [output] if augmented is None else [output, augmented]
-    total = output.logits.new_zeros(())
-    for view in views:
-        total = total + functional.cross_entropy(view.logits.float(), targets.labels) / len(views)
-    return total
+    clean = category_loss(output.logits, targets)
+    return {"category": clean if augmented is None else (clean + category_loss(augmented.logits, targets)) / 2}

@@ -1,26 +1,27 @@
-"""Late fusion's loss: each branch learns alone, the weight that joins them is chosen afterwards."""
+"""Late fusion's loss: each branch learns alone; `training/fusion_weight.py` then chooses the weight that joins them."""
 
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional
 
+from mmer_ray.models.category import category_loss, total
 from mmer_ray.models.interface import EmotionOutput, Targets
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
-    """Sum of the branches' cross-entropies; an augmented view is one more batch of the same utterances."""
-    views = [output] if augmented is None else [output, augmented]
-    total = output.logits.new_zeros(())
-    for view in views:
-        total = total + branch_loss(view, targets.labels) / len(views)
-    return total
+    """The sum of `terms`: a scalar."""
+    return total(terms(output, targets, augmented))
 
 
-def branch_loss(output: EmotionOutput, labels_B: Tensor) -> Tensor:
-    """Sum of the branches' mean cross-entropies: a scalar."""
+def terms(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> dict[str, Tensor]:
+    """Mean cross-entropy of each branch; an augmented view is one more batch of the same utterances."""
+    clean = _of_branches(output, targets)
+    if augmented is None:
+        return clean
+    other = _of_branches(augmented, targets)
+    return {name: (clean[name] + other[name]) / 2 for name in clean}
+
+
+def _of_branches(output: EmotionOutput, targets: Targets) -> dict[str, Tensor]:
     assert output.branches is not None
-    total = output.logits.new_zeros(())
-    for logits_BK in output.branches.values():
-        total = total + functional.cross_entropy(logits_BK.float(), labels_B)
-    return total
+    return {name: category_loss(logits_BK, targets) for name, logits_BK in output.branches.items()}

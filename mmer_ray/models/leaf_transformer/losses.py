@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from mmer_ray.models.category import category_costs, total
 from mmer_ray.models.interface import EmotionOutput, Targets
 
 STAGES = {"audio": ("audio",), "text": ("text",), "context": ("audio_context", "text_context"), "fusion": ("fused",)}
@@ -19,8 +19,13 @@ STAGES = {"audio": ("audio",), "text": ("text",), "context": ("audio_context", "
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
-    """Sum of the mean cross-entropies of the fused logits and of every branch; an augmented view adds nothing."""
-    return torch.stack([stage_loss(output, targets, stage) for stage in STAGES]).sum()
+    """The sum of `terms`: a scalar."""
+    return total(terms(output, targets, augmented))
+
+
+def terms(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> dict[str, Tensor]:
+    """The loss of every stage, averaged over utterances: scalars; an augmented view adds nothing."""
+    return {stage: stage_loss(output, targets, stage) for stage in STAGES}
 
 
 def stage_loss(output: EmotionOutput, targets: Targets, stage: str, dialogue_B: Tensor | None = None) -> Tensor:
@@ -33,9 +38,12 @@ def stage_loss(output: EmotionOutput, targets: Targets, stage: str, dialogue_B: 
         raise ValueError(f"there is no stage {stage!r}; stages: {', '.join(STAGES)}")
     assert output.branches is not None
     logits = {**output.branches, "fused": output.logits}
-    weights_B = _weights(targets.labels, dialogue_B)
-    terms = [functional.cross_entropy(logits[name], targets.labels, reduction="none") for name in STAGES[stage]]
-    return torch.stack([(term_B * weights_B).sum() for term_B in terms]).sum()
+    shares_B = _weights(targets.labels, dialogue_B)
+    found = []
+    for name in STAGES[stage]:
+        costs_B, weights_B = category_costs(logits[name], targets)
+        found.append((costs_B * shares_B).sum() / (weights_B * shares_B).sum())
+    return torch.stack(found).sum()
 
 
 def _weights(labels_B: Tensor, dialogue_B: Tensor | None) -> Tensor:

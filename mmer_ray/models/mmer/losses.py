@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmer_ray.models.ctc.losses import ctc_loss
+from mmer_ray.models.category import category_loss, total
+from mmer_ray.models.ctc.losses import transcript_costs
 from mmer_ray.models.interface import EmotionOutput, Targets
 
 TEMPERATURE = 0.07
@@ -39,40 +40,35 @@ class LossTerms:
 
 
 def loss(output: EmotionOutput, targets: Targets, augmented: EmotionOutput | None = None) -> Tensor:
-    """The published total in official mode, by way of `total_loss`."""
-    return total_loss(output, targets, augmented)
+    """The published total, in official mode: the sum of `terms`, a scalar."""
+    return total(terms(output, targets, augmented))
 
 
-def total_loss(
+def terms(
     output: EmotionOutput,
     targets: Targets,
     augmented: EmotionOutput | None = None,
     *,
     mode: Mode = "official",
     weight: float = LAMBDA,
-) -> Tensor:
-    """Cross-entropy plus the weighted others. A term without its material, transcript or augmented view, is 0."""
+) -> dict[str, Tensor]:
+    """Cross-entropy and the weighted others; a term without its material, transcript or augmented view, is left out.
+
+    CTC is summed over the batch in `official` mode, as published for a batch of two, and averaged over its utterances
+    in `textbook` mode: a sum would outweigh all else as batches grow.
+    """
     assert output.contrast is not None
-    nothing = output.logits.new_zeros(())
-    ctc, augmentation = nothing, nothing
-    if targets.ctc is not None:
-        assert output.ctc_logits is not None
-        assert output.num_frames is not None
-        ctc = ctc_loss(output.ctc_logits, output.num_frames, targets.ctc).sum()
+    found = {
+        "category": category_loss(output.logits, targets),
+        "supervised": weight * supervised_contrast(output.contrast, targets.labels, mode),
+    }
+    costs_B = transcript_costs(output, targets)
+    if costs_B is not None:
+        found["ctc"] = weight * (costs_B.sum() if mode == "official" else costs_B.mean())
     if augmented is not None:
         assert augmented.contrast is not None
-        augmentation = augmentation_contrast(output.contrast, augmented.contrast, mode)
-    return LossTerms(
-        category=category_loss(output.logits, targets.labels),
-        ctc=ctc,
-        supervised=supervised_contrast(output.contrast, targets.labels, mode),
-        augmentation=augmentation,
-    ).total(weight)
-
-
-def category_loss(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-    """Mean cross-entropy over the batch."""
-    return functional.cross_entropy(logits_BK, labels_B)
+        found["augmentation"] = weight * augmentation_contrast(output.contrast, augmented.contrast, mode)
+    return found
 
 
 def supervised_contrast(clean_BH: Tensor, labels_B: Tensor, mode: Mode = "official") -> Tensor:

@@ -1,0 +1,29 @@
+"""What a model said of labelled utterances: all that an evaluation needs.
+
+Shape letters: N utterances, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmer_ray.training.utterances import Utterance
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers to one test set."""
+
+    utterances: tuple[Utterance, ...]
+    labels: tuple[str, ...]
+    """Names of the K classes, in the order of the logits."""
+    logits: NDArray[np.float32]
+    """Shape (N, K), before the temperature."""
+    dimensions: NDArray[np.float32] | None = None
+    """Shape (N, 3): valence, arousal, dominance, -1..1; NaN in the column of one that the model lacks."""
+    fold: str = ""
+    """Name of the split whose test set this is."""
+    seed: int = 0
