@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmer_ray.cli.measure_rows import measure_row
 from mmer_ray.cli.options import CorpusClasses, Json, LabelledClasses, Quiet, ScopeCorpus
 from mmer_ray.cli.output import count, note, print_raw, print_table, say
 from mmer_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from mmer_ray.runners.evaluation import Evaluated, Wanted
-    from mmer_ray.training.evaluation.result import Evaluation, Measure
+    from mmer_ray.training.evaluation.result import Evaluation
 
 SHOWN = ("wa", "ua", "macro_f1", "ccc_valence", "ccc_arousal", "ccc_dominance", "ece", "jsd", "kld")
 
@@ -173,8 +174,8 @@ def _show(found: Evaluation, report: Path | None) -> None:
     say(f"{found.system} on {found.corpus}: {count(found.num_utterances, 'utterance')}, "
         f"{count(found.num_speakers, 'speaker')}", style="bold")  # fmt: skip
     names = [name for name in SHOWN if name in found.metrics]
-    rows = [_row(name, found.metrics[name]) for name in names]
-    rows += [_row(f"recall {label}", one) for label, one in found.recall.items()]
+    rows = [measure_row(name, found.metrics[name]) for name in names]
+    rows += [measure_row(f"recall {label}", one) for label, one in found.recall.items()]
     print_table(("measure", "value", "95 % interval"), rows)
     for other in found.compared:
         gain = other.differences.get("ua")
@@ -189,8 +190,3 @@ def _show(found: Evaluation, report: Path | None) -> None:
         say(line, style="yellow")
     if report is not None:
         say(f"report: {report}")
-
-
-def _row(name: str, one: Measure) -> tuple[str, str, str]:
-    interval = "" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-    return name, f"{one.value:.3f}", interval

@@ -11,6 +11,7 @@ import typer
 
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
+from mmer_ray.cli.measure_rows import measure_row
 from mmer_ray.cli.options import CorpusClasses, Json, LabelledClasses, NoProgress, Quiet
 from mmer_ray.cli.output import count, note, print_json, print_table, say, span
 from mmer_ray.cli.streams import reserved_stdout
@@ -18,7 +19,6 @@ from mmer_ray.cli.training_progress import training_lines
 
 if TYPE_CHECKING:
     from mmer_ray.runners.training_run import Finished
-    from mmer_ray.training.evaluation.result import Measure
 
 Family = Annotated[
     str, typer.Option("--family", metavar="FAMILY", help="The model family to train; `mmer models list` prints them.")
@@ -145,7 +145,7 @@ def _show(finished: Finished, into: Path) -> None:
         style="bold",
     )
     if found is not None:
-        print_table(("measure", "value", "95 %"), [_row(name, one) for name, one in found.metrics.items()])
+        print_table(("measure", "value", "95 %"), [measure_row(name, one) for name, one in found.metrics.items()])
         for line in found.notes:
             say(line, style="yellow")
     if trained.interrupted:
@@ -153,8 +153,3 @@ def _show(finished: Finished, into: Path) -> None:
     else:
         say(f"report: {into}/report.md")
         say(f"score with it: mmer score SOURCE --lake DIR --set emotion.model={into}/model")
-
-
-def _row(name: str, one: Measure) -> tuple[str, str, str]:
-    interval = "" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-    return name, f"{one.value:.3f}", interval

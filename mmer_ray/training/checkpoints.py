@@ -10,7 +10,6 @@ there is whole.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.training.learner import Learner
+from mmer_ray.training.whole_files import sync
 
 PREFIX, UNFINISHED = "step-", ".part"
 WEIGHTS, AVERAGE, OPTIMISER, STATE = "weights.safetensors", "average.safetensors", "optimiser.pt", "state.json"
@@ -64,9 +64,9 @@ class Checkpoints:
         table = {"asked": self._asked, "num_steps": learner.num_steps, "score": score, "extra": extra or {}}
         (unfinished / STATE).write_text(json.dumps(table), encoding="utf-8")
         for file in unfinished.iterdir():
-            _flush(file)
+            sync(file)
         unfinished.rename(place)
-        _flush(self._folder)
+        sync(self._folder)
         self._forget()
 
     def all(self) -> list[Checkpoint]:
@@ -126,12 +126,3 @@ class Checkpoints:
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold it: a rename may otherwise outlive a power cut that the contents do not."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

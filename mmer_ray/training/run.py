@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mmer_ray.errors import UsageError
+from mmer_ray.training.whole_files import write_whole
 from mmer_ray.versions import code_revision
 
 if TYPE_CHECKING:
@@ -115,9 +116,7 @@ class RunFolder:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise UsageError(f"{self.folder} is not empty and holds no run: name a new folder")
         self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".part")
-        unfinished.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(file)
+        write_whole(file, json.dumps(table, indent=2) + "\n")
 
 
 def _table(asked: Asked, corpus: Corpus, splits: Iterable[Split]) -> Mapping[str, Any]:

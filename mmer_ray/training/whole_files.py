@@ -33,7 +33,7 @@ def write_whole(file: Path, text: str) -> None:
         except BaseException:
             Path(draft.name).unlink(missing_ok=True)
             raise
-    _sync(file.parent)
+    sync(file.parent)
 
 
 @contextmanager
@@ -48,12 +48,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
         unfinished.chmod(0o755)
         yield unfinished
         for file in [*unfinished.rglob("*"), unfinished]:
-            _sync(file)
+            sync(file)
         unfinished.rename(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -87,7 +87,8 @@ def locked_at_once(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder: a rename may outlive a power cut that contents do not."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
