@@ -45,8 +45,10 @@ from mmer_ray.models.mmer.model import MmerModel
 from mmer_ray.records import SAMPLE_RATE_HZ
 from mmer_ray.training.batch import TrainingBatch
 from mmer_ray.training.embedded_text import train_tokenizer
+from mmer_ray.training.fit import STEPS_AHEAD
 from mmer_ray.training.learner import Learner
 from mmer_ray.training.material import Batches, Material
+from mmer_ray.training.prefetch import prefetch
 from mmer_ray.training.recipe import Recipe
 from mmer_ray.training.utterances import Sound, Utterance
 
@@ -126,8 +128,10 @@ class Bench:
         batches = Batches(self._material(model.labels), recipe)
 
         def run() -> None:
-            for step in range(len(self.clips) // recipe.batch_size):
-                learner.step([batch.to(self.device) for batch in batches.of_step(step)], 0.5)
+            # Batches are prepared beside the steps, as `training.fit` has it.
+            steps = batches.from_step(0, len(self.clips) // recipe.batch_size)
+            for micro_batches in prefetch(steps, STEPS_AHEAD):
+                learner.step([batch.to(self.device) for batch in micro_batches], 0.5)
             self.wait()
 
         return run
