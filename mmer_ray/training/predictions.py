@@ -5,7 +5,7 @@ Shape letters: N utterances, K classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +27,10 @@ class Predictions:
     fold: str = ""
     """Name of the split whose test set this is."""
     seed: int = 0
+
+    def in_order(self, labels: tuple[str, ...]) -> Predictions:
+        """The same answers with the classes in the order of `labels`: families have orders of their own. Where these
+        are other classes, the answers stay as they are."""
+        if labels == self.labels or sorted(labels) != sorted(self.labels):
+            return self
+        return replace(self, labels=labels, logits=self.logits[:, [self.labels.index(label) for label in labels]])

@@ -75,7 +75,7 @@ def require_same_utterances(first: Answers, second: Answers, first_name: str, se
     if first.labels != second.labels:
         raise UsageError(
             f"{first_name} answers with {', '.join(first.labels)}, {second_name} with {', '.join(second.labels)}: "
-            "only systems of the same labels in the same order are compared"
+            "only systems of the same labels are compared"
         )
     ids, others = ({one.utterance_id for one in answers.utterances} for answers in (first, second))
     if ids != others:

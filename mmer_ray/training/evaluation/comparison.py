@@ -36,9 +36,15 @@ class Named(NamedTuple):
 
 
 def compare(ours: Named, name: str, other: OtherSystem, clusters: Clusters) -> ComparedSystem:
-    """Measure another system on the resamples of ours. Raises `UsageError` where it was tested on something else."""
-    temperatures = fit_temperatures(other.predictions, other.development) if other.development else None
-    theirs = answers_by_seed(other.predictions, temperatures)
+    """Measure another system on the resamples of ours; its classes may be in another order.
+
+    Raises `UsageError` where it was tested on something else.
+    """
+    labels = ours.seeds[0].labels
+    predictions = [one.in_order(labels) for one in other.predictions]
+    development = [one.in_order(labels) for one in other.development]
+    temperatures = fit_temperatures(predictions, development) if development else None
+    theirs = answers_by_seed(predictions, temperatures)
     require_same_utterances(ours.seeds[0], theirs[0], ours.name, name)
     sums = [summands(one) for one in theirs]
     values, drawn = pooled(sums), resampled(sums, clusters)

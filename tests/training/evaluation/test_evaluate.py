@@ -170,9 +170,18 @@ def test_systems_of_other_utterances_or_labels_are_refused_by_name() -> None:
     folds = [random_predictions(2, 10)]
     with pytest.raises(UsageError, match="ours and theirs were tested on different utterances"):
         evaluate(folds, "ours", CORPUS, others={"theirs": OtherSystem([random_predictions(2, 9)])})
-    turned = [replace(folds[0], labels=LABELS[::-1])]
-    with pytest.raises(UsageError, match="theirs with sad, neutral"):
-        evaluate(folds, "ours", CORPUS, others={"theirs": OtherSystem(turned)})
+    with_fear = [replace(folds[0], labels=(*LABELS, "fear"), logits=np.pad(folds[0].logits, ((0, 0), (0, 1))))]
+    with pytest.raises(UsageError, match="theirs with angry, happy, neutral, sad, fear"):
+        evaluate(folds, "ours", CORPUS, others={"theirs": OtherSystem(with_fear)})
+
+
+def test_a_system_whose_classes_are_in_another_order_is_compared_by_their_names() -> None:
+    (fold,) = in_folds(random_predictions(4, 20), 1)
+    turned = replace(fold, labels=LABELS[::-1], logits=fold.logits[:, ::-1])
+    (theirs,) = evaluate([fold], "ours", CORPUS, others={"theirs": OtherSystem([turned], elsewhere([turned]))}).compared
+
+    assert theirs.differences["ua"].value == 0
+    assert (theirs.mcnemar[0].num_ours_only, theirs.mcnemar[0].num_theirs_only) == (0, 0)
 
 
 def test_what_cannot_be_evaluated_is_refused_by_name() -> None:
