@@ -136,16 +136,17 @@ def driver(sounds: Path, folder: Path, point: str | None = None) -> subprocess.P
 @pytest.mark.parametrize("point", ["after_step_of_worker_1:3", "before_state:2", "after_state:2"])
 def test_workers_that_die_again_and_again_leave_the_curve_as_it_is(tmp_path: Path, point: str) -> None:
     """Worker 1 in an epoch's middle; all of them at an epoch's end, before and after its state is written."""
-    train_fold(task_of(tmp_path / "sounds", tmp_path / "alone"))
+    # Of as many workers: another number of them sums in another order.
+    whole = driver(tmp_path / "sounds", tmp_path / "whole")
+    assert whole.wait(RAY_S) == 0, whole.stderr and whole.stderr.read()
     ended = driver(tmp_path / "sounds", tmp_path / "killed", point)
     assert ended.wait(RAY_S * 3) == 0, ended.stderr and ended.stderr.read()
-    same_curve(tmp_path / "alone", tmp_path / "killed", 1e-6)
+    same_curve(tmp_path / "whole", tmp_path / "killed", 1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_a_driver_that_is_killed_is_resumed_with_the_same_curve(tmp_path: Path) -> None:
-    # Of as many workers: another number of them sums in another order.
     whole = driver(tmp_path / "sounds", tmp_path / "whole")
     assert whole.wait(RAY_S) == 0, whole.stderr and whole.stderr.read()
     first = driver(tmp_path / "sounds", tmp_path / "killed")

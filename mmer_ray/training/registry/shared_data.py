@@ -63,7 +63,8 @@ def why_not_comparable(new: Judged, active: Judged, shared: SharedData) -> list[
             f"it was tested on {shared.num_utterances} of the {shared.num_tested} utterances that the active model "
             f"{active.name} was tested on; {MIN_SHARE:.0%} are needed"
         )
-    if ours.labels != theirs.labels:
+    # Families have their classes in orders of their own; comparisons go by the names.
+    if sorted(ours.labels) != sorted(theirs.labels):
         found.append(f"it answers with {', '.join(ours.labels)}, {active.name} with {', '.join(theirs.labels)}")
     if ours.text.source != theirs.text.source:
         found.append(f"its words were {ours.text.source} transcripts, those of {active.name} {theirs.text.source}")

@@ -11,6 +11,7 @@ import pytest
 from mmer_ray.errors import UsageError
 from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import TextCondition
+from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.registry import promotion
 from mmer_ray.training.registry.gate import Gate, judge
 from mmer_ray.training.registry.promotion import Promotion, promote
@@ -40,6 +41,16 @@ def refused(registry: Registry, candidate: FinishedRun, gate: Gate = GATE) -> Pr
     assert not found.promoted
     assert (registry.names(), registry.activations()) == before
     return found
+
+
+def relabelled(many: list[Predictions]) -> list[Predictions]:
+    """The same answers, whose truth says `shouted` where it said `sad`."""
+    return [
+        replace(
+            one, utterances=tuple(replace(said, label=said.label.replace("sad", "shouted")) for said in one.utterances)
+        )
+        for one in many
+    ]
 
 
 def test_the_first_model_needs_the_floor_alone_and_becomes_active(registry: Registry, good: FinishedRun) -> None:
@@ -87,6 +98,20 @@ def test_a_better_model_takes_the_place_of_the_active_one(
     assert registry.active() == second.active == second.name
     assert second.verdict.paired is not None
     assert second.verdict.paired.difference.value > 0
+
+
+def test_a_family_with_its_classes_in_another_order_is_compared_by_their_names(
+    registry: Registry, good: FinishedRun, tmp_path: Path
+) -> None:
+    promote(registry, good, GATE)
+    order = ("neutral", "happy", "sad", "angry")
+    better = [one.in_order(order) for one in answers(0.9, chance=2)]
+    candidate = read_run(run_folder(tmp_path / "better", better, replace(CORPUS, labels=order)))
+    assert candidate.evaluation.labels != good.evaluation.labels
+    found = promote(registry, candidate, GATE).verdict
+    assert found.passed
+    assert found.paired is not None
+    assert found.paired.active_value == pytest.approx(good.evaluation.metrics["ua"].value)
 
 
 def test_few_data_refuse_what_they_cannot_tell_from_worse(registry: Registry, tmp_path: Path) -> None:
@@ -142,6 +167,10 @@ def test_other_data_words_or_labels_are_no_ground_for_a_comparison(
     for number, (why, (corpus, conditions)) in enumerate(others.items()):
         candidate = read_run(run_folder(tmp_path / str(number), better, corpus, conditions))
         assert any(why in reason for reason in refused(registry, candidate).verdict.reasons), why
+    shouted = [replace(one, labels=("angry", "happy", "neutral", "shouted")) for one in better]
+    renamed = replace(CORPUS, labels=("angry", "happy", "neutral", "shouted"))
+    candidate = read_run(run_folder(tmp_path / "labels", relabelled(shouted), renamed))
+    assert any("it answers with" in reason for reason in refused(registry, candidate).verdict.reasons)
     fewer = run(tmp_path / "fewer", 0.9, num_speakers=10, chance=2)
     (reason,) = refused(registry, fewer).verdict.reasons
     assert "200 of the 480 utterances" in reason
