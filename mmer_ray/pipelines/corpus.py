@@ -18,7 +18,7 @@ from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory, return_excess
 from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Clip, ScoredRecording, Task, Window
+from mmer_ray.records import Clip, Expected, ScoredRecording, Task, Window
 
 SLOT_S = 60.0
 """Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
@@ -76,6 +76,10 @@ class Pipeline:
     def scorer(self) -> str:
         """Name and digest of the emotion model."""
         return self._engine.scorer
+
+    def check_expected(self, expected: Expected) -> None:
+        """As `Engine.check_expected`: to be asked before a task that expects something."""
+        self._engine.check_expected(expected)
 
     def score(
         self,

@@ -161,7 +161,8 @@ class Scoring:
             # The decoder has come to the end of the file: one answer, whatever was refused before.
             item = one.refusal or item
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
-            window = item if one.task.given is None else cut_given(item, one.task.given)
+            window = replace(item, expected=one.task.expected)
+            window = window if one.task.given is None else cut_given(window, one.task.given)
             self._hear(position, one, window, decoded.cost_s)
             return
         if isinstance(item, Window):

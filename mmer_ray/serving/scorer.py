@@ -71,8 +71,10 @@ class OnlineScorer:
     def score(self, asked: Asked, cancelled: threading.Event | None = None) -> ScoredRecording:
         """Score one clip: as the batch job would, a bad one as failed. Its `uri` is empty.
 
-        Once `cancelled` is set, from another thread, the work is dropped and `WorkStoppedError` raised.
+        Once `cancelled` is set, from another thread, the work is dropped and `WorkStoppedError` raised. Raises
+        `UsageError`, its message beginning with the field that is meant, for what the models cannot heed.
         """
+        self._pipeline.check_expected(asked.expected)
         stop = Stop()
         with self._watch.watching(cancelled, stop), self._file_of(asked.sound) as path:
             recording = Recording(uri=str(path), size_bytes=path.stat().st_size)
