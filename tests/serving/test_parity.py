@@ -81,6 +81,7 @@ def compare(profile: str, files: Sequence[Path], lake: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 def test_every_demo_call_and_every_odd_file_has_the_rows_of_the_batch_job(tmp_path: Path) -> None:
     whole = [case for case in all_cases() if not (case.is_long or case.online or case.id[0] in "GE")]
     write_cases(tmp_path / "cases", whole)
