@@ -48,7 +48,7 @@ def events(scored: ScoredRecording, request: TranscriptionRequest) -> Iterator[d
 
 def frame(event: dict[str, Any]) -> bytes:
     """One event on the wire (html.spec.whatwg.org, "Server-sent events"). JSON has no bare line break."""
-    return b"event: " + event["type"].encode() + b"\ndata: " + json_bytes(event) + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + json_bytes(event) + b"\n\n"
 
 
 def _delta(index: int, one: Utterance, request: TranscriptionRequest, *, is_first: bool) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def test_what_is_honoured_is_taken(fields: list[tuple[str, str]]) -> None:
         ([("known_speaker_names[]", ""), ("known_speaker_references[]", WAV_URL)], "known_speaker_names[]"),
         ([("known_speaker_names[]", "a"), ("known_speaker_references[]", "string")], "known_speaker_references[]"),
         ([("known_speaker_names[]", "a"), ("known_speaker_references[]", f"{WAV_URL}?")], "known_speaker_references[]"),
-        ([("known_speaker_names[]", "a"), ("known_speaker_references[]", "data:;base64,")], "known_speaker_references[]"),
+        ([("known_speaker_names", "a"), ("known_speaker_references", "data:;base64,")], "known_speaker_references[]"),
         ([("known_speaker_names[]", "a"), ("known_speaker_references[]", WAV_URL)] * 2, "known_speaker_names[]"),
         ([("known_speaker_names[]", str(n)) for n in range(5)], "known_speaker_names[]"),
         ([("diarize", "true")], "diarize"),
