@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +22,6 @@ SUBPROTOCOL = "mmer.bearer."
 """How a browser, which cannot set headers of a WebSocket, sends a key: as the rest of a subprotocol's name."""
 NOBODY = "anonymous"
 """Name and id of whoever asks where no keys are wanted."""
-POLICY_VIOLATION = 1008
-"""Status of a closed WebSocket (RFC 6455)."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +39,8 @@ class Caller:
 class Access:
     """ASGI middleware: 401 before a byte of the body is read. `keys` None: everybody may ask.
 
-    What comes through has `key` and `key_id` in its state, both None on open paths. A refusal of an HTTP request is
-    raised as `ApiError`; a WebSocket is told by itself, before it is accepted.
+    What comes through has `key` and `key_id` in its state, both None on open paths. Raises `ApiError`, which
+    `errors_middleware.Errors` tells, also to a WebSocket, which is not accepted.
     """
 
     def __init__(self, app: ASGIApp, keys: KeyFile | None) -> None:
@@ -57,13 +54,7 @@ class Access:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        try:
-            caller = None if is_open(scope) else await self._caller(scope)
-        except ApiError as refusal:
-            if scope["type"] == "http":
-                raise
-            await _refuse_websocket(refusal, scope, send)
-            return
+        caller = None if is_open(scope) else await self._caller(scope)
         state["key"] = None if caller is None else caller.name
         state["key_id"] = None if caller is None else caller.key_id
         await self._app(scope, receive, send)
@@ -117,15 +108,3 @@ def _token(scope: Scope) -> str | None:
 
 def _unauthorized(code: str, message: str) -> ApiError:
     return ApiError(401, code, message, headers={"WWW-Authenticate": "Bearer"})
-
-
-async def _refuse_websocket(refusal: ApiError, scope: Scope, send: Send) -> None:
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        # The server answers the handshake with 403.
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal.code})
-        return
-    body = json.dumps(refusal.body(scope["state"].get("request_id", ""))).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": pairs})
-    await send({"type": "websocket.http.response.body", "body": body})

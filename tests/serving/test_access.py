@@ -6,19 +6,19 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from mmer_ray.serving.access import Access, caller_of, is_open
-from mmer_ray.serving.api_errors import ApiError
+from mmer_ray.serving.errors_middleware import Errors, RequestIds
 from mmer_ray.serving.key_file import KeyFile
 from tests.serving.http_server import serving
+from tests.serving.keyed_app import bearer
 
 
 class Inner:
@@ -46,20 +46,6 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-class Told:
-    """As the middleware of errors does it."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except ApiError as refusal:
-            response = JSONResponse(refusal.body("r"), refusal.status, dict(refusal.headers))
-            await response(scope, receive, send)
-
-
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyFile:
     return KeyFile(tmp_path / "keys.json")
@@ -72,17 +58,13 @@ def inner() -> Inner:
 
 @pytest.fixture
 def address(keys: KeyFile, inner: Inner) -> Iterator[str]:
-    with serving(Told(Access(inner, keys))) as address:
+    with serving(RequestIds(Errors(Access(inner, keys)))) as address:
         yield address
-
-
-def _bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
 
 
 def test_a_valid_key_comes_through_with_its_name(address: str, keys: KeyFile) -> None:
     key = keys.add("dialler")
-    answer = httpx.get(f"{address}/v1/models", headers=_bearer(key))
+    answer = httpx.get(f"{address}/v1/models", headers=bearer(key))
     assert (answer.status_code, answer.text) == (200, "dialler")
     assert httpx.get(f"{address}/v1/models", headers={"authorization": f"bearer  {key}"}).status_code == 200
 
@@ -91,11 +73,11 @@ def test_without_a_key_with_a_wrong_one_and_with_a_revoked_one_the_answer_is_401
     address: str, keys: KeyFile, inner: Inner
 ) -> None:
     key = keys.add("dialler")
-    sent = [{}, _bearer(key[:-1]), _bearer("mmer_" + "x" * 43), {"Authorization": key}, {"Authorization": "Bearer"}]
+    sent = [{}, bearer(key[:-1]), bearer("mmer_" + "x" * 43), {"Authorization": key}, {"Authorization": "Bearer"}]
     sent += [{"Authorization": f"Basic {key}"}, {"X-Api-Key": key}]
     answers = [httpx.post(f"{address}/v1/audio/transcriptions", headers=headers) for headers in sent]
     keys.revoke("dialler")
-    answers.append(httpx.post(f"{address}/v1/audio/transcriptions", headers=_bearer(key)))
+    answers.append(httpx.post(f"{address}/v1/audio/transcriptions", headers=bearer(key)))
     assert [answer.status_code for answer in answers] == [401] * 8
     assert inner.num_calls == 0
     assert answers[0].json()["error"]["code"] == "missing_api_key"
@@ -135,7 +117,7 @@ def test_a_prefix_in_front_of_the_path_is_no_way_in() -> None:
 def test_a_damaged_key_file_lets_nobody_in(address: str, keys: KeyFile, inner: Inner) -> None:
     key = keys.add("dialler")
     keys.path.write_text("{", encoding="utf-8")
-    answer = httpx.get(f"{address}/v1/models", headers=_bearer(key))
+    answer = httpx.get(f"{address}/v1/models", headers=bearer(key))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_unreadable")
     assert str(keys.path) not in answer.text
     assert httpx.get(f"{address}/healthz").status_code == 200
@@ -143,13 +125,13 @@ def test_a_damaged_key_file_lets_nobody_in(address: str, keys: KeyFile, inner: I
 
 
 def test_without_keys_everybody_is_let_in(inner: Inner) -> None:
-    with serving(Told(Access(inner, None))) as address:
+    with serving(RequestIds(Errors(Access(inner, None)))) as address:
         assert httpx.get(f"{address}/v1/models").text == "anonymous"
 
 
 def test_a_websocket_is_opened_by_a_header_or_a_subprotocol(address: str, keys: KeyFile) -> None:
     key, url = keys.add("dialler"), address.replace("http", "ws") + "/v1/audio/stream"
-    with connect(url, additional_headers=_bearer(key)) as socket_of_header:
+    with connect(url, additional_headers=bearer(key)) as socket_of_header:
         assert socket_of_header.recv() == "dialler"
     # The inner app selects no subprotocol, as a server may.
     with connect(url, subprotocols=["mmer", f"mmer.bearer.{key}"]) as socket_of_protocol:  # type: ignore[list-item]
@@ -159,7 +141,7 @@ def test_a_websocket_is_opened_by_a_header_or_a_subprotocol(address: str, keys: 
 def test_a_websocket_without_a_valid_key_is_not_accepted(address: str, keys: KeyFile, inner: Inner) -> None:
     key, url = keys.add("dialler"), address.replace("http", "ws") + "/v1/audio/stream"
     keys.revoke("dialler")
-    for options in ({}, {"additional_headers": _bearer(key)}, {"subprotocols": [f"mmer.bearer.{key}"]}):
+    for options in ({}, {"additional_headers": bearer(key)}, {"subprotocols": [f"mmer.bearer.{key}"]}):
         with pytest.raises(InvalidStatus) as refused, contextlib.closing(connect(url, **options)):  # type: ignore[arg-type]
             pass
         assert refused.value.response.status_code == 401
