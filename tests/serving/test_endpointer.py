@@ -20,7 +20,7 @@ from mmer_ray.serving.endpointer import (
     RunningLevel,
     Stretch,
 )
-from tests.serving.sounds import demo_call
+from tests.serving.call_sounds import demo_call
 
 
 class GivenAnswers:

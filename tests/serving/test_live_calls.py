@@ -28,7 +28,7 @@ from mmer_ray.serving.live_route import live_router
 from tests.serving.cheap_scorers import UTTERANCES, CheapScorers, failed
 from tests.serving.http_server import serving
 from tests.serving.live_client import PATH, call
-from tests.serving.sounds import demo_call, wav
+from tests.serving.call_sounds import demo_call, wav
 
 
 class Places:
@@ -253,7 +253,7 @@ BAD_STARTS = {
 @pytest.mark.parametrize("text", BAD_STARTS, ids=lambda text: text[:70])
 def test_a_bad_start_is_told_by_field(live: Endpoint, text: str) -> None:
     async def started() -> tuple[Any, int | None]:
-        async with connect(live.address.replace("http", "ws") + PATH) as socket:
+        async with connect(live.address.replace("http", "ws") + PATH, max_queue=None) as socket:
             await socket.send(text)
             answer = json.loads(await socket.recv())
             await socket.wait_closed()
@@ -306,7 +306,7 @@ def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
     with endpoint(tmp_path, max_streams=1, stream_silence_s=5.0) as live:
 
         async def second() -> Any:
-            async with connect(live.address.replace("http", "ws") + PATH) as socket:
+            async with connect(live.address.replace("http", "ws") + PATH, max_queue=None) as socket:
                 await socket.send('{"type": "start", "sample_rate": 16000}')
                 await socket.recv()
                 refused = await call(live.address, demo_call(num_s=1))
@@ -323,7 +323,7 @@ def test_a_client_that_hangs_up_ends_the_work_and_leaves_no_file(live: Endpoint)
     live.scorers.delay_s = 30.0
 
     async def hang_up(ends: bool) -> None:
-        async with connect(live.address.replace("http", "ws") + PATH) as socket:
+        async with connect(live.address.replace("http", "ws") + PATH, max_queue=None) as socket:
             await socket.send('{"type": "start", "sample_rate": 16000, "channels": 2}')
             for part in np.split(demo_call(), 20):
                 await socket.send(part.tobytes())
