@@ -80,6 +80,15 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= MAX_SHOWN_CHARS else f"{value[:MAX_SHOWN_CHARS]}...")
 
 
+def called_as_sent(error: ApiError, languages: str = "languages[]") -> ApiError:
+    """A refusal by the models, with the field called as the client called it."""
+    called = {"languages": languages, "keywords": "keywords[]"}
+    if error.param not in called:
+        return error
+    param = called[error.param]
+    return ApiError(error.status, error.code, param + error.message.removeprefix(error.param), param, error.headers)
+
+
 def expected_of(fields: Fields) -> Expected:
     """What the caller knows of the words: `languages[]`, `keywords[]` and `prompt`. Raises `ApiError` (400)."""
     languages = tuple(language_code("languages[]", value) for value in fields.many("languages"))

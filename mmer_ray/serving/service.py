@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from mmer_ray.profiles import Profile
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
+from mmer_ray.serving.analysis import document
 from mmer_ray.serving.audit import Audit
+from mmer_ray.serving.exchange import refusal_of
 from mmer_ray.serving.idempotency import Idempotency
-from mmer_ray.serving.interface import Scorers
+from mmer_ray.serving.interface import Asked, Scorers
+from mmer_ray.serving.jobs import Jobs
 from mmer_ray.serving.key_file import KeyFile, key_file_path
 from mmer_ray.serving.state_database import StateDatabase
 
@@ -30,6 +36,7 @@ class Service:
     audit: Audit
     state: StateDatabase
     idempotency: Idempotency
+    jobs: Jobs
     _exit: ExitStack
 
     @classmethod
@@ -54,6 +61,7 @@ class Service:
                 audit=audit,
                 state=state,
                 idempotency=Idempotency(state, options),
+                jobs=Jobs(folder, state, options, scorers, partial(_analysis, scorers, options), [audit]),
                 _exit=exit_stack.pop_all(),
             )
 
@@ -68,3 +76,11 @@ class Service:
     def close(self) -> None:
         """Write what waits and close the files; a second time does nothing."""
         self._exit.close()
+
+
+async def _analysis(scorers: Scorers, options: ServeOptions, asked: Asked) -> dict[str, Any]:
+    """The analysis of a job's sound. Raises `ApiError` for one that cannot be scored, and as `Scorers.score`."""
+    scored = await scorers.score(asked)
+    if scored.failure is not None:
+        raise refusal_of(scored.failure, options.retry_after_s)
+    return await asyncio.to_thread(document, scored, await scorers.served())

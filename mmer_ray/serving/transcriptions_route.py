@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from mmer_ray.records import ScoredRecording
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.exchange import answered
+from mmer_ray.serving.form_fields import called_as_sent
 from mmer_ray.serving.form_sound import sound_of
 from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.service import Service
@@ -46,7 +47,7 @@ async def _scored(service: Service, request: Request, asked: Asked, wanted: Tran
     try:
         return await answered(service, request, asked)
     except ApiError as error:
-        raise _called_as_sent(error, wanted) from error
+        raise called_as_sent(error, languages="languages[]" if wanted.is_newer else "language") from error
 
 
 def _response(scored: ScoredRecording, wanted: TranscriptionRequest) -> Response:
@@ -60,13 +61,3 @@ def _response(scored: ScoredRecording, wanted: TranscriptionRequest) -> Response
 async def _frames(scored: ScoredRecording, wanted: TranscriptionRequest) -> AsyncIterator[bytes]:
     for event in events(scored, wanted):
         yield frame(event)
-
-
-def _called_as_sent(error: ApiError, wanted: TranscriptionRequest) -> ApiError:
-    """A refusal by the models, with the field called as the client called it."""
-    called = {"languages": "languages[]" if wanted.is_newer else "language", "keywords": "keywords[]"}
-    if error.param not in called:
-        return error
-    param = called[error.param]
-    message = param + error.message.removeprefix(error.param)
-    return ApiError(error.status, error.code, message, param, error.headers)

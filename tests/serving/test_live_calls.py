@@ -25,10 +25,10 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import no_room
 from mmer_ray.serving.interface import ScorersUnavailableError, Served
 from mmer_ray.serving.live_route import live_router
+from tests.serving.call_sounds import demo_call, wav
 from tests.serving.cheap_scorers import UTTERANCES, CheapScorers, failed
 from tests.serving.http_server import serving
 from tests.serving.live_client import PATH, call
-from tests.serving.call_sounds import demo_call, wav
 
 
 class Places:
