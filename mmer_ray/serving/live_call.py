@@ -10,23 +10,27 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from mmer_ray.audio.limits import BYTES_PER_VALUE
-from mmer_ray.errors import ErrorCode, UsageError
+from mmer_ray.errors import ErrorCode
 from mmer_ray.records import Expected, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
-from mmer_ray.serving.api_errors import ApiError, invalid, no_room
-from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
-from mmer_ray.serving.live_messages import message_of, progress_message, utterance_message
+from mmer_ray.serving.admission import Admission
+from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.exchange import refusal_of, scored_unless
+from mmer_ray.serving.interface import Asked, Scorers, Served
+from mmer_ray.serving.live_messages import message_of, progress_message, skipped_message, utterance_message
 from mmer_ray.serving.live_sound import LiveSound, LiveStretch
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of sound: half a minute at 16 kHz."""
 MAX_WAITING = 8
-"""Stretches that wait to be scored; then nothing more is read, which the client's socket feels."""
+"""Stretches that wait to be scored; then nothing more is read for a while, which a client that sends faster than
+people speak feels in its socket ..."""
+MAX_PAUSE_S = 5.0
+"""... and after this time a stretch is told without its words: a socket that is not read for long is taken for dead."""
 PROGRESS_EVERY_S = 1.0
 """Of sound."""
 
@@ -54,19 +58,13 @@ class HungUpError(Exception):
     """The client is gone, or takes nothing more."""
 
 
-class Admits(Protocol):
-    """`serving.admission.Admission`."""
-
-    def place(self, key: str, seconds: float, size: int) -> AbstractAsyncContextManager[object]: ...
-
-
 @dataclass(frozen=True)
 class Engine:
     """What scores the stretches of all calls."""
 
     options: ServeOptions
     scorers: Scorers
-    admission: Admits
+    admission: Admission
     threads: Executor
     """What listens for the ends of speech."""
     document: Document
@@ -101,7 +99,7 @@ class LiveCall:
         size = round(self._sound.duration_s * self._sound.bytes_per_s)
         scored = await self._scored(Asked(whole, self._expected, is_job=self._is_long), self._sound.duration_s, size)
         if scored.failure is not None:
-            raise ApiError(422, scored.failure.code, scored.failure.message)
+            raise refusal_of(scored.failure, self._engine.options.retry_after_s)
         document = await self._working(self._engine.document, scored, await self._engine.scorers.served())
         await self._stretches.join()
         await self._connection.send({"type": "final", "ended_by": ended_by, "analysis": document})
@@ -156,8 +154,11 @@ class LiveCall:
             await self._connection.send(progress_message(self._told_s, self._sound.is_speaking, self._num_waiting))
 
     async def _wait_to_be_scored(self, stretch: LiveStretch) -> None:
-        self._num_waiting += 1
-        await self._stretches.put(stretch)
+        try:
+            await asyncio.wait_for(self._stretches.put(stretch), MAX_PAUSE_S)
+            self._num_waiting += 1
+        except TimeoutError:
+            await self._connection.send(skipped_message(stretch.channel, stretch.start_s, stretch.end_s))
 
     async def _score_stretches(self) -> None:
         while True:
@@ -173,31 +174,21 @@ class LiveCall:
 
     async def _scored(self, asked: Asked, seconds: float, size: int) -> ScoredRecording:
         """Score as soon as there is room. Raises `ApiError` where there is none for the time of a request."""
-        options = self._engine.options
+        options, admission = self._engine.options, self._engine.admission
         deadline = time.monotonic() + options.request_timeout_s
         while True:
             try:
-                async with self._engine.admission.place(self._key, seconds, size):
-                    return await asyncio.wait_for(self._engine.scorers.score(asked), options.request_timeout_s)
-            except UsageError as exc:
-                raise ApiError(400, "invalid_value", str(exc), str(exc).partition(":")[0]) from exc
-            except (ApiError, ScorersUnavailableError, TimeoutError) as exc:
-                is_passing = not isinstance(exc, ApiError) or exc.status in (429, 503)
+                async with admission.place(self._key, seconds, size):
+                    return await scored_unless(self._engine, asked)
+            except ApiError as refusal:
+                is_passing = refusal.status in (429, 503) and not admission.draining
                 if not is_passing or time.monotonic() + options.retry_after_s > deadline:
-                    raise _refusal(exc, options) from exc
+                    raise
             await asyncio.sleep(options.retry_after_s)
 
     async def _working(self, work: Callable[..., T], *given: Any) -> T:
         """Do what takes time away from the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._engine.threads, work, *given)
-
-
-def _refusal(error: ApiError | ScorersUnavailableError | TimeoutError, options: ServeOptions) -> ApiError:
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, ScorersUnavailableError):
-        return no_room("scorers_unavailable", "no replica could answer; try again", options.retry_after_s)
-    return no_room("timeout", f"the answer took longer than {options.request_timeout_s:g} s", options.retry_after_s)
 
 
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:

@@ -97,6 +97,11 @@ def progress_message(received_s: float, is_speaking: bool, num_waiting: int) -> 
     }
 
 
+def skipped_message(channel: int, start_s: float, end_s: float) -> dict[str, Any]:
+    """Speech that the models are too busy for: its words come with the final message alone."""
+    return {"type": "skipped", "channel": channel, "start_s": round(start_s, 3), "end_s": round(end_s, 3)}
+
+
 def error_message(refusal: ApiError, request_id: str) -> dict[str, Any]:
     """Why the call ends without a final message."""
     return {"type": "error", "status": refusal.status, **refusal.body(request_id)}

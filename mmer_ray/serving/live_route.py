@@ -9,26 +9,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter
+from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mmer_ray.audio.vad import VoiceDetector, load_vad
 from mmer_ray.lake.columns import clean
 from mmer_ray.profiles import Profile, VadOptions
 from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, invalid, no_room
+from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
+from mmer_ray.serving.errors_middleware import internal, log_bug
 from mmer_ray.serving.interface import Scorers
-from mmer_ray.serving.live_call import Admits, Document, Engine, HungUpError, LiveCall, Message
+from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
 
@@ -44,22 +48,27 @@ SOUNDS = "streams"
 NUM_THREADS = 2
 """For all calls: listening takes less than a hundredth of a core each."""
 
-_log = logging.getLogger(__name__)
-
 
 class LiveService(Protocol):
-    """What live calls need of `serving.service.Service`."""
+    """What live calls need of a `Service`."""
 
-    profile: Profile
-    options: ServeOptions
-    scorers: Scorers
-    admission: Admits
+    @property
+    def profile(self) -> Profile: ...
+
+    @property
+    def options(self) -> ServeOptions: ...
+
+    @property
+    def scorers(self) -> Scorers: ...
+
+    @property
+    def admission(self) -> Admission: ...
 
 
-def live_router(service: LiveService, document: Document) -> APIRouter:
-    """The route of live calls, with `document` as the analysis that they end with."""
+def live_router(service: LiveService, document: Document, on_end: Iterable[OnEnd] = ()) -> APIRouter:
+    """The route of live calls, with `document` as the analysis that they end with. `on_end` is told of each call."""
     router = APIRouter()
-    calls = LiveCalls(service, document)
+    calls = LiveCalls(service, document, on_end)
     router.add_api_websocket_route(PATH, calls.answer, name="stream")
     return router
 
@@ -67,8 +76,8 @@ def live_router(service: LiveService, document: Document) -> APIRouter:
 class LiveCalls:
     """All live calls of a gateway."""
 
-    def __init__(self, service: LiveService, document: Document) -> None:
-        self._service, self._options = service, service.options
+    def __init__(self, service: LiveService, document: Document, on_end: Iterable[OnEnd]) -> None:
+        self._options, self._on_end = service.options, tuple(on_end)
         self._threads = ThreadPoolExecutor(NUM_THREADS, "listening")
         self._engine = Engine(service.options, service.scorers, service.admission, self._threads, document)
         self._room = SoundRoom(Path(service.options.state) / SOUNDS, service.profile.vad, service.options)
@@ -82,29 +91,36 @@ class LiveCalls:
             return
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
         client = _Client(websocket, self._options.stream_silence_s)
+        note = _Note(websocket.scope)
         try:
-            await self._call(client, str(websocket.scope["state"]["key"]))
-            await client.close(NORMAL)
+            await self._call(client, note)
+            note.status = HTTPStatus.OK
         except HungUpError:
-            return
+            pass
         except ApiError as refusal:
-            await client.refuse(refusal)
-        except Exception:
-            _log.exception("a live call ended in an error")
-            await client.refuse(
-                ApiError(500, "internal", "an error on our side; the log has more under this request id")
-            )
+            await note.refuse(client, refusal)
+        except Exception as bug:
+            log_bug(bug, websocket.scope)
+            await note.refuse(client, internal())
+        finally:
+            ended = note.ended()
+            for told in self._on_end:
+                told(ended)
+        await client.close(NORMAL if note.status == HTTPStatus.OK else CLOSED_BY_ERROR + note.status)
 
-    async def _call(self, client: _Client, key: str) -> None:
+    async def _call(self, client: _Client, note: _Note) -> None:
         options = self._options
+        if self._engine.admission.draining:
+            raise no_room("stopping", "the endpoint is stopping", options.retry_after_s)
         if self._num_calls >= options.max_streams:
             raise no_room("too_many_streams", f"{options.max_streams} live calls are held", options.retry_after_s)
         self._num_calls += 1
         try:
             start = await self._started(client)
             async with self._sound(start) as sound:
+                note.sound = sound
                 await client.send({"type": "ready", "request_id": client.request_id})
-                await LiveCall(client, sound, self._engine, start.expected, key).run()
+                await LiveCall(client, sound, self._engine, start.expected, note.key).run()
         finally:
             self._num_calls -= 1
 
@@ -181,14 +197,45 @@ class _Client:
             raise HungUpError from exc
 
     async def refuse(self, refusal: ApiError) -> None:
-        """Say why the call ends, and end it."""
+        """Say why the call ends."""
         with contextlib.suppress(HungUpError):
             await self.send(error_message(refusal, self.request_id))
-            await self.close(CLOSED_BY_ERROR + refusal.status)
 
     async def close(self, status: int) -> None:
+        """End the connection, where it is still there."""
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             await asyncio.wait_for(self._websocket.close(status), self._patience_s)
+
+
+class _Note:
+    """What is told of a call once it is over."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._state = scope["state"]
+        self._began = time.perf_counter()
+        self.key = str(self._state["key"])
+        self.sound: LiveSound | None = None
+        self.status: int = CLIENT_GONE
+        self._code: str | None = None
+
+    async def refuse(self, client: _Client, refusal: ApiError) -> None:
+        """Note and tell the client why the call ends."""
+        self.status, self._code = refusal.status, refusal.code
+        await client.refuse(refusal)
+
+    def ended(self) -> Ended:
+        sound = self.sound
+        return Ended(
+            request_id=str(self._state.get("request_id", "")),
+            key=self.key,
+            method="GET",
+            route=PATH,
+            status=self.status,
+            seconds=time.perf_counter() - self._began,
+            body_bytes=0 if sound is None else round(sound.duration_s * sound.bytes_per_s),
+            audio_s=None if sound is None else sound.duration_s,
+            code=self._code,
+        )
 
 
 def is_own_page(websocket: WebSocket) -> bool:

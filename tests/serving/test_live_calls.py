@@ -22,7 +22,9 @@ from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.records import SAMPLE_RATE_HZ, Expected, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import no_room
+from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.interface import ScorersUnavailableError, Served
 from mmer_ray.serving.live_route import live_router
 from tests.serving.call_sounds import demo_call, wav
@@ -31,27 +33,25 @@ from tests.serving.http_server import serving
 from tests.serving.live_client import PATH, call
 
 
-class Places:
-    """Admission that counts, and refuses as often as it is told to."""
+class Places(Admission):
+    """Admission that notes what it is asked for, and refuses as often as it is told to."""
 
     def __init__(self) -> None:
+        super().__init__(ServeOptions())
         self.num_refused = 0
-        self.num_held = 0
         self.most_held = 0
         self.seconds: list[float] = []
 
     @asynccontextmanager
-    async def place(self, key: str, seconds: float, size: int) -> Any:
+    async def place(self, key: str, seconds: float, size_bytes: int = 0) -> Any:
+        assert key == "somebody"
         if self.num_refused:
             self.num_refused -= 1
             raise no_room("busy", "no room", 1)
         self.seconds.append(seconds)
-        self.num_held += 1
-        self.most_held = max(self.most_held, self.num_held)
-        try:
+        async with super().place(key, seconds, size_bytes):
+            self.most_held = max(self.most_held, self.in_flight)
             yield
-        finally:
-            self.num_held -= 1
 
 
 @dataclass
@@ -61,6 +61,7 @@ class Endpoint:
     profile: Profile
     scorers: CheapScorers = field(default_factory=CheapScorers)
     admission: Places = field(default_factory=Places)
+    ended: list[Ended] = field(default_factory=list)
     address: str = ""
 
     @property
@@ -89,7 +90,7 @@ def endpoint(state: Path, **options: Any) -> Iterator[Endpoint]:
     serve = profile.serve.model_copy(update={"state": str(state), "retry_after_s": 1, **options})
     one = Endpoint(profile.model_copy(update={"serve": serve}))
     app = FastAPI()
-    app.include_router(live_router(one, document))
+    app.include_router(live_router(one, document, [one.ended.append]))
     with serving(Named(app)) as address:
         one.address = address
         yield one
@@ -105,6 +106,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 def live(shared: Endpoint) -> Endpoint:
     shared.scorers.__init__()  # type: ignore[misc]
     shared.admission.__init__()  # type: ignore[misc]
+    shared.ended.clear()
     return shared
 
 
@@ -180,11 +182,39 @@ def test_an_utterance_comes_while_the_call_goes_on(live: Endpoint) -> None:
     assert first < heard.at_s[-1] - 0.5
 
 
+def test_what_is_told_of_a_call_is_how_it_ended_and_how_much_was_heard(live: Endpoint) -> None:
+    hold(live)
+    hold(live, np.zeros((0, 1), dtype=np.int16))
+    good, empty = live.ended
+    assert (good.status, good.code, good.key, good.route, good.request_id) == (200, None, "somebody", PATH, "req-1")
+    assert (good.audio_s, good.body_bytes) == (pytest.approx(20.0), 20 * 16_000 * 4)
+    assert (empty.status, empty.code, empty.audio_s) == (422, "no_samples", 0.0)
+
+
+def test_models_that_are_busy_for_long_are_told_as_skipped_stretches(
+    live: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmer_ray.serving.live_call.MAX_WAITING", 1)
+    monkeypatch.setattr("mmer_ray.serving.live_call.MAX_PAUSE_S", 0.01)
+    live.scorers.delay_s = 1.0
+    heard = hold(live)
+    skipped = heard.of("skipped")
+    assert len(skipped) >= 1
+    assert skipped[0]["end_s"] > skipped[0]["start_s"]
+    assert heard.last["type"] == "final"
+
+
+def test_no_call_begins_while_the_endpoint_stops(live: Endpoint) -> None:
+    live.admission.drain()
+    heard = hold(live)
+    assert (heard.last["status"], heard.last["error"]["code"]) == (503, "stopping")
+
+
 def test_only_what_is_being_scored_has_a_place(live: Endpoint) -> None:
     live.scorers.delay_s = 0.05
     hold(live)
     assert live.admission.most_held <= 2
-    assert live.admission.num_held == 0
+    assert live.admission.in_flight == 0
     assert max(live.admission.seconds) == pytest.approx(20.0)
 
 
@@ -218,7 +248,8 @@ def test_a_bug_is_told_without_its_words(live: Endpoint, caplog: pytest.LogCaptu
     live.scorers.answer = ZeroDivisionError("a secret of ours")
     heard = hold(live)
     assert (heard.last["status"], heard.last["error"]["code"]) == (500, "internal")
-    assert "secret" not in json.dumps(heard.messages)
+    assert "secret" not in json.dumps(heard.messages) + caplog.text
+    assert "test_live_calls" not in json.dumps(heard.messages)
 
 
 def test_scorers_that_come_back_go_on_with_the_call(live: Endpoint) -> None:
@@ -335,7 +366,7 @@ def test_a_client_that_hangs_up_ends_the_work_and_leaves_no_file(live: Endpoint)
 
     for ends in (True, False):
         asyncio.run(hang_up(ends))
-        assert live.admission.num_held == 0
+        assert live.admission.in_flight == 0
 
 
 def test_what_a_killed_gateway_left_is_removed_and_what_is_fresh_is_kept(tmp_path: Path) -> None:
