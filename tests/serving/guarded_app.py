@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+import pytest
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp
@@ -17,10 +21,14 @@ from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.error_handlers import handle_errors
 from mmer_ray.serving.errors_middleware import Errors, RequestIds
 from mmer_ray.serving.exchange import answered
+from mmer_ray.serving.health import health_router
 from mmer_ray.serving.interface import Asked
+from mmer_ray.serving.metrics import Metrics, metrics_router
 from mmer_ray.serving.request_head import header
 from mmer_ray.serving.upload import received_form
 from tests.serving.cheap_scorers import CheapScorers
+from tests.serving.http_server import serving
+from tests.serving.sounds import wav
 
 PATH = "/v1/audio/transcriptions"
 KEY = {"Authorization": "Bearer good"}
@@ -33,18 +41,21 @@ class Guarded:
     options: ServeOptions = field(default_factory=ServeOptions)
     scorers: CheapScorers = field(default_factory=CheapScorers)
     ended: list[Ended] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.options)
-        self.app: ASGIApp = RequestIds(Errors(_Keyed(Arrival(self._routes(), self.options)), [self.ended.append]))
+        self.metrics.watch(self.admission)
+        self.arrival = Arrival(self._routes(), self.options)
+        self.metrics.show("mmer_arriving", "Bodies that are arriving", lambda: self.arrival.num_arriving)
+        self.app: ASGIApp = RequestIds(Errors(_Keyed(self.arrival), [self.ended.append, self.metrics.count]))
 
     def _routes(self) -> FastAPI:
         app = FastAPI()
         handle_errors(app)
 
-        @app.get("/healthz")
-        async def health() -> dict[str, str]:
-            return {"status": "ok"}
+        app.include_router(health_router(self))
+        app.include_router(metrics_router(self.metrics))
 
         @app.post(PATH)
         async def transcribe(request: Request) -> PlainTextResponse:
@@ -75,14 +86,44 @@ class Guarded:
 
 
 class _Keyed:
-    """A key for all but `/healthz`, before the body is read."""
+    """A key for all but the state of health, before the body is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] != "/healthz":
+        if scope["type"] == "http" and scope["path"] not in ("/healthz", "/readyz"):
             if header(scope, b"authorization") != b"Bearer good":
                 raise ApiError(401, "invalid_api_key", "no key")
             scope["state"]["key"] = "alice"
         await self._app(scope, receive, send)
+
+
+OpenGuarded = Callable[..., tuple[Guarded, httpx.Client]]
+
+
+@pytest.fixture
+def opened() -> Iterator[OpenGuarded]:
+    """Opens a server with its own settings of `[serve]`; what serves, and a client with a key."""
+    with ExitStack() as stack:
+
+        def start(http: str = "httptools", **options: object) -> tuple[Guarded, httpx.Client]:
+            guarded = Guarded(ServeOptions(**options))  # type: ignore[arg-type]
+            address = stack.enter_context(serving(guarded.app, http=http))
+            client = stack.enter_context(httpx.Client(base_url=address, headers=KEY, timeout=20, trust_env=False))
+            return guarded, client
+
+        yield start
+
+
+def post(client: httpx.Client, sound: bytes = wav(), **more: Any) -> httpx.Response:
+    """Ask for a clip's words."""
+    return client.post(PATH, files={"file": ("clip.wav", sound)}, **more)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an answer that must have the one shape."""
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code", "request_id"}
+    assert error["request_id"] == answer.headers["x-request-id"]
+    return answer.status_code, error["code"]
