@@ -45,7 +45,6 @@ def test_whatever_is_sent_the_endpoint_goes_on(
                 numbers = range(start, min(start + BATCH, num_requests))
                 statuses.update(asyncio.run(_sent(served, fuzz, numbers)))
             _check_good_clip(served)
-            print(start, _rss_bytes() >> 20)
             if not warm_bytes and start + BATCH >= warm_at:
                 warm_bytes = _rss_bytes()
         growth = _rss_bytes() / warm_bytes - 1
