@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.access import caller_of
-from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.arrival import asks_for_job
 from mmer_ray.serving.audio_form import looked_at
 from mmer_ray.serving.idempotency import Idempotency
@@ -46,7 +46,10 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
 
     Raises `ApiError` as `received_form`, `asked_of`, `looked_at` and `Jobs.submit` do.
     """
-    form = await received_form(request, service.options, folder=service.jobs.folder)
+    try:
+        form = await received_form(request, service.options, folder=service.jobs.folder)
+    except OSError as exc:
+        raise no_room("no_space", "the sound cannot be kept at the moment", service.options.retry_after_s) from exc
     try:
         asked = await asked_of(form)
         await looked_at(asked.sound)

@@ -262,13 +262,15 @@ def test_a_key_with_many_jobs_does_not_keep_another_waiting(
 
 
 def test_a_full_disk_is_a_refusal_to_try_again(gateway: JobGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> int:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        answer = gateway.hand_in()
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_space")
+        patch.setattr("mmer_ray.serving.upload._written", full)
+        # In memory, and on its way to the folder.
+        answers = [gateway.hand_in(), gateway.hand_in(20.0)]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(503, "no_space")] * 2
     assert gateway.hand_in().status_code == 202
 
 
