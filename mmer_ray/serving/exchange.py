@@ -75,19 +75,31 @@ def refusal_of(failure: Failure, retry_after_s: int) -> ApiError:
     return ApiError(status, failure.code.value, failure.message, "file")
 
 
-async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
+async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[Any] | None = None) -> ScoredRecording:
+    """Score one clip, which may have failed, in the time of a request, unless `leaving` ends before.
+
+    Raises `ApiError` as `answered`, `ClientDisconnect` once `leaving` has ended. The work has ended in any case.
+    """
     scoring = asyncio.ensure_future(service.scorers.score(asked))
-    leaving = asyncio.ensure_future(_hang_up(request))
     try:
         timeout_s = service.options.request_timeout_s
-        await asyncio.wait({scoring, leaving}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        watched = {scoring} if leaving is None else {scoring, leaving}
+        await asyncio.wait(watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if scoring.done():
             return _result(scoring, service.options.retry_after_s)
-        if leaving.done():
+        if leaving is not None and leaving.done():
             raise ClientDisconnect
         raise no_room("timeout", f"no answer within {timeout_s:g} s", service.options.retry_after_s)
     finally:
-        await _ended(leaving, scoring)
+        await _ended(scoring)
+
+
+async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
+    leaving = asyncio.ensure_future(_hang_up(request))
+    try:
+        return await scored_unless(service, asked, leaving)
+    finally:
+        await _ended(leaving)
 
 
 def _result(scoring: asyncio.Future[ScoredRecording], retry_after_s: int) -> ScoredRecording:
