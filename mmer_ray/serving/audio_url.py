@@ -23,6 +23,7 @@ from mmer_ray import __version__
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.public_addresses import is_public
+from mmer_ray.serving.upload import Form, Upload
 
 FIELD = "audio_url"
 HTTPS_PORT = 443
@@ -93,6 +94,19 @@ class AudioUrls:
             raise no_room("no_space", "the sound cannot be kept at the moment", self._options.retry_after_s) from exc
         finally:
             self._num_fetching -= 1
+
+    async def filled(self, form: Form, max_bytes: int, folder: Path | None = None) -> Form:
+        """A form with the file that its field names in place of the field. Raises as `fetched`, and `ApiError` 400 for
+        two addresses, or a file beside one."""
+        urls = [value for name, value in form.fields if name == FIELD and value]
+        fields = [(name, value) for name, value in form.fields if name != FIELD]
+        if not urls:
+            return Form(fields, form.files)
+        if len(urls) > 1 or form.files:
+            raise invalid(FIELD, "send one sound in a request: a file, or one address")
+        sound = await self.fetched(urls[0], max_bytes, folder)
+        size_bytes = len(sound) if isinstance(sound, bytes) else sound.stat().st_size
+        return Form(fields, [Upload("file", "", size_bytes, sound)])
 
     def _place(self, url: str) -> _Place:
         """Take an address apart. Raises `ApiError` unless it is https at a listed host."""

@@ -14,6 +14,7 @@ from mmer_ray.profiles import Profile
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
+from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.audit import Audit
 from mmer_ray.serving.exchange import refusal_of
 from mmer_ray.serving.idempotency import Idempotency
@@ -28,6 +29,7 @@ class Service:
     """One gateway; a context manager. An app that is built on it closes it when its server stops."""
 
     profile: Profile
+    audio_urls: AudioUrls
     options: ServeOptions
     scorers: Scorers
     admission: Admission
@@ -54,6 +56,7 @@ class Service:
             exit_stack.callback(audit.close)
             return cls(
                 profile=profile,
+                audio_urls=AudioUrls(options),
                 options=options,
                 scorers=scorers,
                 admission=Admission(options),

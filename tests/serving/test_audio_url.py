@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.public_addresses import is_public
+from tests.serving.cheap_scorers import CheapScorers
+from tests.serving.endpoint import endpoint
 from tests.serving.http_server import serving
+from tests.serving.job_gateway import JobGateway
+from tests.serving.sounds import wav
 
 HOST = "audio.example"
 LIMIT = 1 << 20
@@ -194,11 +199,17 @@ class Host:
         self.port = 0
         self.names_looked_up = 0
 
+    @property
+    def authority(self) -> str:
+        return f"{HOST}:{self.port}"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         self.asked.append((headers[b"host"].decode(), f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}"))
         status, more, body, delay_s = {
             "/a.wav": (200, [], b"RIFF" + bytes(5_000), 0.0),
+            "/clip.wav": (200, [], wav(), 0.0),
+            "/page": (200, [], b"<html>" + bytes(100), 0.0),
             "/moved": (302, [(b"location", b"https://127.0.0.1/secret")], b"", 0.0),
             "/missing": (404, [], b"", 0.0),
             "/packed": (200, [(b"content-encoding", b"gzip")], b"x", 0.0),
@@ -333,3 +344,72 @@ def test_only_so_many_are_fetched_at_a_time() -> None:
         return [*first, *await asyncio.gather(urls.fetched("https://audio.example/a", LIMIT), return_exceptions=True)]
 
     assert [error.status for error in asyncio.run(at_once())] == [400, 400, 503, 503, 400]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, host: Host) -> Iterator[JobGateway]:
+    """The routes of jobs, to which the host is a public one."""
+    certificate = _certificate(tmp_path, HOST)
+
+    async def resolve(name: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    with serving(host, ssl_certfile=str(certificate), ssl_keyfile=str(certificate), lifespan="off") as address:
+        host.port = int(address.rpartition(":")[2])
+        gateway = JobGateway(tmp_path / "state", OPTIONS.model_copy(update={"audio_url_hosts": (host.authority,)}))
+        tls = ssl.create_default_context(cafile=certificate)
+        gateway.audio_urls = AudioUrls(gateway.options, resolve=resolve, is_allowed=lambda _: True, tls=tls)
+        gateway.key = gateway.keys.add("dialler")
+        with serving(gateway.app()) as gateway.address:
+            yield gateway
+        gateway.database.close()
+
+
+def test_a_job_of_an_address_is_the_job_of_its_file(gateway: JobGateway, host: Host) -> None:
+    answer = gateway.ask("POST", "/v1/jobs", data={"audio_url": f"https://{host.authority}/clip.wav"})
+    assert answer.status_code == 202, answer.text
+    assert gateway.submitted(1.0) == answer.json()["id"]
+    gateway.job_once(answer.json()["id"], "succeeded")
+    _until_no_sounds(gateway)
+
+
+def test_an_address_beside_a_file_two_addresses_and_one_elsewhere_are_refused_and_leave_nothing(
+    gateway: JobGateway, host: Host
+) -> None:
+    url = f"https://{host.authority}/clip.wav"
+    answers = [
+        gateway.hand_in(20.0, data={"audio_url": url}),
+        gateway.ask("POST", "/v1/jobs", data={"audio_url": [url, url]}),
+        gateway.ask("POST", "/v1/jobs", data={"audio_url": "https://169.254.169.254/latest"}),
+    ]
+    assert [(answer.status_code, answer.json()["error"]["param"]) for answer in answers] == [(400, "audio_url")] * 3
+    no_audio = gateway.ask("POST", "/v1/jobs", data={"audio_url": f"https://{host.authority}/page"})
+    assert no_audio.status_code == 415
+    assert [path for _, path in host.asked] == ["/page?"]
+    assert gateway.num_sounds() == 0
+
+
+def test_the_endpoint_transcribes_and_analyses_what_it_fetches_and_fetches_nothing_by_default(tmp_path: Path) -> None:
+    with endpoint(CheapScorers(), tmp_path) as served, served.client() as client:
+        for path, fields in (("transcriptions", {"model": "whisper-1"}), ("analyses", {})):
+            answer = client.post(f"/v1/audio/{path}", data={**fields, "audio_url": f"https://{HOST}/clip.wav"})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio_url")
+            assert "send the file" in answer.json()["error"]["message"]
+            kept = served.service.audio_urls
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(kept, "fetched", _fetched)
+                answer = client.post(f"/v1/audio/{path}", data={**fields, "audio_url": f"https://{HOST}/clip.wav"})
+            assert answer.status_code == 200, answer.text
+            assert "good morning" in answer.json()["text"]
+
+
+async def _fetched(url: str, max_bytes: int, folder: Path | None = None) -> bytes:
+    assert (url, folder) == (f"https://{HOST}/clip.wav", None)
+    return wav()
+
+
+def _until_no_sounds(gateway: JobGateway) -> None:
+    deadline = time.monotonic() + 10
+    while gateway.num_sounds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
