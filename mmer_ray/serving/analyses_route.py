@@ -31,7 +31,7 @@ def analyses_router(service: Service) -> APIRouter:
         if asks_for_job(request.headers.get("prefer", "").encode()):
             return await queued(service, request, asked_of)
         form = await received_form(request, service.options)
-        asked = await asked_of(form)
+        asked = await asked_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
 
         async def answer() -> Response:
             try:

@@ -16,6 +16,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
 from mmer_ray.serving.api_errors import no_room
+from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.audit import Audit
 from mmer_ray.serving.ended import OnEnd
 from mmer_ray.serving.exchange import refusal_of
@@ -32,6 +33,7 @@ class Service:
     """One gateway; a context manager. An app that is built on it closes it when its server stops."""
 
     profile: Profile
+    audio_urls: AudioUrls
     options: ServeOptions
     scorers: Scorers
     admission: Admission
@@ -64,6 +66,7 @@ class Service:
             analyse = partial(_analysis, scorers, options)
             return cls(
                 profile=profile,
+                audio_urls=AudioUrls(options),
                 options=options,
                 scorers=scorers,
                 admission=admission,

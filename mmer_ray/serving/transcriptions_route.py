@@ -32,8 +32,9 @@ def transcriptions_router(service: Service) -> APIRouter:
     async def create_transcription(request: Request) -> Response:
         """Transcribe one recording; the answer is waited for. Longer audio is for `/v1/jobs`."""
         form = await received_form(request, service.options)
-        sound = sound_of(form)
-        wanted = transcription_request(form.fields)
+        filled = await service.audio_urls.filled(form, service.options.max_body_bytes)
+        sound = sound_of(filled)
+        wanted = transcription_request(filled.fields)
         asked = Asked(sound, wanted.expected, wanted.known_speakers)
 
         async def answer() -> Response:
