@@ -25,7 +25,7 @@ def analyses_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["audio"])
 
-    @router.post(ANALYSES_PATH, response_class=Response, **analysis_operation())
+    @router.post(ANALYSES_PATH, response_class=Response, **analysis_operation(service.options))
     async def create_analysis(request: Request) -> Response:
         """Analyse one recording; the answer is waited for. With `Prefer: respond-async` it becomes a job."""
         if asks_for_job(request.headers.get("prefer", "").encode()):

@@ -50,7 +50,7 @@ def routes(service: Service) -> FastAPI:
     # FastAPI's own pages of the document load scripts from another host.
     app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan)
     handle_errors(app)
-    describe(app)
+    describe(app, service.options)
     app.include_router(transcriptions_router(service))
     app.include_router(analyses_router(service))
     app.include_router(jobs_router(service, asked_of))

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from mmer_ray import __version__
+from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.access import OPEN_PATHS
 from mmer_ray.serving.analysis_schema import Analysis
 from mmer_ray.serving.form_fields import MAX_KNOWN_SPEAKERS
@@ -69,12 +70,12 @@ class Error(BaseModel):
     error: ErrorPart
 
 
-def describe(app: FastAPI) -> None:
+def describe(app: FastAPI, options: ServeOptions) -> None:
     """Give an app its document, made at the first request for it."""
-    app.openapi = _once(lambda: _document(app))  # type: ignore[method-assign]
+    app.openapi = _once(lambda: _document(app, options))  # type: ignore[method-assign]
 
 
-def transcription_operation() -> dict[str, Any]:
+def transcription_operation(options: ServeOptions) -> dict[str, Any]:
     """Arguments of the route of transcriptions."""
     shapes: list[type[BaseModel]] = [PlainTranscription, VerboseTranscription, DiarizedTranscription]
     content: Schema = {
@@ -83,20 +84,20 @@ def transcription_operation() -> dict[str, Any]:
     content["text/event-stream"] = {"schema": {"type": "string"}}
     content["application/json"] = {"schema": {"anyOf": [_ref(shape) for shape in shapes]}}
     told = {"200": {"description": "The transcript in `response_format`, or a stream of events.", "content": content}}
-    return {"openapi_extra": {"requestBody": _form(_TRANSCRIPTION, ["file", "model"]), "responses": told}}
+    return {"openapi_extra": {"requestBody": _form(options, _TRANSCRIPTION, ["file", "model"]), "responses": told}}
 
 
-def analysis_operation() -> dict[str, Any]:
+def analysis_operation(options: ServeOptions) -> dict[str, Any]:
     """Arguments of the route of analyses."""
     told = {
         "200": {"description": "The analysis.", "content": {"application/json": {"schema": _ref(Analysis)}}},
         "202": {"description": "A job was made of it.", "content": {"application/json": {"schema": _ref(JobDocument)}}},
     }
-    extra = {"parameters": [PREFERENCE], "requestBody": _form(_ANALYSIS, ["file"]), "responses": told}
+    extra = {"parameters": [PREFERENCE], "requestBody": _form(options, _ANALYSIS, ["file"]), "responses": told}
     return {"openapi_extra": extra}
 
 
-def _document(app: FastAPI) -> Schema:
+def _document(app: FastAPI, options: ServeOptions) -> Schema:
     document = get_openapi(title=TITLE, version=__version__, description=SUMMARY, routes=app.routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -108,17 +109,17 @@ def _document(app: FastAPI) -> Schema:
     document["security"] = [{"key": []}]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _complete(path, method, operation)
+            _complete(path, method, operation, options)
     return document
 
 
-def _complete(path: str, method: str, operation: Schema) -> None:
+def _complete(path: str, method: str, operation: Schema, options: ServeOptions) -> None:
     """Say of one operation how it refuses, and what its form is if nobody did."""
     # FastAPI's, for what is a 400 here.
     operation["responses"].pop("422", None)
     refusals = {"503"} if path in OPEN_PATHS else {"401", "503"}
     if method == "post" and path == "/v1/jobs":
-        operation["requestBody"] = _form(_ANALYSIS, ["file"])
+        operation["requestBody"] = _form(options, _ANALYSIS, ["file"])
     if "requestBody" in operation:
         refusals |= {"400", "408", "409", "413", "415", "422", "429"}
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
@@ -155,7 +156,12 @@ def _once(make: Callable[[], Schema]) -> Callable[[], Schema]:
     return document
 
 
-def _form(fields: Schema, required: list[str]) -> Schema:
+def _form(options: ServeOptions, fields: Schema, required: list[str]) -> Schema:
+    if options.audio_url_hosts:
+        hosts = ", ".join(options.audio_url_hosts)
+        url = _text(f"In place of `file`: where it is fetched from, by https. Hosts: {hosts}.", format="uri")
+        fields = {**fields, "audio_url": url}
+        required = [name for name in required if name != "file"]
     schema = {"type": "object", "properties": fields, "required": required, "additionalProperties": False}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 

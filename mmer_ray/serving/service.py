@@ -33,7 +33,6 @@ class Service:
     """One gateway; a context manager. An app that is built on it closes it when its server stops."""
 
     profile: Profile
-    audio_urls: AudioUrls
     options: ServeOptions
     scorers: Scorers
     admission: Admission
@@ -43,6 +42,7 @@ class Service:
     metrics: Metrics
     state: StateDatabase
     idempotency: Idempotency
+    audio_urls: AudioUrls
     jobs: Jobs
     opened_s: int
     """Seconds since 1970 at which it was opened."""
@@ -66,7 +66,6 @@ class Service:
             analyse = partial(_analysis, scorers, options)
             return cls(
                 profile=profile,
-                audio_urls=AudioUrls(options),
                 options=options,
                 scorers=scorers,
                 admission=admission,
@@ -75,6 +74,7 @@ class Service:
                 metrics=metrics,
                 state=state,
                 idempotency=Idempotency(state, options),
+                audio_urls=AudioUrls(options),
                 opened_s=int(time.time()),
                 jobs=Jobs(folder, state, options, scorers, analyse, [audit, metrics.count]),
                 _exit=exit_stack.pop_all(),

@@ -28,13 +28,13 @@ def transcriptions_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["audio"])
 
-    @router.post(PATH, response_class=Response, **transcription_operation())
+    @router.post(PATH, response_class=Response, **transcription_operation(service.options))
     async def create_transcription(request: Request) -> Response:
         """Transcribe one recording; the answer is waited for. Longer audio is for `/v1/jobs`."""
         form = await received_form(request, service.options)
-        filled = await service.audio_urls.filled(form, service.options.max_body_bytes)
-        sound = sound_of(filled)
-        wanted = transcription_request(filled.fields)
+        # First: nothing is fetched for a request that is off.
+        wanted = transcription_request(form.fields)
+        sound = sound_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
         asked = Asked(sound, wanted.expected, wanted.known_speakers)
 
         async def answer() -> Response:
