@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Protocol
 
 from fastapi import APIRouter
@@ -25,6 +26,8 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+EXAMPLE = resources.files("mmer_ray") / "demo" / "calls" / "call_03_stereo.opus"
+"""A call of the demo: two people on two channels, in synthetic voices."""
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 POLICY = {
     "default-src": "'none'",
@@ -111,13 +114,17 @@ def about_json(service: PageService) -> dict[str, object]:
 @cache
 def page_files() -> Mapping[str, PageFile]:
     """All files by name, in memory: what is not among them cannot be asked for."""
-    files = {}
+    files = {"example.opus": _file(EXAMPLE, "audio/ogg")}
     for entry in FOLDER.iterdir():
         media_type = MEDIA_TYPES.get(f".{entry.name.rpartition('.')[2]}")
         if media_type is not None:
-            content = entry.read_bytes()
-            files[entry.name] = PageFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            files[entry.name] = _file(entry, media_type)
     return files
+
+
+def _file(entry: Traversable, media_type: str) -> PageFile:
+    content = entry.read_bytes()
+    return PageFile(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 def _answer(request: Request, name: str) -> Response:

@@ -52,7 +52,7 @@ function operationOf(operation) {
       {},
       make("span", { className: "method", data: { method } }, method.toUpperCase()),
       make("code", {}, path),
-      make("span", { className: "short" }, short),
+      make("span", { className: "short" }, ...marked(short)),
     ),
     inside,
   );

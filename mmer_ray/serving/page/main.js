@@ -1,6 +1,6 @@
 // The page: a recording or the microphone in, speakers, words and emotions out.
 
-import { about, ApiError, checkKey, finished, key, upload } from "./api.js";
+import { about, address, ApiError, checkKey, finished, key, upload } from "./api.js";
 import { byId, clock, percent } from "./dom.js";
 import { LiveCall } from "./live.js";
 import { ofAnalysis, ofLive, textOf } from "./model.js";
@@ -14,8 +14,7 @@ let shown = null; // The analysis, to be saved.
 
 async function begin() {
   limits = await about();
-  byId("key-form").hidden = !limits.needs_key;
-  byId("forget-key").hidden = !key.get();
+  showKey();
   byId("limits").textContent = `Up to ${megabytes(limits.max_job_body_bytes)}.`;
   byId("caution").textContent = limits.caution ?? "";
   byId("caution").hidden = !limits.caution;
@@ -29,20 +28,32 @@ byId("key-form").onsubmit = async (event) => {
   event.preventDefault();
   key.set(byId("key").value.trim());
   byId("key").value = "";
-  byId("forget-key").hidden = false;
   try {
     await checkKey();
-    note("The key is good. It is kept in this tab alone.");
+    showKey();
+    byId("error").hidden = true;
   } catch (error) {
+    key.forget();
     note(error.message, "error");
   }
 };
 
+byId("change-key").onclick = () => {
+  byId("key-form").hidden = false;
+  byId("key-set").hidden = true;
+  byId("key").focus();
+};
+
 byId("forget-key").onclick = () => {
   key.forget();
-  byId("forget-key").hidden = true;
+  showKey();
   note("The key is forgotten.");
 };
+
+function showKey() {
+  byId("key-form").hidden = !limits.needs_key || Boolean(key.get());
+  byId("key-set").hidden = !limits.needs_key || !key.get();
+}
 
 function note(text, kind = "") {
   byId("key-note").textContent = text;
@@ -70,6 +81,11 @@ document.addEventListener("drop", (event) => {
   const [file] = event.dataTransfer.files;
   if (file && !work) analyse(file);
 });
+
+byId("example").onclick = async () => {
+  const answer = await fetch(address("page/example.opus"));
+  if (answer.ok && !work) analyse(new File([await answer.blob()], "example.opus", { type: "audio/ogg" }));
+};
 
 function analyse(file) {
   if (file.size > limits.max_job_body_bytes) {
@@ -207,7 +223,8 @@ function took(cancellable) {
   shown = null;
   byId("actions").hidden = true;
   byId("error").hidden = true;
-  byId("file").disabled = true;
+  byId("about").hidden = true;
+  byId("file").disabled = byId("example").disabled = true;
   drop.classList.add("busy");
   byId("speak").disabled = !(cancellable instanceof Speaking);
   byId("progress").hidden = true;
@@ -216,7 +233,7 @@ function took(cancellable) {
 function idle() {
   work = null;
   byId("status").hidden = true;
-  byId("file").disabled = byId("speak").disabled = false;
+  byId("file").disabled = byId("example").disabled = byId("speak").disabled = false;
   drop.classList.remove("busy");
 }
 
@@ -241,7 +258,7 @@ function fail(error) {
   const remedy = error.status === 401 ? " Enter a key above." : "";
   byId("error").textContent = error.message + remedy + (error.requestId ? ` (request ${error.requestId})` : "");
   byId("error").hidden = false;
-  if (error.status === 401) byId("key").focus();
+  if (error.status === 401) byId("change-key").click();
 }
 
 byId("cancel").onclick = () => work?.cancel();
@@ -263,6 +280,6 @@ function expected() {
   return Object.fromEntries(Object.entries(lists).filter(([, words]) => words.length));
 }
 
-const megabytes = (bytes) => `${Math.floor(bytes / (1 << 20))} MB`;
+const megabytes = (bytes) => `${Math.floor(bytes / (1 << 20))}\u00a0MB`;
 
 begin().catch(fail);

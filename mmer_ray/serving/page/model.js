@@ -5,7 +5,7 @@ const SKIPPED = { too_short: "too short to tell", low_confidence: "not clear" };
 export function ofAnalysis(analysis) {
   return {
     durationS: analysis.recording.duration_s,
-    speakers: analysis.speakers.map((one) => ({ id: one.speaker, name: nameOf(one.speaker, one.name, one.role), ...one })),
+    speakers: analysis.speakers.map((one) => ({ ...one, id: one.speaker, name: nameOf(one.speaker, one.name, one.role) })),
     utterances: analysis.utterances.map((one) => ({ ...one, name: nameOf(one.speaker, one.speaker_name, one.role) })),
     measures: analysis.measures,
     languages: languagesOf(analysis.utterances),
