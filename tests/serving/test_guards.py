@@ -85,6 +85,18 @@ def test_a_client_that_is_refused_while_it_sends_reads_the_answer_every_time(
         assert post(client).status_code == 200
 
 
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+def test_a_client_that_is_refused_may_send_to_its_end(opened: OpenGuarded, http: str) -> None:
+    _, client = opened(http, max_body_bytes=1 << 20)
+    length = 16 << 20
+    for sent, status in [(head(length), 413), (head(length).replace(b"good", b"bad"), 401)]:
+        with connected(client) as connection:
+            # Clients that meet a reset connection here never look for an answer.
+            connection.sendall(sent + bytes(length))
+            assert status_of(connection) == status
+            assert connection.recv(1) in (b"", b"{")
+
+
 def test_a_body_that_is_too_big_by_its_own_account_is_refused_before_it_is_sent(opened: OpenGuarded) -> None:
     guarded, client = opened()
     with connected(client) as connection:
