@@ -22,6 +22,7 @@ from mmer_ray.serving.live_route import live_router
 from mmer_ray.serving.log_secrets import hide_secrets
 from mmer_ray.serving.metrics import metrics_router
 from mmer_ray.serving.model_list import models_router
+from mmer_ray.serving.page_route import page_router
 from mmer_ray.serving.service import Service
 from mmer_ray.serving.transcriptions_route import transcriptions_router
 
@@ -58,4 +59,5 @@ def routes(service: Service) -> FastAPI:
     app.include_router(live_router(service, document, service.on_end))
     app.include_router(health_router(service))
     app.include_router(metrics_router(service.metrics))
+    app.include_router(page_router(service))
     return app
