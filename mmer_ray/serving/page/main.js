@@ -172,7 +172,7 @@ class Speaking {
 
   level(level) {
     // Speech has about a tenth of full scale.
-    byId("meter").style.width = percent(Math.min(1, Math.sqrt(level) * 1.6));
+    byId("meter").style.width = `${100 * Math.min(1, Math.sqrt(level) * 1.6)}%`;
     this.heardS = performance.now() / 1000 - this.beganS;
     byId("clock").textContent = clock(this.heardS);
   }
