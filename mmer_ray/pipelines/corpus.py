@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from mmer_ray.models.batches import LIKE_LENGTH
@@ -73,7 +74,9 @@ class Pipeline:
         """Name and digest of the emotion model."""
         return self._engine.scorer
 
-    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
+    def score(
+        self, tasks: Iterable[Task], on_heard: OnHeard | None = None, *, decoder: Decodes | None = None
+    ) -> Iterator[ScoredRecording]:
         """Score recordings; each comes out as soon as it is finished, failed ones among them, also while the input
         stays open.
 
@@ -83,9 +86,11 @@ class Pipeline:
         ends the call. Closing the iterator drops its work. `tasks` is iterated in the decoding thread.
 
         `on_heard(recording, end_s)` is told of each window that was heard, up to what second it goes: a recording of
-        hours comes out at its end alone.
+        hours comes out at its end alone. `decoder` takes the place of the pipeline's for this call: one with limits of
+        its own.
         """
-        return Scoring(self._shared, tasks, on_heard).results()
+        shared = self._shared if decoder is None else replace(self._shared, decoder=decoder)
+        return Scoring(shared, tasks, on_heard).results()
 
     def _share(self, profile: Profile, slots: int) -> Shared:
         run = profile.run
