@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
+from mmer_ray.audio.stop import Stop
 from mmer_ray.models.batches import LIKE_LENGTH
 from mmer_ray.pipelines.ahead import Decodes
 from mmer_ray.pipelines.assembler import Question
@@ -17,10 +18,12 @@ from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory, return_excess
 from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Clip, ScoredRecording, Task, Window
+from mmer_ray.records import Clip, Expected, ScoredRecording, Task, Window
 
 SLOT_S = 60.0
 """Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
+BACKGROUND_S = 60.0
+"""Work in the background lets work go first that comes so much later: it is slow beside a full load, and ends."""
 
 
 class Pipeline:
@@ -74,8 +77,18 @@ class Pipeline:
         """Name and digest of the emotion model."""
         return self._engine.scorer
 
+    def check_expected(self, expected: Expected) -> None:
+        """As `Engine.check_expected`: to be asked before a task that expects something."""
+        self._engine.check_expected(expected)
+
     def score(
-        self, tasks: Iterable[Task], on_heard: OnHeard | None = None, *, decoder: Decodes | None = None
+        self,
+        tasks: Iterable[Task],
+        on_heard: OnHeard | None = None,
+        *,
+        decoder: Decodes | None = None,
+        stop: Stop | None = None,
+        background: bool = False,
     ) -> Iterator[ScoredRecording]:
         """Score recordings; each comes out as soon as it is finished, failed ones among them, also while the input
         stays open.
@@ -88,9 +101,17 @@ class Pipeline:
         `on_heard(recording, end_s)` is told of each window that was heard, up to what second it goes: a recording of
         hours comes out at its end alone. `decoder` takes the place of the pipeline's for this call: one with limits of
         its own.
+
+        Setting `stop`, from any thread, drops the work: the iterator raises `WorkStoppedError`. What is in the middle
+        of a batch is worked on to its end, and the window that the decoder is at too, unless it heeds `stop` itself.
+
+        In the background one window is worked on at a time, and the work of other calls goes first that comes up to
+        `BACKGROUND_S` later.
         """
         shared = self._shared if decoder is None else replace(self._shared, decoder=decoder)
-        return Scoring(shared, tasks, on_heard).results()
+        # As much is decoded ahead as is worked on.
+        ahead_s, patience_s = (0.0, BACKGROUND_S) if background else (2 * shared.profile.run.batch_s, 0.0)
+        return Scoring(shared, tasks, on_heard, stop=stop, ahead_s=ahead_s, patience_s=patience_s).results()
 
     def _share(self, profile: Profile, slots: int) -> Shared:
         run = profile.run

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from mmer_ray.audio.decode import Decoder
+from mmer_ray.audio.needed import SoundRange
+from mmer_ray.audio.stop import Stop
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.profiles import DecodeOptions, Profile
-from mmer_ray.records import Recording, ScoredRecording, Task
+from mmer_ray.records import AudioFacts, Recording, ScoredRecording, Task, Window
+from mmer_ray.serving.event_watch import EventWatch
 from mmer_ray.serving.interface import Asked, Served
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
@@ -46,6 +49,7 @@ class OnlineScorer:
             self._pipeline = exit_stack.enter_context(
                 Pipeline(_waiting_less(profile), decoder=self._for_clips, slots=slots)
             )
+            self._watch = exit_stack.enter_context(EventWatch())
             self._exit = exit_stack.pop_all()
 
     def __enter__(self) -> OnlineScorer:
@@ -65,12 +69,22 @@ class OnlineScorer:
         return self._served
 
     def score(self, asked: Asked, cancelled: threading.Event | None = None) -> ScoredRecording:
-        """Score one clip: as the batch job would, a bad one as failed. Its `uri` is empty."""
-        decoder = self._for_jobs if asked.is_job else self._for_clips
-        with self._file_of(asked.sound) as path:
-            task = Task(Recording(uri=str(path), size_bytes=path.stat().st_size), expected=asked.expected)
-            (scored,) = self._pipeline.score([task], decoder=decoder)
+        """Score one clip: as the batch job would, a bad one as failed. Its `uri` is empty.
+
+        Once `cancelled` is set, from another thread, the work is dropped and `WorkStoppedError` raised. Raises
+        `UsageError`, its message beginning with the field that is meant, for what the models cannot heed.
+        """
+        self._pipeline.check_expected(asked.expected)
+        stop = Stop()
+        with self._watch.watching(cancelled, stop), self._file_of(asked.sound) as path:
+            recording = Recording(uri=str(path), size_bytes=path.stat().st_size)
+            scored = self._scored(Task(recording, expected=asked.expected), stop, asked.is_job)
         return replace(scored, recording=replace(scored.recording, uri=""))
+
+    def _scored(self, task: Task, stop: Stop, is_job: bool) -> ScoredRecording:
+        decoder = _Stoppable(self._for_jobs if is_job else self._for_clips, stop)
+        (scored,) = self._pipeline.score([task], decoder=decoder, stop=stop, background=is_job)
+        return scored
 
     @contextmanager
     def _file_of(self, sound: bytes | Path) -> Iterator[Path]:
@@ -82,6 +96,18 @@ class OnlineScorer:
             file.write(sound)
             file.flush()
             yield Path(file.name)
+
+
+class _Stoppable:
+    """A decoder whose work for one call ends with the call."""
+
+    def __init__(self, decoder: Decoder, stop: Stop) -> None:
+        self._decoder, self._stop = decoder, stop
+
+    def decode(
+        self, recording: Recording, needed: Sequence[SoundRange] | None = None
+    ) -> Generator[Window | AudioFacts, None, None]:
+        return self._decoder.decode(recording, needed, self._stop)
 
 
 def clip_limits(profile: Profile) -> DecodeOptions:
