@@ -69,3 +69,5 @@ class ServeOptions(Options):
     """Live calls (WebSocket) at a time; beyond it they are refused."""
     max_stream_s: float = Field(3_600.0, gt=0)
     """Longest live call."""
+    stream_silence_s: float = Field(30.0, gt=0)
+    """A live call whose client sends nothing, or takes nothing, for this long is given up."""

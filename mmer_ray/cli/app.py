@@ -13,6 +13,7 @@ from mmer_ray.cli.demo import demo
 from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
+from mmer_ray.cli.keys import keys
 from mmer_ray.cli.lake import lake
 from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
@@ -73,6 +74,7 @@ for command in COMMANDS:
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")
 app.add_typer(speakers, name="speakers")
+app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,17 +14,19 @@ import numpy as np
 import pytest
 
 from mmer_ray.audio.stop import Stop
-from mmer_ray.errors import AudioError, ErrorCode, Flag
+from mmer_ray.errors import AudioError, ErrorCode, Flag, UsageError
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.scoring import WorkStoppedError
 from mmer_ray.profiles import LinkOptions, Profile, RunOptions
+from mmer_ray.recognizers.interface import Chunk, Transcript
 from mmer_ray.records import (
     SAMPLE_RATE_HZ,
     AudioFacts,
     Clip,
     Emotion,
+    Expected,
     Given,
     GivenWord,
     Recording,
@@ -436,3 +438,25 @@ def test_work_in_the_background_takes_one_window_at_a_time_and_lets_others_pass(
         assert background.result(SOON_S) == answers(score("40s"))
     assert engine.heard_s[0] == 10
     assert sorted(engine.heard_s[1:3]) == [5, 6]
+
+
+def test_what_a_task_expects_reaches_the_recognizer_with_each_chunk_of_it_and_of_no_other() -> None:
+    class Told(OneWordRecognizer):
+        def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+            return [replace(self._read(chunk), language=(*chunk.expected.languages, "xx")[0]) for chunk in chunks]
+
+    engine = Engine(EnergyDiarizer(), Told(), LoudnessScorer())
+    german = Task(Recording(uri="25s"), expected=Expected(languages=("de",)))
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=engine) as pipeline:
+        scored = answers(pipeline.score([german, *tasks("12s")]))
+    assert {uri: {said.language for said in one.utterances} for uri, one in scored.items()} == {
+        "25s": {"de"},
+        "12s": {"xx"},
+    }
+
+
+def test_what_the_recognizer_cannot_heed_is_refused_before_any_work() -> None:
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine()) as pipeline:
+        pipeline.check_expected(Expected(languages=("de",), keywords=("Ann",)))
+        with pytest.raises(UsageError, match=r"^prompt: "):
+            pipeline.check_expected(Expected(prompt="so"))

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mmer_ray.demo.truth import CALLS
-from mmer_ray.errors import ErrorCode
+from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.pipelines.scoring import WorkStoppedError
 from mmer_ray.profiles import load_profile
-from mmer_ray.records import ScoredRecording
+from mmer_ray.records import Expected, ScoredRecording
 from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.local_scorers import LocalScorers
 from mmer_ray.serving.scorer import OnlineScorer
@@ -99,3 +99,10 @@ def test_a_clip_meets_the_limits_of_the_endpoint_and_a_job_those_of_the_profile(
         clip, job = short.score(Asked(CALL)), short.score(Asked(CALL, is_job=True))
     assert clip.failure is not None
     assert (clip.failure.code, job.status) == (ErrorCode.TOO_LONG, "scored")
+
+
+def test_what_the_models_cannot_heed_is_refused_by_name_and_what_they_can_changes_nothing(scorer: OnlineScorer) -> None:
+    with pytest.raises(UsageError, match=r"^keywords: "):
+        scorer.score(Asked(CALL, Expected(keywords=("Ann",))))
+    told = scorer.score(Asked(CALL, Expected(languages=("en",))))
+    assert told.utterances == scorer.score(Asked(CALL)).utterances
