@@ -78,10 +78,12 @@ def _speakers(scored: ScoredRecording) -> list[dict[str, Any]]:
 def _speaker(
     speaker: str, turns: list[SpeakerTurn], said: list[Utterance], rates: Mapping[str, float]
 ) -> dict[str, Any]:
-    channels = {one.channel for one in (*turns, *said)}
+    channels = {turn.channel for turn in turns} | {one.channel for one in said}
+    names = [turn.speaker_name for turn in turns if turn.speaker_name]
+    names += [one.speaker_name for one in said if one.speaker_name]
     return {
         "speaker": speaker,
-        "name": next((one.speaker_name for one in (*said, *turns) if one.speaker_name), None),
+        "name": next(iter(names), None),
         "role": next((one.role for one in said if one.role), None),
         "channel": channels.pop() if any(one.speaker_is_channel for one in said) else None,
         "talk_s": _time(sum(turn.end_s - turn.start_s for turn in turns)),

@@ -15,9 +15,11 @@ from mmer_ray.serving.analysis_form import asked_of
 from mmer_ray.serving.arrival import Arrival
 from mmer_ray.serving.error_handlers import handle_errors
 from mmer_ray.serving.errors_middleware import Errors, RequestIds
+from mmer_ray.serving.health import health_router
 from mmer_ray.serving.jobs_route import jobs_router
 from mmer_ray.serving.live_route import live_router
 from mmer_ray.serving.log_secrets import hide_secrets
+from mmer_ray.serving.metrics import metrics_router
 from mmer_ray.serving.service import Service
 from mmer_ray.serving.transcriptions_route import transcriptions_router
 
@@ -25,7 +27,8 @@ from mmer_ray.serving.transcriptions_route import transcriptions_router
 def build_app(service: Service) -> ASGIApp:
     """The app of one gateway. Its server's lifespan begins and ends the service: a closed one answers nothing more."""
     arrival = Arrival(routes(service), service.options)
-    return RequestIds(Errors(Access(arrival, service.keys), [service.audit]))
+    service.metrics.show("mmer_arriving", "Bodies that are arriving", lambda: arrival.num_arriving)
+    return RequestIds(Errors(Access(arrival, service.keys), service.on_end))
 
 
 def routes(service: Service) -> FastAPI:
@@ -48,5 +51,7 @@ def routes(service: Service) -> FastAPI:
     app.include_router(transcriptions_router(service))
     app.include_router(analyses_router(service))
     app.include_router(jobs_router(service, asked_of))
-    app.include_router(live_router(service, document))
+    app.include_router(live_router(service, document, service.on_end))
+    app.include_router(health_router(service))
+    app.include_router(metrics_router(service.metrics))
     return app

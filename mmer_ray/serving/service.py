@@ -15,11 +15,13 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
 from mmer_ray.serving.audit import Audit
+from mmer_ray.serving.ended import OnEnd
 from mmer_ray.serving.exchange import refusal_of
 from mmer_ray.serving.idempotency import Idempotency
 from mmer_ray.serving.interface import Asked, Scorers
 from mmer_ray.serving.jobs import Jobs
 from mmer_ray.serving.key_file import KeyFile, key_file_path
+from mmer_ray.serving.metrics import Metrics
 from mmer_ray.serving.state_database import StateDatabase
 
 
@@ -34,6 +36,7 @@ class Service:
     keys: KeyFile | None
     """None: everybody may ask."""
     audit: Audit
+    metrics: Metrics
     state: StateDatabase
     idempotency: Idempotency
     jobs: Jobs
@@ -52,16 +55,20 @@ class Service:
             exit_stack.callback(state.close)
             audit = Audit(folder)
             exit_stack.callback(audit.close)
+            metrics, admission = Metrics(), Admission(options)
+            metrics.watch(admission)
+            analyse = partial(_analysis, scorers, options)
             return cls(
                 profile=profile,
                 options=options,
                 scorers=scorers,
-                admission=Admission(options),
+                admission=admission,
                 keys=None if insecure else KeyFile(key_file_path(options)),
                 audit=audit,
+                metrics=metrics,
                 state=state,
                 idempotency=Idempotency(state, options),
-                jobs=Jobs(folder, state, options, scorers, partial(_analysis, scorers, options), [audit]),
+                jobs=Jobs(folder, state, options, scorers, analyse, [audit, metrics.count]),
                 _exit=exit_stack.pop_all(),
             )
 
@@ -72,6 +79,11 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def on_end(self) -> tuple[OnEnd, ...]:
+        """Those who are told of a request that is over."""
+        return (self.audit, self.metrics.count)
 
     def close(self) -> None:
         """Write what waits and close the files; a second time does nothing."""
