@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import Profile
@@ -51,6 +52,7 @@ def online(profile: Profile, *, insecure: bool = False, stop: threading.Event | 
     from mmer_ray.stages.preflight import preflight_models
 
     begun, stop = time.perf_counter(), stop or threading.Event()
+    profile = with_whole_paths(profile)
     preflight_models(profile)
     require_free(profile.serve)
     os.environ.setdefault(NICENESS, "0")
@@ -113,6 +115,15 @@ def _drain(drain_s: float) -> None:
 
     with suppress(TimeoutError):
         serve.get_app_handle(APPLICATION).drain.remote(drain_s).result(timeout_s=drain_s + END_S)
+
+
+def with_whole_paths(profile: Profile) -> Profile:
+    """The same profile; relative paths of `serve`, which mean this folder, say so to processes that run in another."""
+    options = profile.serve
+    whole = {"state": str(Path(options.state).absolute())}
+    if options.keys:
+        whole["keys"] = str(Path(options.keys).absolute())
+    return profile.model_copy(update={"serve": options.model_copy(update=whole)})
 
 
 def address_of(options: ServeOptions) -> str:

@@ -151,7 +151,10 @@ def build(arguments: Mapping[str, Any]) -> Application:
         wanted = ServeArguments.model_validate(arguments)
     except ValidationError as error:
         raise ProfileError(f"args: {error}") from error
-    return application(load_profile(wanted.profile, wanted.settings))
+    profile = load_profile(wanted.profile, wanted.settings)
+    if not Path(profile.serve.state).is_absolute():
+        raise ProfileError(f"serve.state: {profile.serve.state} must be an absolute path, the same on all nodes")
+    return application(profile)
 
 
 def application(profile: Profile, *, insecure: bool = False, scorer: type[Scorer] = Scorer) -> Application:
