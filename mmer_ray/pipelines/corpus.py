@@ -17,8 +17,9 @@ from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory, return_excess
 from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
+from mmer_ray.pipelines.voices import voices_of
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Clip, Expected, ScoredRecording, Task, Window
+from mmer_ray.records import Clip, Embedding, Expected, Samples, ScoredRecording, Task, Window
 
 SLOT_S = 60.0
 """Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
@@ -76,6 +77,18 @@ class Pipeline:
     def scorer(self) -> str:
         """Name and digest of the emotion model."""
         return self._engine.scorer
+
+    @property
+    def join_threshold(self) -> float:
+        """Distance above which the voices of two sounds are of two people: that between windows."""
+        return self._shared.profile.join.distance_threshold or self._engine.join_threshold
+
+    def voices(
+        self, sounds: Sequence[Samples], *, stop: Stop | None = None, background: bool = False
+    ) -> list[Embedding | None]:
+        """The voice that speaks longest in each sound, int16, shape (num_samples,): L2-normalised, float32, shape
+        (embedding_dim,); None where nobody speaks. `stop` and `background` as for `score`."""
+        return voices_of(self._shared.hearing, sounds, stop or Stop(), BACKGROUND_S if background else 0.0)
 
     def check_expected(self, expected: Expected) -> None:
         """As `Engine.check_expected`: to be asked before a task that expects something."""

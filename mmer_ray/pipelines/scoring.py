@@ -32,6 +32,9 @@ Felt = tuple[list[Answer], Clock]
 """The answers to a question with their share of the stage's seconds."""
 
 
+STOPPED = "this work was stopped: nobody waits for its answer"
+
+
 class WorkStoppedError(MmerError):
     """A call was told to stop; there is no answer."""
 
@@ -133,7 +136,7 @@ class Scoring:
 
     def _handle(self, event: Event) -> Iterator[ScoredRecording]:
         if isinstance(event, Stopped) or self._stop.is_set:
-            raise WorkStoppedError("this work was stopped")
+            raise WorkStoppedError(STOPPED)
         if isinstance(event, InputEnded):
             self._input_ended = True
             if event.bug is not None:

@@ -12,6 +12,7 @@ from mmer_ray.serving.analysis import document
 from mmer_ray.serving.analysis_form import asked_of
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.arrival import ANALYSES_PATH, asks_for_job
+from mmer_ray.serving.descriptions import analysis_operation
 from mmer_ray.serving.exchange import answered
 from mmer_ray.serving.form_fields import called_as_sent
 from mmer_ray.serving.jobs_route import queued
@@ -24,20 +25,20 @@ def analyses_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["audio"])
 
-    @router.post(ANALYSES_PATH, response_class=Response)
+    @router.post(ANALYSES_PATH, response_class=Response, **analysis_operation(service.options))
     async def create_analysis(request: Request) -> Response:
         """Analyse one recording; the answer is waited for. With `Prefer: respond-async` it becomes a job."""
         if asks_for_job(request.headers.get("prefer", "").encode()):
             return await queued(service, request, asked_of)
         form = await received_form(request, service.options)
-        asked = await asked_of(form)
+        asked = await asked_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
 
         async def answer() -> Response:
             try:
                 scored = await answered(service, request, asked)
             except ApiError as error:
                 raise called_as_sent(error) from error
-            served = await service.scorers.served()
+            served = await service.served()
             body = await asyncio.to_thread(lambda: json_bytes(document(scored, served)))
             return Response(body, media_type="application/json")
 

@@ -34,7 +34,7 @@ def document(scored: ScoredRecording, served: Served) -> dict[str, Any]:
         "utterances": [_utterance(one) for one in scored.utterances],
         "measures": None if scored.measures is None else _measures(scored.measures),
         "models": {key: {"name": served.names[key], "digest": digest} for key, digest in served.models.items()},
-        "keys": asdict(served.keys),
+        "keys": {**asdict(served.keys), "channel_roles": list(served.keys.channel_roles)},
         "tables": rows_of(scored, served.keys),
     }
 

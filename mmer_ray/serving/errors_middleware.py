@@ -18,6 +18,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.ended import CLIENT_GONE, UNKNOWN_ROUTE, Ended, OnEnd
@@ -85,6 +86,8 @@ class Errors:
             except ApiError as error:
                 await answering.refuse(error)
             except Exception as bug:
+                if answering.is_gone:
+                    return
                 # Starlette answers a bug and raises it again: then there is nothing left to send.
                 log_bug(bug, scope)
                 await answering.refuse(internal())
@@ -93,21 +96,28 @@ class Errors:
         await answering.close()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_accepted = False
+        is_accepted = is_gone = False
 
         async def watched(message: Message) -> None:
-            nonlocal is_accepted
+            nonlocal is_accepted, is_gone
             is_accepted = is_accepted or message["type"] == "websocket.accept"
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                # How a server tells that the client has left (ASGI 2.4).
+                is_gone = True
+                raise
 
         try:
             check_head(scope)
             await self._app(scope, receive, watched)
-        except ClientDisconnect:
+        except (ClientDisconnect, WebSocketDisconnect):
             return
         except ApiError as error:
             await _refuse_websocket(error, scope, receive, send, is_accepted=is_accepted)
         except Exception as bug:
+            if is_gone:
+                return
             log_bug(bug, scope)
             await _refuse_websocket(internal(), scope, receive, send, is_accepted=is_accepted)
 
@@ -151,7 +161,12 @@ class _Answering:
             # All of the answer is out; its end, which closes the connection, waits until the client has stopped.
             self._is_held_open = True
             message = {**message, "more_body": True}
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:
+            # How a server tells that the client has left (ASGI 2.4).
+            self.is_gone = True
+            raise
 
     async def refuse(self, error: ApiError) -> None:
         """Answer with an error, unless an answer has begun."""
@@ -188,7 +203,9 @@ def internal() -> ApiError:
 def log_bug(bug: BaseException, scope: Scope) -> None:
     """Tell the log where a bug happened and for which request."""
     frames = traceback.extract_tb(bug.__traceback__)
-    places = "; ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    # Most of a request's frames are those of the frameworks around ours.
+    shown = [frame for frame in frames[:-1] if "mmer_ray" in frame.filename] + frames[-1:]
+    places = "; ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in shown)
     request_id = scope.get("state", {}).get("request_id", "")
     logger.error("request %s failed: %s at %s", request_id, type(bug).__qualname__, places)
 

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmer_ray.errors import UsageError
 from mmer_ray.serve_options import ServeOptions
@@ -32,6 +32,14 @@ JOB_ROUTE, JOB_METHOD = "job", "JOB"
 """What stands for a request's in figures and the audit log."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Analysis(NamedTuple):
+    """What came out of a job."""
+
+    text: bytes
+    """The document as JSON."""
+    audio_s: float
 
 
 class JobRunner:
@@ -91,7 +99,7 @@ class JobRunner:
         return {task for task in working if not task.done()}
 
     async def _work(self, claim: Claim) -> None:
-        scoring = asyncio.ensure_future(self._document(claim))
+        scoring = asyncio.ensure_future(self._analysis(claim))
         try:
             is_ours = await self._held(claim, scoring)
         except asyncio.CancelledError:
@@ -105,13 +113,14 @@ class JobRunner:
             return
         await self._settle(claim, scoring)
 
-    async def _document(self, claim: Claim) -> bytes:
+    async def _analysis(self, claim: Claim) -> _Analysis:
         asked = await asyncio.to_thread(unpacked, claim.asked, self._folder / claim.sound)
         document = await self._analyse(asked)
         # Hours of speech make megabytes: not for the loop.
-        return await asyncio.to_thread(lambda: json.dumps(document, allow_nan=False).encode())
+        text = await asyncio.to_thread(lambda: json.dumps(document, allow_nan=False).encode())
+        return _Analysis(text, document["recording"]["duration_s"])
 
-    async def _held(self, claim: Claim, scoring: asyncio.Future[bytes]) -> bool:
+    async def _held(self, claim: Claim, scoring: asyncio.Future[_Analysis]) -> bool:
         """Renew the claim until the work is done; False where it is lost."""
         until = time.monotonic() + CLAIM_S
         while True:
@@ -127,11 +136,11 @@ class JobRunner:
                 if time.monotonic() > until:
                     return False
 
-    async def _settle(self, claim: Claim, scoring: asyncio.Future[bytes]) -> None:
+    async def _settle(self, claim: Claim, scoring: asyncio.Future[_Analysis]) -> None:
         """Write what came out."""
         error, may_pass = _error_of(claim.job.job_id, scoring)
         if error is None:
-            is_written = await _insist(lambda: self._table.succeed(claim, scoring.result()))
+            is_written = await _insist(lambda: self._table.succeed(claim, scoring.result().text))
         elif may_pass and not claim.is_last:
             await _insist(lambda: self._table.give_back(claim, delay_s=RETRY_S * claim.job.attempts))
             return
@@ -141,9 +150,9 @@ class JobRunner:
             is_written = await _insist(lambda: self._table.fail(claim, told))
         if is_written:
             await asyncio.to_thread((self._folder / claim.sound).unlink, missing_ok=True)
-            self._tell(claim, error)
+            self._tell(claim, error, None if error is not None else scoring.result().audio_s)
 
-    def _tell(self, claim: Claim, error: ApiError | None) -> None:
+    def _tell(self, claim: Claim, error: ApiError | None, audio_s: float | None) -> None:
         ended = Ended(
             request_id=claim.job.job_id,
             key=claim.job.key_name,
@@ -152,13 +161,14 @@ class JobRunner:
             status=200 if error is None else error.status,
             seconds=time.time() - (claim.job.started or claim.job.created),
             body_bytes=claim.job.size_bytes,
+            audio_s=audio_s,
             code=None if error is None else error.code,
         )
         for told in self._on_end:
             told(ended)
 
 
-def _error_of(name: str, scoring: asyncio.Future[bytes]) -> tuple[ApiError | None, bool]:
+def _error_of(name: str, scoring: asyncio.Future[_Analysis]) -> tuple[ApiError | None, bool]:
     """Why a job failed, None where it did not, and whether another attempt may go better."""
     try:
         scoring.result()

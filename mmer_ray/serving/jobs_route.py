@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.access import caller_of
-from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.arrival import asks_for_job
 from mmer_ray.serving.audio_form import looked_at
+from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.idempotency import Idempotency
 from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.job_document import JobDeleted, JobDocument, JobList, job_json, jobs_json
@@ -39,6 +40,8 @@ class JobService(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def idempotency(self) -> Idempotency: ...
+    @property
+    def audio_urls(self) -> AudioUrls: ...
 
 
 async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Response:
@@ -46,9 +49,14 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
 
     Raises `ApiError` as `received_form`, `asked_of`, `looked_at` and `Jobs.submit` do.
     """
-    form = await received_form(request, service.options, folder=service.jobs.folder)
     try:
-        asked = await asked_of(form)
+        form = await received_form(request, service.options, folder=service.jobs.folder)
+    except OSError as exc:
+        raise no_room("no_space", "the sound cannot be kept at the moment", service.options.retry_after_s) from exc
+    filled = form
+    try:
+        filled = await service.audio_urls.filled(form, service.options.max_job_body_bytes, service.jobs.folder)
+        asked = await asked_of(filled)
         await looked_at(asked.sound)
 
         async def answer() -> Response:
@@ -57,7 +65,7 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
 
         return await service.idempotency.once(request, form, answer)
     finally:
-        left = [file.sound for file in form.files if isinstance(file.sound, Path)]
+        left = [file.sound for file in (*form.files, *filled.files) if isinstance(file.sound, Path)]
         await asyncio.to_thread(_removed, left)
 
 

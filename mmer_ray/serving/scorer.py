@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from mmer_ray.audio.decode import Decoder
-from mmer_ray.audio.needed import SoundRange
+from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.audio.stop import Stop
+from mmer_ray.errors import AudioError, UsageError
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.corpus import Pipeline
+from mmer_ray.pipelines.scoring import STOPPED, WorkStoppedError
 from mmer_ray.profiles import DecodeOptions, Profile
-from mmer_ray.records import AudioFacts, Recording, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Embedding, Failure, Recording, Samples, ScoredRecording, Task, Window
 from mmer_ray.serving.event_watch import EventWatch
 from mmer_ray.serving.interface import Asked, Served
+from mmer_ray.serving.known_speakers import (
+    MAX_KNOWN_S,
+    SLACK_S,
+    SOUNDS,
+    SpeakerSounds,
+    check_names,
+    known_sound,
+    names_of,
+    own_stretches,
+    with_names,
+)
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
 
@@ -46,6 +59,7 @@ class OnlineScorer:
             # A decoder holds its child until a recording ends: jobs of hours have their own.
             self._for_clips = exit_stack.enter_context(Decoder(clip_limits(profile), slots))
             self._for_jobs = exit_stack.enter_context(Decoder(profile.decode, profile.serve.max_running_jobs))
+            self._for_known = exit_stack.enter_context(Decoder(known_limits(profile)))
             self._pipeline = exit_stack.enter_context(
                 Pipeline(_waiting_less(profile), decoder=self._for_clips, slots=slots)
             )
@@ -75,16 +89,56 @@ class OnlineScorer:
         `UsageError`, its message beginning with the field that is meant, for what the models cannot heed.
         """
         self._pipeline.check_expected(asked.expected)
+        check_names(asked.known_speakers)
         stop = Stop()
         with self._watch.watching(cancelled, stop), self._file_of(asked.sound) as path:
-            recording = Recording(uri=str(path), size_bytes=path.stat().st_size)
-            scored = self._scored(Task(recording, expected=asked.expected), stop, asked.is_job)
+            known = self._known_voices(asked, stop)
+            task = Task(Recording(uri=str(path.absolute())), expected=asked.expected)
+            decoder = _Stoppable(self._for_jobs if asked.is_job else self._for_clips, stop)
+            (scored,) = self._pipeline.score([task], decoder=decoder, stop=stop, background=asked.is_job)
+            if known and scored.turns:
+                scored = self._named(scored, known, decoder, background=asked.is_job)
         return replace(scored, recording=replace(scored.recording, uri=""))
 
-    def _scored(self, task: Task, stop: Stop, is_job: bool) -> ScoredRecording:
-        decoder = _Stoppable(self._for_jobs if is_job else self._for_clips, stop)
-        (scored,) = self._pipeline.score([task], decoder=decoder, stop=stop, background=is_job)
-        return scored
+    def _known_voices(self, asked: Asked, stop: Stop) -> dict[str, Embedding]:
+        """Name -> voice. Raises `UsageError` for a sound that cannot be used, `WorkStoppedError`."""
+        sounds: dict[str, Samples] = {}
+        for one in asked.known_speakers:
+            with self._file_of(one.sound) as path:
+                items = self._for_known.decode(Recording(uri=str(path)), stop=stop)
+                try:
+                    sounds[one.name] = known_sound(one.name, [item for item in items if isinstance(item, Window)])
+                except AudioError as error:
+                    if stop.is_set:
+                        raise WorkStoppedError(STOPPED) from None
+                    raise UsageError(f"{SOUNDS}: the sound of {one.name!r}: {error.message}") from error
+        voices = self._pipeline.voices(list(sounds.values()), stop=stop, background=asked.is_job)
+        known: dict[str, Embedding] = {}
+        for name, voice in zip(sounds, voices, strict=True):
+            if voice is None:
+                raise UsageError(f"{SOUNDS}: nobody speaks in the sound of {name!r}")
+            known[name] = voice
+        return known
+
+    def _named(
+        self, scored: ScoredRecording, known: Mapping[str, Embedding], decoder: _Stoppable, *, background: bool
+    ) -> ScoredRecording:
+        """The recording, its speakers named where their voice is a known one. Raises `WorkStoppedError`."""
+        speakers = SpeakerSounds(own_stretches(scored.turns))
+        try:
+            with closing(decoder.decode(scored.recording, needed_ranges(speakers.ranges))) as items:
+                for item in items:
+                    if isinstance(item, Window):
+                        speakers.add(item)
+        except AudioError as error:
+            if decoder.stop.is_set:
+                raise WorkStoppedError(STOPPED) from None
+            # It was read a moment ago: the decoder met its end, or the file another.
+            return failed_to_decode(scored.recording, error)
+        sounds = speakers.sounds()
+        voices = self._pipeline.voices(list(sounds.values()), stop=decoder.stop, background=background)
+        heard = {speaker: voice for speaker, voice in zip(sounds, voices, strict=True) if voice is not None}
+        return with_names(scored, names_of(heard, known, self._pipeline.join_threshold))
 
     @contextmanager
     def _file_of(self, sound: bytes | Path) -> Iterator[Path]:
@@ -102,12 +156,12 @@ class _Stoppable:
     """A decoder whose work for one call ends with the call."""
 
     def __init__(self, decoder: Decoder, stop: Stop) -> None:
-        self._decoder, self._stop = decoder, stop
+        self._decoder, self.stop = decoder, stop
 
     def decode(
         self, recording: Recording, needed: Sequence[SoundRange] | None = None
     ) -> Generator[Window | AudioFacts, None, None]:
-        return self._decoder.decode(recording, needed, self._stop)
+        return self._decoder.decode(recording, needed, self.stop)
 
 
 def clip_limits(profile: Profile) -> DecodeOptions:
@@ -118,6 +172,16 @@ def clip_limits(profile: Profile) -> DecodeOptions:
             "max_decoded_bytes": min(profile.decode.max_decoded_bytes, profile.serve.max_decoded_bytes),
         }
     )
+
+
+def known_limits(profile: Profile) -> DecodeOptions:
+    """What is decoded of the sounds of known speakers."""
+    return clip_limits(profile).model_copy(update={"max_duration_s": MAX_KNOWN_S + SLACK_S})
+
+
+def failed_to_decode(recording: Recording, error: AudioError) -> ScoredRecording:
+    """The answer for a recording that could not be read to its end."""
+    return ScoredRecording(recording, "failed", failure=Failure(error.code, "decode", error.message))
 
 
 def _waiting_less(profile: Profile) -> Profile:

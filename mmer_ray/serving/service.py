@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +15,13 @@ from mmer_ray.profiles import Profile
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
+from mmer_ray.serving.api_errors import no_room
+from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.audit import Audit
 from mmer_ray.serving.ended import OnEnd
 from mmer_ray.serving.exchange import refusal_of
 from mmer_ray.serving.idempotency import Idempotency
-from mmer_ray.serving.interface import Asked, Scorers
+from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
 from mmer_ray.serving.jobs import Jobs
 from mmer_ray.serving.key_file import KeyFile, key_file_path
 from mmer_ray.serving.metrics import Metrics
@@ -39,7 +42,10 @@ class Service:
     metrics: Metrics
     state: StateDatabase
     idempotency: Idempotency
+    audio_urls: AudioUrls
     jobs: Jobs
+    opened_s: int
+    """Seconds since 1970 at which it was opened."""
     _exit: ExitStack
 
     @classmethod
@@ -68,6 +74,8 @@ class Service:
                 metrics=metrics,
                 state=state,
                 idempotency=Idempotency(state, options),
+                audio_urls=AudioUrls(options),
+                opened_s=int(time.time()),
                 jobs=Jobs(folder, state, options, scorers, analyse, [audit, metrics.count]),
                 _exit=exit_stack.pop_all(),
             )
@@ -84,6 +92,13 @@ class Service:
     def on_end(self) -> tuple[OnEnd, ...]:
         """Those who are told of a request that is over."""
         return (self.audit, self.metrics.count)
+
+    async def served(self) -> Served:
+        """What answers. Raises `ApiError` 503 until something does."""
+        try:
+            return await self.scorers.served()
+        except ScorersUnavailableError as error:
+            raise no_room("models_unavailable", "no model can answer now", self.options.retry_after_s) from error
 
     def close(self) -> None:
         """Write what waits and close the files; a second time does nothing."""

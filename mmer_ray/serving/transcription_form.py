@@ -33,6 +33,7 @@ MODELS: Final = (OWN_MODEL, *NEWER_MODELS, *OLDER_MODELS)
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json", "diarized_json")
 STREAMED_FORMATS: Final = ("json", "text", "diarized_json")
 GRANULARITIES: Final = ("segment", "word")
+SOUND_FIELDS: Final = ("file", "audio_url")
 VAD_FIELDS: Final = ("prefix_padding_ms", "silence_duration_ms", "threshold")
 
 
@@ -55,12 +56,13 @@ class TranscriptionRequest:
 
 
 def transcription_request(form: Sequence[tuple[str, str]]) -> TranscriptionRequest:
-    """Read the text fields, (name, value) pairs in order; `audio_url` is left to others.
+    """Read the text fields, (name, value) pairs in order; those of the sound are left to others.
 
     Raises `ApiError` (400) that names the field, also for one that is not known or cannot be honoured.
     """
     fields = Fields(form)
-    fields.one("audio_url")
+    for name in SOUND_FIELDS:
+        fields.one(name)
     model = fields.needed("model")
     if model not in MODELS:
         raise invalid("model", f"{shown(model)} is not one of {', '.join(MODELS)}")

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mmer_ray.records import ScoredRecording
 from mmer_ray.serving.api_errors import ApiError
+from mmer_ray.serving.descriptions import transcription_operation
 from mmer_ray.serving.exchange import answered
 from mmer_ray.serving.form_fields import called_as_sent
 from mmer_ray.serving.form_sound import sound_of
@@ -27,12 +28,13 @@ def transcriptions_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["audio"])
 
-    @router.post(PATH, response_class=Response)
+    @router.post(PATH, response_class=Response, **transcription_operation(service.options))
     async def create_transcription(request: Request) -> Response:
         """Transcribe one recording; the answer is waited for. Longer audio is for `/v1/jobs`."""
         form = await received_form(request, service.options)
-        sound = sound_of(form)
+        # First: nothing is fetched for a request that is off.
         wanted = transcription_request(form.fields)
+        sound = sound_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
         asked = Asked(sound, wanted.expected, wanted.known_speakers)
 
         async def answer() -> Response:

@@ -88,7 +88,11 @@ async def _parsed(request: Request) -> FormData:
                 max_fields=MAX_FIELDS,
                 max_part_size=MAX_SOUND_FIELD_BYTES,
             )
-            return await parser.parse()
+            form = await parser.parse()
+            if parser.is_whole:
+                return form
+            await form.close()
+            raise MultiPartException("its last boundary is missing.")
         if content_type == b"application/x-www-form-urlencoded":
             return await FormParser(
                 request.headers, request.stream(), max_fields=MAX_FIELDS, max_part_size=MAX_SOUND_FIELD_BYTES
@@ -101,7 +105,13 @@ async def _parsed(request: Request) -> FormData:
 
 
 class _Multipart(MultiPartParser):
+    """Knows whether the form's end was seen: the parser leaves out what was cut, and says nothing."""
+
     spool_max_size = SPOOL_BYTES
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
 
 def _check(fields: list[tuple[str, str]], options: ServeOptions, file_names: list[str]) -> None:
@@ -142,5 +152,5 @@ def plain_name(filename: str) -> str:
     >>> plain_name("../../etc/passwd")
     'passwd'
     """
-    last = PurePosixPath(filename.replace("\\\\", "/")).name
+    last = PurePosixPath(filename.replace("\\", "/")).name
     return "".join(char for char in last if char.isprintable())[:MAX_FILENAME_CHARS]

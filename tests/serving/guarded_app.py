@@ -17,6 +17,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, invalid
 from mmer_ray.serving.arrival import Arrival
+from mmer_ray.serving.bounded_heads import BoundedHttp
 from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.error_handlers import handle_errors
 from mmer_ray.serving.errors_middleware import Errors, RequestIds
@@ -107,7 +108,7 @@ def opened() -> Iterator[OpenGuarded]:
     """Opens a server with its own settings of `[serve]`; what serves, and a client with a key."""
     with ExitStack() as stack:
 
-        def start(http: str = "httptools", **options: object) -> tuple[Guarded, httpx.Client]:
+        def start(http: Any = BoundedHttp, **options: object) -> tuple[Guarded, httpx.Client]:
             guarded = Guarded(ServeOptions(**options))  # type: ignore[arg-type]
             address = stack.enter_context(serving(guarded.app, http=http))
             client = stack.enter_context(httpx.Client(base_url=address, headers=KEY, timeout=20, trust_env=False))

@@ -10,13 +10,20 @@ from typing import Any
 
 import uvicorn
 
+from mmer_ray.serving.bounded_heads import BoundedHttp
+
 START_S = 20.0
 
 
 @contextmanager
 def serving(app: Any, **settings: Any) -> Iterator[str]:
     """Serve an ASGI app at a free port; the address without a slash at its end. `settings` are uvicorn's."""
-    defaults: dict[str, Any] = {"log_level": "error", "timeout_graceful_shutdown": 2, "access_log": False}
+    defaults: dict[str, Any] = {
+        "http": BoundedHttp,
+        "log_level": "error",
+        "timeout_graceful_shutdown": 2,
+        "access_log": False,
+    }
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **(defaults | settings)))
     thread = threading.Thread(target=server.run, name="http-server", daemon=True)
     thread.start()

@@ -18,6 +18,7 @@ from mmer_ray.records import Expected
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving import job_table
 from mmer_ray.serving.api_errors import invalid
+from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.exchange import refusal_of
 from mmer_ray.serving.idempotency import Idempotency
@@ -48,6 +49,7 @@ class JobGateway:
     def __post_init__(self) -> None:
         self.keys = KeyFile(self.state / "keys.json")
         self.database = StateDatabase(self.state)
+        self.audio_urls = AudioUrls(self.options)
         self.idempotency = Idempotency(self.database, self.options)
         self.jobs = Jobs(self.state, self.database, self.options, self.scorers, self.analyse, [self.ended.append])
 
@@ -56,7 +58,13 @@ class JobGateway:
         scored = await self.scorers.score(asked)
         if scored.failure is not None:
             raise refusal_of(scored.failure, self.options.retry_after_s)
-        return {"schema": "mmer.analysis/1", "text": " ".join(one.text for one in scored.utterances)}
+        assert scored.audio is not None
+        recording = {"duration_s": scored.audio.duration_s}
+        return {
+            "schema": "mmer.analysis/1",
+            "recording": recording,
+            "text": " ".join(one.text for one in scored.utterances),
+        }
 
     async def asked_of(self, form: Form) -> Asked:
         """The form of an analysis, in short."""

@@ -8,11 +8,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from mmer_ray.errors import ErrorCode, UsageError
+from mmer_ray.serving.bounded_heads import BoundedHttp
 from mmer_ray.serving.interface import ScorersUnavailableError
 from tests.serving.cheap_scorers import failed
 from tests.serving.guarded_app import KEY, PATH, Guarded, OpenGuarded, opened, post, refusal
@@ -31,6 +34,10 @@ def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> float:
         assert time.monotonic() - began < timeout_s, "it never came to hold"
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+def rss_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
 
 
 def connected(client: httpx.Client) -> socket.socket:
@@ -61,10 +68,10 @@ def test_a_good_clip_is_answered(opened: OpenGuarded) -> None:
     assert ended.request_id == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("http", ["httptools", "h11"])
+@pytest.mark.parametrize("http", [BoundedHttp, "httptools", "h11"])
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["length told", "chunked"])
 def test_a_client_that_is_refused_while_it_sends_reads_the_answer_every_time(
-    opened: OpenGuarded, http: str, is_streamed: bool
+    opened: OpenGuarded, http: Any, is_streamed: bool
 ) -> None:
     _, client = opened(http, max_body_bytes=1 << 20)
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
@@ -85,11 +92,42 @@ def test_a_client_that_is_refused_while_it_sends_reads_the_answer_every_time(
         assert post(client).status_code == 200
 
 
+@pytest.mark.parametrize("http", [BoundedHttp, "httptools", "h11"])
+def test_a_client_that_is_refused_may_send_to_its_end(opened: OpenGuarded, http: Any) -> None:
+    _, client = opened(http, max_body_bytes=1 << 20)
+    length = 16 << 20
+    for sent, status in [(head(length), 413), (head(length).replace(b"good", b"bad"), 401)]:
+        with connected(client) as connection:
+            # Clients that meet a reset connection here never look for an answer.
+            connection.sendall(sent + bytes(length))
+            assert status_of(connection) == status
+            assert connection.recv(1) in (b"", b"{")
+
+
 def test_a_body_that_is_too_big_by_its_own_account_is_refused_before_it_is_sent(opened: OpenGuarded) -> None:
     guarded, client = opened()
     with connected(client) as connection:
         connection.sendall(head(26 << 20))
         assert status_of(connection) == 413
+    assert guarded.scorers.num_asked == 0
+
+
+@pytest.mark.parametrize("max_body_mb", [25, 64])
+def test_a_large_body_is_not_held_in_memory_while_it_arrives(opened: OpenGuarded, max_body_mb: int) -> None:
+    guarded, client = opened(max_body_bytes=max_body_mb << 20)
+    before, most = rss_bytes(), 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal most
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+        for _ in range(26 << 4):
+            yield bytes(1 << 16)
+            most = max(most, rss_bytes())
+
+    answer = client.post(PATH, content=chunks(), headers=MULTIPART)
+    # The larger one is refused for its missing end.
+    assert refusal(answer) == ((413, "body_too_big") if max_body_mb == 25 else (400, "broken_form"))
+    assert most - before < 8 << 20
     assert guarded.scorers.num_asked == 0
 
 
@@ -165,8 +203,8 @@ def test_no_more_bodies_may_arrive_at_a_time_than_there_are_places(opened: OpenG
         half.close()
 
 
-@pytest.mark.parametrize("http", ["httptools", "h11"])
-def test_a_client_that_hangs_up_cancels_its_work_and_frees_its_place(opened: OpenGuarded, http: str) -> None:
+@pytest.mark.parametrize("http", [BoundedHttp, "httptools", "h11"])
+def test_a_client_that_hangs_up_cancels_its_work_and_frees_its_place(opened: OpenGuarded, http: Any) -> None:
     guarded, client = opened(http, max_in_flight=1)
     guarded.scorers.delay_s = 60
     body = httpx.Request("POST", "http://x", files={"file": ("a.wav", wav())})
@@ -249,6 +287,8 @@ def test_a_bug_is_logged_with_its_place_and_without_words(
     _, client = opened()
     with caplog.at_level(logging.ERROR, logger="mmer_ray"):
         answer = client.post("/v1/bug", headers={"x-request-id": "bug-1"})
+        # The log is written once the answer is out.
+        until(lambda: any(record.name.startswith("mmer_ray") for record in caplog.records))
     assert refusal(answer) == (500, "internal")
     told = [record.getMessage() for record in caplog.records if record.name.startswith("mmer_ray")]
     assert len(told) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from openai import ConflictError, DefaultHttpxClient, OpenAI
 from starlette.responses import JSONResponse, Response
 
 from mmer_ray.serve_options import ServeOptions
@@ -38,6 +40,7 @@ class Endpoint:
     """What the next answers are; 200 once it is empty."""
     num_worked: int = 0
     address: str = ""
+    seen: list[httpx.Response] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.keys = KeyFile(self.state / "keys.json")
@@ -57,8 +60,6 @@ class Endpoint:
         return keyed(app, self.keys, self.options)
 
     async def _answer(self) -> Response:
-        import asyncio
-
         self.num_worked += 1
         number, status = self.num_worked, self.statuses.pop(0) if self.statuses else 200
         await asyncio.sleep(self.delay_s)
@@ -112,6 +113,18 @@ def test_the_same_value_with_something_else_is_409_and_not_to_be_tried_again(
     assert answer.headers["x-should-retry"] == "false"
     assert answer.json()["error"]["code"] == "idempotency_key_reused"
     assert endpoint.num_worked == 1
+
+
+def test_openais_client_does_not_try_a_409_again(endpoint: Endpoint) -> None:
+    endpoint.post()
+    with DefaultHttpxClient(trust_env=False, event_hooks={"response": [endpoint.seen.append]}) as http_client:
+        client = OpenAI(api_key=endpoint.key, base_url=f"{endpoint.address}/v1", http_client=http_client, max_retries=2)
+        with pytest.raises(ConflictError) as refused:
+            client.audio.transcriptions.create(
+                model="whisper-1", file=("a.wav", b"other"), extra_headers={"Idempotency-Key": VALUE}
+            )
+    assert refused.value.code == "idempotency_key_reused"
+    assert [answer.status_code for answer in endpoint.seen] == [409]
 
 
 def test_of_two_at_once_the_second_waits_for_the_first(endpoint: Endpoint) -> None:

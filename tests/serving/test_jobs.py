@@ -36,7 +36,8 @@ def test_a_job_is_accepted_at_once_and_has_the_analysis_in_the_end(gateway: JobG
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
     assert answer.headers["retry-after"]
     done = gateway.job_once(job["id"], "succeeded")
-    assert done["result"] == {"schema": "mmer.analysis/1", "text": "good morning hello"}
+    assert done["result"]["schema"] == "mmer.analysis/1"
+    assert done["result"]["text"] == "good morning hello"
     assert (done["attempts"], done["error"], done["size_bytes"]) == (1, None, len(wav()))
     assert done["created_at"] <= done["started_at"] <= done["ended_at"] < done["expires_at"]
     (asked,) = gateway.scorers.asked
@@ -262,13 +263,15 @@ def test_a_key_with_many_jobs_does_not_keep_another_waiting(
 
 
 def test_a_full_disk_is_a_refusal_to_try_again(gateway: JobGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> int:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        answer = gateway.hand_in()
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_space")
+        patch.setattr("mmer_ray.serving.upload._written", full)
+        # In memory, and on its way to the folder.
+        answers = [gateway.hand_in(), gateway.hand_in(20.0)]
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(503, "no_space")] * 2
     assert gateway.hand_in().status_code == 202
 
 
@@ -278,6 +281,7 @@ def test_figures_and_audit_are_told_of_each_end(gateway: JobGateway) -> None:
     _until(lambda: len(gateway.ended) == 1)
     (ended,) = gateway.ended
     assert (ended.request_id, ended.key, ended.route, ended.status) == (job_id, "dialler", "job", 200)
+    assert ended.audio_s == 2.0
 
 
 def test_ended_jobs_are_forgotten_after_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,21 @@ def test_a_real_key_is_hidden(tmp_path: Path) -> None:
     for number in range(50):
         key = KeyFile(tmp_path / "keys.json").add(f"key{number}")
         assert key.removeprefix("mmer_") not in hide(f"key {key}, and again '{key}'")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("x-amz-", "x-amz-a", "a-", "authorization", "authorization ", "token ", "token'", "bearer ", "bearer a"),
+        *("a://", "mmer_", "sk-", "AKIA", "authorization: basic ", "cookie\t\t", "a", "ab://x@", "signature="),
+    ],
+)
+def test_a_text_that_is_made_to_be_slow_is_not(part: str) -> None:
+    text = part * (65_536 // len(part))
+    began = time.process_time()
+    hide(text)
+    # One that is quadratic takes over ten seconds.
+    assert time.process_time() - began < 1.5
 
 
 def test_hiding_twice_puts_one_filter_on_a_handler() -> None:
