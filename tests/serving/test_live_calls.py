@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +28,7 @@ from mmer_ray.serving.api_errors import no_room
 from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.interface import ScorersUnavailableError, Served
 from mmer_ray.serving.live_route import live_router
+from mmer_ray.serving.live_sound import LiveSound
 from tests.serving.call_sounds import demo_call, wav
 from tests.serving.cheap_scorers import UTTERANCES, CheapScorers, failed
 from tests.serving.http_server import serving
@@ -403,7 +405,13 @@ def test_a_browsers_key_is_not_sent_back(live: Endpoint) -> None:
     assert asyncio.run(chosen()) == "mmer.stream"
 
 
-def test_calls_beside_each_other_do_not_mix_and_never_hold_up_the_loop(live: Endpoint) -> None:
+def test_calls_beside_each_other_do_not_mix_and_are_listened_to_away_from_the_loop(
+    live: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    for name in ("__init__", "add", "cut", "finish", "whole", "close"):
+        monkeypatch.setattr(LiveSound, name, _noting(getattr(LiveSound, name), threads))
+
     async def many() -> list[Any]:
         calls = [call(live.address, demo_call(name), speed=5.0) for name in ("call_01_stereo", "call_02_mono") * 4]
         return list(await asyncio.gather(*calls))
@@ -413,6 +421,15 @@ def test_calls_beside_each_other_do_not_mix_and_never_hold_up_the_loop(live: End
     assert starts[0::2] == [starts[0]] * 4
     assert starts[1::2] == [starts[1]] * 4
     assert starts[0] != starts[1]
+    assert {name.partition("_")[0] for name in threads} == {"listening"}
+
+
+def _noting(work: Any, threads: set[str]) -> Any:
+    def noted(*given: Any, **named: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return work(*given, **named)
+
+    return noted
 
 
 def _scored() -> ScoredRecording:
