@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmer_ray.cli.caution import caution_about, show_caution
+from mmer_ray.cli.caution import show_caution
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.options import ProfileName, Settings
@@ -45,6 +45,7 @@ def serve(
         require_loopback(wanted.serve.host)
     from mmer_ray.runners.cluster import StoppedError
     from mmer_ray.runners.endpoint import online
+    from mmer_ray.stages.caution import caution_about
 
     note(f"starting {wanted.name} ..")
     with stop_on_signal(_ASKED, _AT_ONCE) as stop:
