@@ -45,6 +45,7 @@ def routes(service: Service) -> FastAPI:
         try:
             yield
         finally:
+            service.admission.drain()
             await service.jobs.stop()
             service.close()
 

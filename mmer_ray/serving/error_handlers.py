@@ -10,12 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.ended import CLIENT_GONE
 from mmer_ray.serving.errors_middleware import error_response, internal
 
 MAX_QUOTED_CHARS = 64
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -59,7 +61,20 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         404: "there is nothing at this address; GET /openapi.json lists what there is",
         405: "this address does not take this method",
     }.get(error.status_code, phrase)
-    return error_response(ApiError(error.status_code, code, message, headers=error.headers or {}), request.scope)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_of(request))
+    return error_response(ApiError(error.status_code, code, message, headers=headers), request.scope)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods that an address takes. Starlette's own answer has those of one route of several alone."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _client_gone(request: Request, error: Exception) -> Response:

@@ -82,7 +82,8 @@ def shown(value: str) -> str:
 
 def called_as_sent(error: ApiError, languages: str = "languages[]") -> ApiError:
     """A refusal by the models, with the field called as the client called it."""
-    called = {"languages": languages, "keywords": "keywords[]"}
+    lists = ("keywords", "known_speaker_names", "known_speaker_references")
+    called = {"languages": languages, **{name: f"{name}[]" for name in lists}}
     if error.param not in called:
         return error
     param = called[error.param]

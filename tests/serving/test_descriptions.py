@@ -96,6 +96,18 @@ def test_keys_are_asked_for_where_the_document_says_so(document: dict[str, Any],
         assert (response.status_code == 401) == ("401" in operation["responses"]) == ("security" not in operation), path
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/v1/jobs", {"GET", "POST"}), ("/v1/jobs/none", {"GET", "DELETE"}), (TRANSCRIPTIONS, {"POST"})],
+)
+def test_a_method_that_is_not_taken_is_told_which_are(running: Endpoint, path: str, methods: set[str]) -> None:
+    with running.client() as client:
+        response = client.put(path)
+
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == methods
+
+
 def test_every_field_of_the_form_is_taken_and_every_value_of_its_lists(document: dict[str, Any]) -> None:
     alone = {"known_speaker_names[]", "known_speaker_references[]"}
     for name, schema in form_fields(document, TRANSCRIPTIONS).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 
 import openai
@@ -14,15 +15,18 @@ from openai.types.audio import (
     TranscriptionTextSegmentEvent,
 )
 
-from mmer_ray.demo.truth import CALLS
+from mmer_ray.demo.truth import CALLS, read_truth
 from mmer_ray.profiles import load_profile
 from mmer_ray.records import ScoredRecording
+from mmer_ray.serving.analysis_schema import Analysis
 from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.local_scorers import LocalScorers
+from mmer_ray.serving.rows import rows_of
 from mmer_ray.serving.scorer import OnlineScorer
 from tests.export.test_subtitles import parsed
 from tests.serving.endpoint import Endpoint, endpoint
 from tests.serving.sounds import wav
+from tests.serving.test_known_speakers import known
 
 CALL = CALLS / "call_18_mono.opus"
 MODEL = "gpt-4o-transcribe"
@@ -123,6 +127,33 @@ def test_diarized_json_has_speakers(client: OpenAI, scored: ScoredRecording) -> 
     assert {one.speaker for one in answer.segments} == {"A", "B"}
 
 
+def test_known_speakers_have_their_names(client: OpenAI) -> None:
+    call = next(call for call in read_truth() if call.file == "call_01_stereo.opus")
+    agent = known(call, "agent")
+    url = f"data:audio/wav;base64,{base64.b64encode(agent.sound).decode()}"
+
+    answer = client.audio.transcriptions.create(
+        file=CALLS / call.file,
+        model="gpt-4o-transcribe-diarize",
+        response_format="diarized_json",
+        known_speaker_names=["the agent"],
+        known_speaker_references=[url],
+    )
+
+    assert {one.speaker for one in answer.segments} == {"the agent", "A"}
+
+
+def test_a_known_speaker_without_a_voice_is_refused_by_name(client: OpenAI) -> None:
+    url = f"data:audio/wav;base64,{base64.b64encode(wav(4.0)).decode()}"
+
+    with pytest.raises(openai.BadRequestError, match="nobody speaks") as refused:
+        client.audio.transcriptions.create(
+            file=CALL, model=MODEL, known_speaker_names=["Ann"], known_speaker_references=[url]
+        )
+
+    assert refused.value.param == "known_speaker_references[]"
+
+
 def test_the_newer_generation_names_languages(client: OpenAI, scored: ScoredRecording) -> None:
     answer = client.audio.transcriptions.create(file=CALL, model="gpt-transcribe")
 
@@ -214,6 +245,18 @@ def test_errors_are_those_of_the_client(running: Endpoint, client: OpenAI) -> No
         assert refused.value.status_code == status, refused.value
     with pytest.deprecated_call(), pytest.raises(openai.NotFoundError):
         client.audio.translations.create(file=CALL, model="whisper-1")
+
+
+def test_an_analysis_has_what_its_schema_says_and_the_lakes_rows(
+    running: Endpoint, scorer: OnlineScorer, scored: ScoredRecording
+) -> None:
+    with running.client() as plain:
+        analysis = plain.post("/v1/audio/analyses", files={"file": CALL.read_bytes()}).json()
+
+    Analysis.model_validate(analysis, strict=True)
+    assert analysis["tables"] == rows_of(scored, scorer.served().keys)
+    assert analysis["models"].keys() > {"diarize.model", "transcribe.model", "emotion.model"}
+    assert analysis["recording"]["num_speakers"] == 2
 
 
 def test_silence_has_no_text(client: OpenAI) -> None:

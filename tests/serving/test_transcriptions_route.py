@@ -167,6 +167,7 @@ def test_audio_that_cannot_be_scored_says_why(
         ("languages: cannot be told", {"languages[]": "de"}, "languages[]"),
         ("keywords: are not heeded", {"keywords[]": "a"}, "keywords[]"),
         ("prompt: is not heeded", {"prompt": "a"}, "prompt"),
+        ("known_speaker_references: nobody speaks", {}, "known_speaker_references[]"),
     ],
 )
 def test_what_the_models_do_not_heed_is_called_as_the_client_called_it(
