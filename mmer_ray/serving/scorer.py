@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -12,7 +13,7 @@ from types import TracebackType
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.audio.stop import Stop
-from mmer_ray.errors import AudioError, UsageError
+from mmer_ray.errors import AudioError, PreflightError, UsageError
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.corpus import SLOT_S, Pipeline
 from mmer_ray.pipelines.scoring import STOPPED, WorkStoppedError
@@ -35,6 +36,8 @@ from mmer_ray.serving.known_speakers import (
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
 
+logger = logging.getLogger(__name__)
+
 
 class OnlineScorer:
     """Models in memory that answer one clip per call, as the batch job would; a context manager.
@@ -44,7 +47,7 @@ class OnlineScorer:
     """
 
     def __init__(self, profile: Profile) -> None:
-        """Load the models. Raises `PreflightError` where one is missing."""
+        """Load the models. Raises `PreflightError` where one is missing, or no decoder starts."""
         models = preflight_models(profile)
         self._served = Served(
             profile=profile.name,
@@ -64,6 +67,7 @@ class OnlineScorer:
             self._pipeline = exit_stack.enter_context(
                 Pipeline(answering_soon(profile), decoder=self._for_clips, slots=slots)
             )
+            start_child(self._for_clips)
             self._watch = exit_stack.enter_context(EventWatch())
             self._exit = exit_stack.pop_all()
 
@@ -161,6 +165,23 @@ class _Stoppable:
         self, recording: Recording, needed: Sequence[SoundRange] | None = None
     ) -> Generator[Window | AudioFacts, None, None]:
         return self._decoder.decode(recording, needed, self.stop)
+
+
+def start_child(decoder: Decoder) -> None:
+    """Start a child, so that the first clip finds one; warn where it can reach the network.
+
+    Raises `PreflightError` where none starts.
+    """
+    try:
+        refusal = decoder.network_isolation()
+    except AudioError as error:
+        raise PreflightError(f"the decoder does not start: {error.message}; its stderr says why") from error
+    if refusal is not None:
+        logger.warning(
+            "what is sent here is decoded with access to the network (%s): allow unprivileged user namespaces on this "
+            "host to take it away",
+            refusal,
+        )
 
 
 def clip_limits(profile: Profile) -> DecodeOptions:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmer_ray.demo.truth import CALLS
-from mmer_ray.errors import ErrorCode, UsageError
+from mmer_ray.errors import AudioError, ErrorCode, PreflightError, UsageError
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.scoring import WorkStoppedError
 from mmer_ray.profiles import load_profile
@@ -19,7 +19,7 @@ from mmer_ray.records import Expected, ScoredRecording, Window
 from mmer_ray.serving.clip_folder import LOCK
 from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.local_scorers import LocalScorers
-from mmer_ray.serving.scorer import OnlineScorer
+from mmer_ray.serving.scorer import OnlineScorer, start_child
 
 SOON_S = 60.0
 CALL = CALLS / "call_04_mono.opus"
@@ -135,6 +135,27 @@ def test_a_clip_that_a_model_fails_on_fails_alone(scorer: OnlineScorer, monkeypa
     for one, wanted in zip(found, (alone[0], alone[2]), strict=True):
         assert [said.words for said in one.utterances] == [said.words for said in wanted.utterances]
     assert len(found[0].utterances) > 2
+
+
+class NoDecoder:
+    """Of which a child starts with a network, or not at all."""
+
+    def __init__(self, answer: str | AudioError) -> None:
+        self._answer = answer
+
+    def network_isolation(self) -> str:
+        if isinstance(self._answer, AudioError):
+            raise self._answer
+        return self._answer
+
+
+def test_a_decoder_that_can_reach_the_network_is_told_and_one_that_does_not_start_ends_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start_child(NoDecoder("no namespaces here"))  # type: ignore[arg-type]
+    assert "access to the network (no namespaces here)" in caplog.text
+    with pytest.raises(PreflightError, match="the decoder does not start: out of memory"):
+        start_child(NoDecoder(AudioError(ErrorCode.KILLED, "out of memory")))  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_not_there_is_a_failed_recording(scorer: OnlineScorer, tmp_path: Path) -> None:
