@@ -43,12 +43,15 @@ async def call(
     message_s: float = 0.1,
     speed: float | None = None,
     ends: bool = True,
+    key: str | None = None,
 ) -> Heard:
     """Hold one call: int16, shape (num_samples, num_channels), `speed` times as fast as real time, or at once."""
     rate_hz = (start or {}).get("sample_rate", 16_000)
     started = {"type": "start", "sample_rate": rate_hz, "channels": samples.shape[1], **(start or {})}
     heard, begin = Heard(), time.monotonic()
-    async with connect(address.replace("http", "ws", 1) + PATH, max_size=None) as socket:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    url = address.replace("http", "ws", 1) + PATH
+    async with connect(url, max_size=None, additional_headers=headers) as socket:
         reading = asyncio.create_task(_read(socket, heard, begin))
         try:
             await socket.send(json.dumps(started))

@@ -15,7 +15,7 @@ async function begin() {
   const document_ = await answer.json();
   schemas = document_.components?.schemas ?? {};
   byId("version").textContent = `${document_.info.title} ${document_.info.version}`;
-  byId("description").textContent = document_.info.description ?? "";
+  byId("description").append(...paragraphs(document_.info.description ?? ""));
   for (const [tag, operations] of byTag(document_.paths)) {
     const title = tag[0].toUpperCase() + tag.slice(1);
     byId("operations").append(make("h2", {}, title), ...operations.map(operationOf));
@@ -81,16 +81,21 @@ function parametersOf(parameters) {
   );
 }
 
+// The shape of errors is told once, at the top.
 function answersOf(responses) {
-  const parts = Object.entries(responses).map(([status, answer]) => {
+  const rows = [];
+  const shapes = [];
+  for (const [status, answer] of Object.entries(responses)) {
     const types = Object.entries(answer.content ?? {});
-    const words = [answer.description, types.map(([type]) => type).join(", ")].filter(Boolean).join("; ");
-    const shown = types.map(([, { schema }]) => schema).find((schema) => schema && resolved(schema).properties);
-    const line = row(status, "", words);
-    if (!shown || status === "422") return table(line);
-    return make("div", {}, table(line), make("details", {}, make("summary", { className: "note" }, "Fields"), fieldsOf(shown)));
-  });
-  return make("div", {}, ...parts);
+    rows.push(row(status, types.map(([type]) => type).join(", "), answer.description ?? ""));
+    const shape = types.map(([, { schema }]) => schema).find((schema) => schema && resolved(schema).properties);
+    if (shape && status < "400") {
+      shapes.push(make("details", {}, make("summary", { className: "note" }, `Fields of ${status}`), fieldsOf(shape)));
+    }
+  }
+  const all = table(...rows);
+  all.classList.add("answers");
+  return make("div", {}, all, ...shapes);
 }
 
 function fieldsOf(schema) {

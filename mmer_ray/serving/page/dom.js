@@ -23,4 +23,4 @@ export function clock(seconds) {
 
 export const span = (seconds) => (seconds < 60 ? `${seconds.toFixed(1)} s` : clock(seconds));
 export const percent = (share) => `${Math.round(share * 100)} %`;
-export const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+export const counted = (number, noun, many = `${noun}s`) => `${number} ${number === 1 ? noun : many}`;

@@ -3,6 +3,8 @@
 import { address, key, ApiError } from "./api.js";
 
 const WANTED_HZ = 16000;
+// The voice as it is: what browsers do to it for telephony takes away what emotions are heard by.
+const WANTED = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const MAX_UNSENT_BYTES = 4 << 20;
 
 export class LiveCall {
@@ -18,7 +20,7 @@ export class LiveCall {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("The browser gives the microphone to pages at https:// or at localhost alone.");
     }
-    this.stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: false } });
+    this.stream = await navigator.mediaDevices.getUserMedia({ audio: WANTED });
     this.context = await opened(this.stream);
     await this.context.audioWorklet.addModule(address("page/microphone.js"));
     if (this.isOver) return this.release();

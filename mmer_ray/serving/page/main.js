@@ -1,7 +1,7 @@
 // The page: a recording or the microphone in, speakers, words and emotions out.
 
 import { about, address, ApiError, checkKey, finished, key, upload } from "./api.js";
-import { byId, clock, percent } from "./dom.js";
+import { byId, clock, counted, percent } from "./dom.js";
 import { LiveCall } from "./live.js";
 import { ofAnalysis, ofLive, textOf } from "./model.js";
 import { Result } from "./result.js";
@@ -15,7 +15,7 @@ let shown = null; // The analysis, to be saved.
 async function begin() {
   limits = await about();
   showKey();
-  byId("limits").textContent = `Up to ${megabytes(limits.max_job_body_bytes)}.`;
+  byId("limits").textContent = `, up to ${megabytes(limits.max_job_body_bytes)}`;
   byId("caution").textContent = limits.caution ?? "";
   byId("caution").hidden = !limits.caution;
   const job = sessionStorage.getItem(JOB);
@@ -172,14 +172,17 @@ class Speaking {
 
   level(level) {
     // Speech has about a tenth of full scale.
-    byId("meter").style.width = percent(Math.min(1, Math.sqrt(level) * 1.6));
+    byId("meter").style.width = `${100 * Math.min(1, Math.sqrt(level) * 1.6)}%`;
     this.heardS = performance.now() / 1000 - this.beganS;
     byId("clock").textContent = clock(this.heardS);
   }
 
   message(message) {
     if (message.type === "utterance") this.messages.push(message);
-    if (message.type === "progress") this.heardS = message.received_s;
+    if (message.type === "progress") {
+      this.heardS = message.received_s;
+      status(liveStatus(message));
+    }
     if (this.heardS > 0) result.show(ofLive(this.messages, this.heardS), { isLive: true });
   }
 
@@ -214,6 +217,11 @@ class Speaking {
     const refusal = error instanceof ApiError ? null : await checkKey().then(() => null, (why) => why);
     fail(refusal instanceof ApiError ? refusal : error);
   }
+}
+
+function liveStatus({ is_speaking, num_waiting }) {
+  if (num_waiting) return `Working on ${counted(num_waiting, "stretch", "stretches")} of speech`;
+  return is_speaking ? "Hearing speech" : "Listening: speak, a sentence is shown when it is finished";
 }
 
 // What the page says

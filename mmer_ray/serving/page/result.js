@@ -51,7 +51,8 @@ export class Result {
     if (!isLive) byId("transcript").replaceChildren();
     byId("transcript").append(...fresh);
     this.rows = isLive ? [...this.rows, ...fresh] : fresh;
-    byId("silent").hidden = isLive || model.utterances.length > 0;
+    byId("silent").hidden = model.utterances.length > 0;
+    byId("silent").textContent = isLive ? "The first sentence is shown here a moment after it is finished." : "Nobody speaks here.";
   }
 
   // Marks what is being played.
@@ -90,7 +91,8 @@ function speakerOf(model, speaker) {
   const card = make(
     "article",
     { className: "card speaker", data: { voice: voiceOf(model, speaker.id) } },
-    make("h4", {}, speaker.name, make("span", {}, facts.join(", "))),
+    make("h4", {}, speaker.name),
+    make("p", { className: "share" }, facts.join(", ")),
   );
   if (!mix.length) return card;
   const bar = make("div", { className: "mix", ariaHidden: "true" });
