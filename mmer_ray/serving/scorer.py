@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -13,12 +13,13 @@ from types import TracebackType
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.audio.stop import Stop
-from mmer_ray.errors import AudioError, UsageError
+from mmer_ray.errors import AudioError, PreflightError, UsageError
 from mmer_ray.pipelines.cores import use_one_core_per_batch
-from mmer_ray.pipelines.corpus import Pipeline
+from mmer_ray.pipelines.corpus import SLOT_S, Pipeline
 from mmer_ray.pipelines.scoring import STOPPED, WorkStoppedError
 from mmer_ray.profiles import DecodeOptions, Profile
 from mmer_ray.records import AudioFacts, Embedding, Failure, Recording, Samples, ScoredRecording, Task, Window
+from mmer_ray.serving.clip_folder import clip_folder
 from mmer_ray.serving.event_watch import EventWatch
 from mmer_ray.serving.interface import Asked, Served
 from mmer_ray.serving.known_speakers import (
@@ -35,6 +36,8 @@ from mmer_ray.serving.known_speakers import (
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
 
+logger = logging.getLogger(__name__)
+
 
 class OnlineScorer:
     """Models in memory that answer one clip per call, as the batch job would; a context manager.
@@ -44,7 +47,7 @@ class OnlineScorer:
     """
 
     def __init__(self, profile: Profile) -> None:
-        """Load the models. Raises `PreflightError` where one is missing."""
+        """Load the models. Raises `PreflightError` where one is missing, or no decoder starts."""
         models = preflight_models(profile)
         self._served = Served(
             profile=profile.name,
@@ -55,14 +58,16 @@ class OnlineScorer:
         slots = use_one_core_per_batch()
         slots = profile.serve.threads_per_replica or slots
         with ExitStack() as exit_stack:
-            self._folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="mmer-clips-")))
-            # A decoder holds its child until a recording ends: jobs of hours have their own.
-            self._for_clips = exit_stack.enter_context(Decoder(clip_limits(profile), slots))
+            self._folder = exit_stack.enter_context(clip_folder())
+            # A decoder holds its child until a recording ends. So jobs of hours have children of their own, and clips
+            # more than are worked on: some files keep one busy for half a minute.
+            self._for_clips = exit_stack.enter_context(Decoder(clip_limits(profile), 2 * slots))
             self._for_jobs = exit_stack.enter_context(Decoder(profile.decode, profile.serve.max_running_jobs))
             self._for_known = exit_stack.enter_context(Decoder(known_limits(profile)))
             self._pipeline = exit_stack.enter_context(
-                Pipeline(_waiting_less(profile), decoder=self._for_clips, slots=slots)
+                Pipeline(answering_soon(profile), decoder=self._for_clips, slots=slots)
             )
+            start_child(self._for_clips)
             self._watch = exit_stack.enter_context(EventWatch())
             self._exit = exit_stack.pop_all()
 
@@ -142,14 +147,12 @@ class OnlineScorer:
 
     @contextmanager
     def _file_of(self, sound: bytes | Path) -> Iterator[Path]:
-        """A file with these bytes, which nobody else can read, and which is gone afterwards."""
+        """A file with these bytes, or the one that is there."""
         if isinstance(sound, Path):
             yield sound
             return
-        with tempfile.NamedTemporaryFile(dir=self._folder) as file:
-            file.write(sound)
-            file.flush()
-            yield Path(file.name)
+        with self._folder.file_of(sound) as path:
+            yield path
 
 
 class _Stoppable:
@@ -162,6 +165,23 @@ class _Stoppable:
         self, recording: Recording, needed: Sequence[SoundRange] | None = None
     ) -> Generator[Window | AudioFacts, None, None]:
         return self._decoder.decode(recording, needed, self.stop)
+
+
+def start_child(decoder: Decoder) -> None:
+    """Start a child, so that the first clip finds one; warn where it can reach the network.
+
+    Raises `PreflightError` where none starts.
+    """
+    try:
+        refusal = decoder.network_isolation()
+    except AudioError as error:
+        raise PreflightError(f"the decoder does not start: {error.message}; its stderr says why") from error
+    if refusal is not None:
+        logger.warning(
+            "what is sent here is decoded with access to the network (%s): allow unprivileged user namespaces on this "
+            "host to take it away",
+            refusal,
+        )
 
 
 def clip_limits(profile: Profile) -> DecodeOptions:
@@ -184,8 +204,13 @@ def failed_to_decode(recording: Recording, error: AudioError) -> ScoredRecording
     return ScoredRecording(recording, "failed", failure=Failure(error.code, "decode", error.message))
 
 
-def _waiting_less(profile: Profile) -> Profile:
-    run = profile.run.model_copy(update={"max_wait_s": profile.serve.max_wait_s})
+def answering_soon(profile: Profile) -> Profile:
+    """The same profile, its batches smaller and sooner begun: that changes no answer."""
+    import torch
+
+    # A batch of minutes takes a GPU seconds and a core minutes, in which nobody is answered.
+    batch_s = profile.run.batch_s if torch.cuda.is_available() else min(profile.run.batch_s, SLOT_S)
+    run = profile.run.model_copy(update={"max_wait_s": profile.serve.max_wait_s, "batch_s": batch_s})
     return profile.model_copy(update={"run": run})
 
 

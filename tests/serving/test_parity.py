@@ -56,8 +56,8 @@ def test_the_endpoints_rows_are_those_of_the_batch_job_one_by_one_and_all_at_onc
 ) -> None:
     wanted = job_rows(load_profile("synthetic"), files, tmp_path / "lake")
     assert wanted.keys() == {file.name for file in files}
-    for at_once in (1, len(files)):
-        found = ask(scorer, files, at_once)
+    for some, at_once in ((files[:2], 1), (files, len(files))):
+        found = ask(scorer, some, at_once)
         assert [one for name in found for one in differences(found[name], wanted[name])] == []
     scored = [name for name, rows in wanted.items() if rows["recordings"][0]["status"] == "scored"]
     assert set(QUICK) < set(scored)
@@ -81,6 +81,7 @@ def compare(profile: str, files: Sequence[Path], lake: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 def test_every_demo_call_and_every_odd_file_has_the_rows_of_the_batch_job(tmp_path: Path) -> None:
     whole = [case for case in all_cases() if not (case.is_long or case.online or case.id[0] in "GE")]
     write_cases(tmp_path / "cases", whole)
