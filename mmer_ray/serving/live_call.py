@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from mmer_ray.audio.limits import BYTES_PER_VALUE
@@ -21,8 +21,10 @@ from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, invalid
 from mmer_ray.serving.exchange import refusal_of, scored_unless
 from mmer_ray.serving.interface import Asked, Scorers, Served
+from mmer_ray.serving.known_speakers import NAMES, SOUNDS
 from mmer_ray.serving.live_messages import message_of, progress_message, skipped_message, utterance_message
 from mmer_ray.serving.live_sound import LiveSound, LiveStretch
+from mmer_ray.serving.live_speakers import LiveSpeakers
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Of sound: half a minute at 16 kHz."""
@@ -77,6 +79,7 @@ class LiveCall:
         self._connection, self._sound, self._engine = connection, sound, engine
         self._expected, self._key = expected, key
         self._stretches: asyncio.Queue[LiveStretch] = asyncio.Queue(MAX_WAITING)
+        self._speakers = LiveSpeakers(sound.rate_hz, sound.num_channels)
         self._num_waiting = 0
         self._num_sent = 0
         self._told_s = 0.0
@@ -164,13 +167,25 @@ class LiveCall:
         while True:
             stretch = await self._stretches.get()
             sound = await self._working(self._sound.cut, stretch)
-            scored = await self._scored(Asked(sound, self._expected), stretch.end_s - stretch.start_s, len(sound))
+            scored = await self._heard(sound, stretch.end_s - stretch.start_s)
+            names = await self._working(self._speakers.names, scored, stretch.channel, sound)
             for one in scored.utterances:
                 self._num_sent += 1
-                message = utterance_message(self._num_sent, one, stretch.channel, stretch.start_s)
-                await self._connection.send(message)
+                named = replace(one, speaker_name=names.get(one.speaker))
+                await self._connection.send(utterance_message(self._num_sent, named, stretch.channel, stretch.start_s))
             self._num_waiting -= 1
             self._stretches.task_done()
+
+    async def _heard(self, sound: bytes, seconds: float) -> ScoredRecording:
+        """Score one stretch, asking who of those heard so far speaks in it."""
+        known = self._speakers.known()
+        try:
+            return await self._scored(Asked(sound, self._expected, known), seconds, len(sound))
+        except ApiError as refusal:
+            if not known or refusal.param not in (NAMES, SOUNDS):
+                raise
+            self._speakers.forget()
+            return await self._scored(Asked(sound, self._expected), seconds, len(sound))
 
     async def _scored(self, asked: Asked, seconds: float, size: int) -> ScoredRecording:
         """Score as soon as there is room. Raises `ApiError` where there is none for the time of a request."""

@@ -48,7 +48,7 @@ class LiveSound:
         self._num_samples = 0
         self._busy = Lock()
         self._file = NamedTemporaryFile(dir=folder, prefix=SOUND_PREFIX, suffix=".wav")  # noqa: SIM115 - ours
-        self._file.write(_header(rate_hz, num_channels, 0))
+        self._file.write(wav_header(rate_hz, num_channels, 0))
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +94,7 @@ class LiveSound:
         """Give back the stretches that the end of the sound ends, and complete the file."""
         with self._busy:
             self._file.seek(0)
-            self._file.write(_header(self.rate_hz, self.num_channels, self._num_samples))
+            self._file.write(wav_header(self.rate_hz, self.num_channels, self._num_samples))
             self._file.flush()
             return self._kept([ear.finish() for ear in self._ears])
 
@@ -102,7 +102,7 @@ class LiveSound:
         """A WAV file of one stretch: its channel alone."""
         with self._busy:
             samples = self._read(stretch)[stretch.channel]
-            return _header(self.rate_hz, 1, len(samples)) + bytes(samples)
+            return wav_header(self.rate_hz, 1, len(samples)) + bytes(samples)
 
     def whole(self, max_bytes: int) -> bytes | Path:
         """All of it, after `finish`: a file of its bytes, or where it lies if it is larger than `max_bytes`."""
@@ -163,7 +163,8 @@ def _at_16_khz(samples: Samples, rate_hz: int) -> Samples:
     return np.stack(converted)
 
 
-def _header(rate_hz: int, num_channels: int, num_samples: int) -> bytes:
+def wav_header(rate_hz: int, num_channels: int, num_samples: int) -> bytes:
+    """The first `HEADER_BYTES` of a WAV file of 16-bit PCM."""
     sink = io.BytesIO()
     with wave.open(sink, "wb") as writer:
         writer.setparams((num_channels, BYTES_PER_SAMPLE, rate_hz, num_samples, "NONE", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,13 +21,14 @@ from websockets.exceptions import InvalidStatus
 
 from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.profiles import Profile, load_profile
-from mmer_ray.records import SAMPLE_RATE_HZ, Expected, ScoredRecording
+from mmer_ray.records import SAMPLE_RATE_HZ, Expected, ScoredRecording, SpeakerTurn
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import no_room
 from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.interface import ScorersUnavailableError, Served
 from mmer_ray.serving.live_route import live_router
+from mmer_ray.serving.live_sound import LiveSound
 from tests.serving.call_sounds import demo_call, wav
 from tests.serving.cheap_scorers import UTTERANCES, CheapScorers, failed
 from tests.serving.http_server import serving
@@ -164,14 +166,16 @@ def test_other_rates_are_listened_to_and_handed_on_as_they_are(live: Endpoint, r
     assert max((asked.sound for asked in live.scorers.asked), key=len) == wav(samples, rate_hz)
 
 
-def test_the_same_voice_on_both_channels_is_heard_once(live: Endpoint) -> None:
+def test_the_same_voice_on_both_channels_is_heard_once_where_it_is_louder(live: Endpoint) -> None:
     one = demo_call()[:, :1]
-    alone = hold(live, one).of("utterance")
-    for other in (one, one // 4):
-        assert hold(live, np.hstack([one, other])).of("utterance") == alone
-    assert [told["start_s"] for told in hold(live, np.hstack([one // 4, one])).of("utterance")] == [
-        told["start_s"] for told in alone
-    ]
+
+    def heard(samples: np.ndarray) -> list[tuple[float, int]]:
+        return [(told["start_s"], told["channel"]) for told in hold(live, samples).of("utterance")]
+
+    alone = heard(one)
+    assert heard(np.hstack([one, one])) == alone
+    assert heard(np.hstack([one, one // 4])) == alone
+    assert heard(np.hstack([one // 4, one])) == [(start_s, 1) for start_s, _ in alone]
 
 
 def test_an_utterance_comes_while_the_call_goes_on(live: Endpoint) -> None:
@@ -236,6 +240,30 @@ def test_a_bad_stretch_costs_itself_alone_and_a_bad_call_says_why(live: Endpoint
     heard = hold(live)
     assert heard.of("utterance") == []
     assert (heard.last["status"], heard.last["error"]["code"]) == (422, "decode_error")
+
+
+def test_each_stretch_is_asked_about_with_the_voices_before_it(live: Endpoint) -> None:
+    live.scorers.answer = replace(_scored(), turns=(SpeakerTurn(0.1, 2.6, 0, "S1"),))
+    heard = hold(live, demo_call("call_02_mono", num_s=30))
+    *stretches, _ = live.scorers.asked
+    assert [len(asked.known_speakers) for asked in stretches][:2] == [0, 1]
+    assert stretches[1].known_speakers[0].sound[44:] in stretches[0].sound
+    assert {one["speaker"] for one in heard.of("utterance")} == {"S1", None}
+
+
+def test_a_voice_that_cannot_be_used_is_forgotten(live: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.scorers.answer = replace(_scored(), turns=(SpeakerTurn(0.1, 2.6, 0, "S1"),))
+    score = live.scorers.score
+
+    async def refusing(asked: Any) -> ScoredRecording:
+        if asked.known_speakers:
+            raise UsageError("known_speaker_references: nobody speaks in the sound of 'S1'")
+        return await score(asked)
+
+    monkeypatch.setattr(live.scorers, "score", refusing)
+    heard = hold(live, demo_call("call_02_mono", num_s=30))
+    assert len(heard.of("utterance")) >= 4
+    assert heard.last["type"] == "final"
 
 
 def test_what_the_models_do_not_heed_is_named(live: Endpoint) -> None:
@@ -403,7 +431,13 @@ def test_a_browsers_key_is_not_sent_back(live: Endpoint) -> None:
     assert asyncio.run(chosen()) == "mmer.stream"
 
 
-def test_calls_beside_each_other_do_not_mix_and_never_hold_up_the_loop(live: Endpoint) -> None:
+def test_calls_beside_each_other_do_not_mix_and_are_listened_to_away_from_the_loop(
+    live: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    for name in ("__init__", "add", "cut", "finish", "whole", "close"):
+        monkeypatch.setattr(LiveSound, name, _noting(getattr(LiveSound, name), threads))
+
     async def many() -> list[Any]:
         calls = [call(live.address, demo_call(name), speed=5.0) for name in ("call_01_stereo", "call_02_mono") * 4]
         return list(await asyncio.gather(*calls))
@@ -413,6 +447,15 @@ def test_calls_beside_each_other_do_not_mix_and_never_hold_up_the_loop(live: End
     assert starts[0::2] == [starts[0]] * 4
     assert starts[1::2] == [starts[1]] * 4
     assert starts[0] != starts[1]
+    assert {name.partition("_")[0] for name in threads} == {"listening"}
+
+
+def _noting(work: Any, threads: set[str]) -> Any:
+    def noted(*given: Any, **named: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return work(*given, **named)
+
+    return noted
 
 
 def _scored() -> ScoredRecording:
