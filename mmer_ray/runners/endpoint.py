@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from mmer_ray.errors import PreflightError
 from mmer_ray.profiles import Profile
-from mmer_ray.runners.cluster import StoppedError, cluster
+from mmer_ray.runners.cluster import StoppedError, cluster, keep_ray_quiet
 from mmer_ray.serve_options import ServeOptions
 
 APPLICATION = "mmer"
@@ -52,6 +53,9 @@ def online(profile: Profile, *, insecure: bool = False, stop: threading.Event | 
     from mmer_ray.stages.preflight import preflight_models
 
     begun, stop = time.perf_counter(), stop or threading.Event()
+    keep_ray_quiet()
+    # It takes seconds to import, which pass while models are checked and Ray starts.
+    threading.Thread(target=import_module, args=("ray.serve",), name="import", daemon=True).start()
     profile = with_whole_paths(profile)
     preflight_models(profile)
     require_free(profile.serve)
