@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import warnings
@@ -76,10 +77,22 @@ def cluster(stop: threading.Event | None = None, *, store_bytes: int = OBJECT_ST
         yield
         return
     connection = _connected(_address(), stop or threading.Event(), store_bytes)
+    _take_back_sigterm()
     try:
         yield
     finally:
         connection.close()
+
+
+def _take_back_sigterm() -> None:
+    """Put Python's handler of SIGTERM back in its place.
+
+    Ray's start leaves one that calls ours too, and aborts the process some seconds later, in the midst of its end.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    # Only the main thread may, and a handler that is not Python's is somebody else's.
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _address() -> str:

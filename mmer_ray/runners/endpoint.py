@@ -83,6 +83,8 @@ def _serving(profile: Profile, insecure: bool, stop: threading.Event) -> Iterato
         _wait_until_running(stop)
         yield
         _drain(options.drain_s)
+        # While the proxy is there still: requests that had no place yet are told that there is none.
+        serve.delete(APPLICATION)
     finally:
         with _muted():
             serve.shutdown()  # type: ignore[no-untyped-call]

@@ -40,6 +40,8 @@ HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 2.0, 30.0
 """A replica is asked this often whether it is well, and replaced once it has not answered for the second time."""
 STUCK_AFTER = 2
 """A replica that was asked all the time and answered nothing for so many times `request_timeout_s` is not well."""
+STOP_LOOK_S = 0.2
+"""How often a replica that is being stopped looks whether all its requests have ended."""
 START_TRIES = 3
 SPARE = 1_000
 """Requests to the gateway beside uploads, scoring and live calls: pages, health, jobs that are asked about."""
@@ -194,6 +196,7 @@ def _deployment(kind: type, name: str, drain_s: float, **options: Any) -> Any:
         name=name,
         max_constructor_retry_count=START_TRIES,
         graceful_shutdown_timeout_s=drain_s,
+        graceful_shutdown_wait_loop_s=STOP_LOOK_S,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         logging_config=LOGS,
