@@ -54,10 +54,10 @@ $(RIVALS)/.installed: benchmarks/rivals.txt
 	UV_FIND_LINKS="$(WHEELS)" $(RIVALS)/bin/uv pip install --quiet --compile-bytecode --python $(RIVALS)/bin/python --requirements benchmarks/rivals.txt
 	touch $(RIVALS)/.installed
 
-# Makers of test audio and synthetic speech; running the package itself needs neither.
+# Makers of test audio and synthetic speech, and a browser for the pages; running the package itself needs none of them.
 system:
-	@command -v ffmpeg espeak-ng >/dev/null && [ $$(command -v ffmpeg espeak-ng | wc -l) = 2 ] || \
-		{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends ffmpeg espeak-ng; }
+	@command -v ffmpeg espeak-ng chromium >/dev/null && [ $$(command -v ffmpeg espeak-ng chromium | wc -l) = 3 ] || \
+		{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends ffmpeg espeak-ng chromium; }
 
 constraints: install
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu//'; } > constraints.new && mv constraints.new constraints.txt

@@ -15,21 +15,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from mmer_ray.errors import ProfileError
+from mmer_ray.options import Options
 from mmer_ray.runner import Runner
+from mmer_ray.serve_options import ServeOptions
 
 SHIPPED = resources.files("mmer_ray") / "profiles"
 SHIPPED_EMOTION = "package:mmer_ray/assets/frozen_encoder"
 """The emotion head that comes with the package."""
 STAGES = ("decode", "diarize", "transcribe", "join", "emotion", "link")
-
-
-class Options(BaseModel):
-    """Base of every table: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DecodeOptions(Options):
@@ -150,6 +146,7 @@ class Profile(Options):
     emotion: EmotionOptions = EmotionOptions()
     link: LinkOptions = LinkOptions()
     run: RunOptions = RunOptions()
+    serve: ServeOptions = ServeOptions()
 
 
 def shipped_profiles() -> list[str]:
@@ -177,7 +174,7 @@ def with_settings(profile: Profile, settings: Iterable[str]) -> Profile:
 
 
 def stored_profile(options: str) -> Profile:
-    """The profile of a run, from the JSON that `runs.options` keeps; how it ran (`run`) is left out.
+    """The profile of a run, from the JSON that `runs.options` keeps; how it ran (`run`, `serve`) is left out.
 
     Raises `ProfileError` where another version of mmer_ray wrote keys that this one does not know.
     """
@@ -185,7 +182,7 @@ def stored_profile(options: str) -> Profile:
         table = json.loads(options)
     except json.JSONDecodeError as exc:
         raise ProfileError(f"the stored options are no JSON: {exc}") from exc
-    return _validated({name: value for name, value in table.items() if name != "run"})
+    return _validated({name: value for name, value in table.items() if name not in ("run", "serve")})
 
 
 def setting_stage(setting: str) -> str:

@@ -178,6 +178,18 @@ class Given:
     language_p: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a caller knows beforehand of one recording's words; empty: what the profile says."""
+
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes that its speech may be in."""
+    keywords: tuple[str, ...] = ()
+    """Names and terms to expect, as `transcribe.keywords`."""
+    prompt: str = ""
+    """Text that may have come before, for members that go on from one."""
+
+
 class Clip(NamedTuple):
     """One utterance as an emotion model is asked about it."""
 
@@ -275,6 +287,7 @@ class Window:
     """What the recognizer read and does not believe: in no utterance. Sorted by start."""
     given: Given | None = None
     """What is given of this window and need not be found."""
+    expected: Expected = Expected()
     exclusive_turns: tuple[Turn, ...] = ()
     """`turns` with one speaker at a time, for what can be of one person only, as a word; empty where `turns` is so."""
     kept: KeptPieces | None = None
@@ -367,3 +380,5 @@ class Task:
     emotions of the wanted scorer, with `emotion` none."""
     given: Given | None = None
     """What others found in it, for work that begins at `decode`."""
+    expected: Expected = Expected()
+    """What is known of its words, for work that begins at `decode`."""

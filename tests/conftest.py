@@ -13,6 +13,8 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PYANNOTE_METRICS_ENABLED"] = "false"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Ray's workers would step back behind all other programs, and wait for minutes where a machine is shared.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Before torch is loaded. Its threads spin while they wait for each other: on shared cores a tiny model's training step
 # then takes seven times its own CPU seconds (`tests/models/test_bridge_tokens.py`: 97 s against 14 s on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmer_ray.diarizers.interface import Diarization
+from mmer_ray.errors import UsageError
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
-from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion, Turn, Window
+from mmer_ray.records import SAMPLE_RATE_HZ, Clip, Emotion, Expected, Turn, Window
 from mmer_ray.stages.emotion import Description
 from mmer_ray.stages.keys import scorer_of
 
@@ -24,6 +25,10 @@ class OneWordRecognizer:
     max_chunk_s = 30.0
     packs_chunks = False
     margin_s = 0.0
+
+    def check_expected(self, expected: Expected) -> None:
+        if expected.prompt:
+            raise UsageError("prompt: this recognizer goes on from nothing")
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         return [self._read(chunk) for chunk in chunks]

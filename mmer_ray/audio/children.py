@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmer_ray.audio.guard import GuardedChild
-from mmer_ray.errors import AudioError
+from mmer_ray.audio.stop import Stop
+from mmer_ray.errors import AudioError, ErrorCode
+
+NOBODY_WAITS = "nobody waits for this recording any more"
 
 
 @dataclass(eq=False, slots=True)
@@ -41,13 +44,15 @@ class ChildPool:
         return [child for place in self._places if (child := place.child) is not None]
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[Place]:
-        """Hold a place, waiting until one is free.
+    def place(self, stop: Stop | None = None) -> Iterator[Place]:
+        """Hold a place, waiting until one is free, or until `stop` is set: then it raises `AudioError`.
 
         Raises RuntimeError when the pool is closed, and when the calling thread holds all places: it would wait for
         itself.
         """
-        place = self._take()
+        stop = stop or Stop()
+        with stop.calling(self._wake):
+            place = self._take(stop)
         try:
             yield place
         finally:
@@ -93,7 +98,11 @@ class ChildPool:
                 place.child.close()
                 place.child = None
 
-    def _take(self) -> Place:
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _take(self, stop: Stop) -> Place:
         me = threading.get_ident()
         with self._changed:
             if not self._closed and not self._free and all(place.holder == me for place in self._places):
@@ -101,9 +110,11 @@ class ChildPool:
                     "this thread holds all children of the decoder; finish or close the other recording first, "
                     "or give the decoder more children"
                 )
-            self._changed.wait_for(lambda: self._closed or self._free)
+            self._changed.wait_for(lambda: self._closed or stop.is_set or self._free)
             if self._closed:
                 raise RuntimeError("the decoder is closed")
+            if stop.is_set:
+                raise AudioError(ErrorCode.KILLED, NOBODY_WAITS)
             # The last one given back, so that no more children start than are needed.
             place = self._free.pop()
             place.holder = me

@@ -10,6 +10,7 @@ from typing import Any, Self
 from mmer_ray.audio.children import ChildPool, Place
 from mmer_ray.audio.guard import GuardedChild
 from mmer_ray.audio.needed import SoundRange
+from mmer_ray.audio.stop import Stop
 from mmer_ray.errors import AudioError, ErrorCode, Flag
 from mmer_ray.profiles import DecodeOptions
 from mmer_ray.records import AudioFacts, Recording, Samples, Window
@@ -51,7 +52,7 @@ class Decoder:
         self._pool.close()
 
     def decode(
-        self, recording: Recording, needed: Sequence[SoundRange] | None = None
+        self, recording: Recording, needed: Sequence[SoundRange] | None = None, stop: Stop | None = None
     ) -> Generator[Window | AudioFacts, None, None]:
         """Yield windows as they are ready, in order, then exactly one `AudioFacts`.
 
@@ -60,9 +61,10 @@ class Decoder:
 
         Samples are int16, shape (num_samples,). Raises `AudioError`; windows that came before it are void. Raises
         RuntimeError when the decoder is closed, or when the calling thread holds all children already. An iteration
-        that is left early must be closed (`contextlib.closing`): that ends its child and frees its place.
+        that is left early must be closed (`contextlib.closing`): that ends its child and frees its place. Setting
+        `stop` ends one from another thread, also while it waits for a child: it raises `AudioError`.
         """
-        with contextlib.closing(self._answers("decode", recording, needed)) as answers:
+        with contextlib.closing(self._answers("decode", recording, needed, stop)) as answers:
             for header, samples in answers:
                 yield _facts(header) if header["kind"] == "facts" else _window(recording, header, samples)
 
@@ -75,11 +77,15 @@ class Decoder:
                 yield _facts(header) if header["kind"] == "facts" else samples.reshape(-1, header["num_channels"]).T
 
     def _answers(
-        self, kind: str, recording: Recording, needed: Sequence[SoundRange] | None = None
+        self,
+        kind: str,
+        recording: Recording,
+        needed: Sequence[SoundRange] | None = None,
+        stop: Stop | None = None,
     ) -> Generator[tuple[dict[str, Any], Samples], None, None]:
         """The child's messages, up to the facts, which come once the child has settled."""
         with _opened(recording) as reader:
-            with self._exchange(kind, recording, reader, needed) as child:
+            with self._exchange(kind, recording, reader, needed, stop) as child:
                 while True:
                     header, samples = _received(child)
                     if header["kind"] == "facts":
@@ -121,17 +127,23 @@ class Decoder:
         recording: Recording,
         reader: ObjectReader | None,
         needed: Sequence[SoundRange] | None = None,
+        stop: Stop | None = None,
     ) -> Iterator[GuardedChild]:
         """One request. A child that has not answered it to the end is killed: its pipe holds the rest."""
-        with self._pool.place() as place:
+        stop = stop or Stop()
+        with self._pool.place(stop) as place:
             is_settled = False
             try:
-                yield self._asked(place, self._request(kind, recording, reader) | {"needed": needed}, reader)
-                is_settled = True
+                child = self._asked(place, self._request(kind, recording, reader) | {"needed": needed}, reader)
+                with stop.calling(child.interrupt):
+                    yield child
+                is_settled = not stop.is_set
             except AudioError as exc:
                 if self._pool.is_closed:
                     raise RuntimeError("the decoder was closed while it was at work") from None
-                is_settled = isinstance(exc, _AnswerError) and exc.code is not ErrorCode.OUT_OF_MEMORY
+                is_well = isinstance(exc, _AnswerError) and exc.code is not ErrorCode.OUT_OF_MEMORY
+                # A child that was told to end may live a moment longer: the next recording must not meet it.
+                is_settled = is_well and not stop.is_set
                 raise AudioError(exc.code, exc.message) from None
             finally:
                 if not is_settled:

@@ -39,22 +39,42 @@ class Levelled:
     """Speech was so quiet that it was amplified."""
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What brings samples to the level that models know."""
+
+    offset: float = 0.0
+    gain: float = 1.0
+    is_low: bool = False
+    """There is speech, so quiet that the gain raises it."""
+
+    def applied(self, samples: Samples) -> Samples:
+        """The corrected samples, int16, shape (num_samples,); the very ones where there is nothing to do."""
+        if not self.is_low and abs(self.offset) < MIN_OFFSET:
+            return samples
+        return _moved(samples, self.offset, self.gain)
+
+
 def levelled(samples: Samples) -> Levelled:
     """Take out a constant offset and raise very quiet speech; int16, shape (num_samples,)."""
+    correction = correction_of(samples)
+    return Levelled(correction.applied(samples), correction.is_low)
+
+
+def correction_of(samples: Samples) -> Correction:
+    """Measure what is to be done to samples, int16, shape (num_samples,)."""
     offset = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
     levels_db = frame_levels_db(samples, offset)
     # Where nothing was recorded there is nothing to measure: holes, silenced leaks.
     levels_db = levels_db[levels_db > SILENCE_DB]
     if not len(levels_db):
-        return Levelled(samples, was_low=False)
+        return Correction()
     num_loud = max(1, round(min(LOUD_S * FRAMES_PER_S, LOUD_SHARE * len(levels_db))))
     speech_db = float(np.partition(levels_db, -num_loud)[-num_loud])
     has_pauses = speech_db - float(np.percentile(levels_db, 10)) >= MIN_RANGE_DB
     is_low = speech_db < LOW_DB and has_pauses
     gain_db = min(TARGET_DB - speech_db, MAX_GAIN_DB) if is_low else 0.0
-    if not is_low and abs(offset) < MIN_OFFSET:
-        return Levelled(samples, was_low=False)
-    return Levelled(_moved(samples, offset, 10 ** (gain_db / 20)), is_low)
+    return Correction(offset, 10 ** (gain_db / 20), is_low)
 
 
 def frame_levels_db(samples: Samples, offset: float) -> NDArray[np.float64]:

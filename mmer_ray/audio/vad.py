@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,26 @@ class VoiceDetector(Protocol):
         """Find the stretches with speech: sorted, apart by at least `min_silence_s`.
 
         Takes int16, shape (num_samples,). Seconds count from the first sample.
+        """
+        ...
+
+    def follow(self) -> LiveDetector:
+        """Begin with a sound that is still being spoken."""
+        ...
+
+
+class LiveDetector(Protocol):
+    """Listens to one channel of mono 16 kHz audio as it comes. One thread at a time."""
+
+    @property
+    def threshold(self) -> float:
+        """A frame at or above it starts speech; what is below `EXIT_FRACTION` of it does not go on with it."""
+        ...
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """Say how likely each frame of `FRAME_S` that these samples complete holds speech: shape (num_frames,).
+
+        Takes int16, shape (num_samples,): what follows on the samples of the call before, in pieces of any size.
         """
         ...
 
@@ -116,19 +136,40 @@ class SileroVad:
         bursts = above(self.probabilities(samples), self._threshold, self._threshold * EXIT_FRACTION)
         return pad_and_join(bursts, len(samples) / SAMPLE_RATE_HZ, self.min_silence_s)
 
+    def follow(self) -> SileroStream:
+        """As `VoiceDetector.follow`."""
+        return SileroStream(self._session, self._threshold)
+
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """Say how likely each frame of 32 ms holds speech: int16, shape (num_samples,) -> shape (num_frames,)."""
         num_frames = -(-len(samples) // FRAME_SAMPLES)
+        padded = np.zeros(num_frames * FRAME_SAMPLES, dtype=np.int16)
+        padded[: len(samples)] = samples
+        return self.follow().probabilities(padded)
+
+
+class SileroStream:
+    """The network's state after what one channel has said so far."""
+
+    def __init__(self, session: Any, threshold: float) -> None:
+        self.threshold = threshold
+        self._session = session
+        self._state = {name: np.zeros((1, 1, STATE_SIZE), dtype=np.float32) for name in "hc"}
+        self._unread = np.zeros(CONTEXT_SAMPLES, dtype=np.float32)
+        """The end of the last frame, then the beginning of the next."""
+
+    def probabilities(self, samples: Samples) -> NDArray[np.float32]:
+        """As `LiveDetector.probabilities`."""
+        held = np.concatenate([self._unread, to_float(samples)])
+        num_frames = (len(held) - CONTEXT_SAMPLES) // FRAME_SAMPLES
+        self._unread = held[num_frames * FRAME_SAMPLES :].copy()
         if num_frames == 0:
             return np.empty(0, dtype=np.float32)
-        padded = np.zeros(CONTEXT_SAMPLES + num_frames * FRAME_SAMPLES, dtype=np.float32)
-        padded[CONTEXT_SAMPLES : CONTEXT_SAMPLES + len(samples)] = to_float(samples)
-        frames = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT_SAMPLES + FRAME_SAMPLES)[::FRAME_SAMPLES]
-        state = {name: np.zeros((1, 1, STATE_SIZE), dtype=np.float32) for name in "hc"}
+        frames = np.lib.stride_tricks.sliding_window_view(held, CONTEXT_SAMPLES + FRAME_SAMPLES)[::FRAME_SAMPLES]
         answers: list[NDArray[np.float32]] = []
         for first in range(0, num_frames, FRAMES_PER_RUN):
-            run = np.ascontiguousarray(frames[first : first + FRAMES_PER_RUN])
-            speech, state["h"], state["c"] = self._session.run(None, {"input": run, **state})
+            run = np.ascontiguousarray(frames[first : min(first + FRAMES_PER_RUN, num_frames)])
+            speech, self._state["h"], self._state["c"] = self._session.run(None, {"input": run, **self._state})
             answers.append(speech.reshape(-1))
         return np.concatenate(answers)
 

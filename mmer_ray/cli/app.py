@@ -13,6 +13,7 @@ from mmer_ray.cli.demo import demo
 from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
 from mmer_ray.cli.export import export
+from mmer_ray.cli.keys import keys
 from mmer_ray.cli.lake import lake
 from mmer_ray.cli.models import models
 from mmer_ray.cli.query import query
@@ -21,6 +22,7 @@ from mmer_ray.cli.redact import redact
 from mmer_ray.cli.rescore import rescore
 from mmer_ray.cli.retry import retry
 from mmer_ray.cli.score import plan, score
+from mmer_ray.cli.serve import serve
 from mmer_ray.cli.show import show
 from mmer_ray.cli.speakers import speakers
 from mmer_ray.cli.status import status
@@ -64,11 +66,15 @@ def options(
     """Score large audio corpora: who spoke when, what was said and with which emotion."""
 
 
-for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, evaluate, demo):
+COMMANDS = (
+    score, plan, serve, query, show, status, recluster, rescore, retry, export, redact, train, evaluate, demo,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")
 app.add_typer(speakers, name="speakers")
+app.add_typer(keys, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmer_ray.cli.output import say
@@ -11,22 +10,8 @@ from mmer_ray.cli.output import say
 if TYPE_CHECKING:
     from mmer_ray.lake.conversation import Conversation
     from mmer_ray.lake.queries import LakeReader
-    from mmer_ray.profiles import Profile
 
-SYNTHETIC = (
-    "The models of the profile synthetic were trained on synthetic speech: on real speech words and emotions are not "
-    "reliable."
-)
-ACTED_GERMAN = (
-    "The emotion model was trained on acted German speech alone: of the labels that it gave acted English two thirds "
-    "were right."
-)
 RUN_OPTIONS = "SELECT options FROM runs WHERE run_id = $run_id"
-
-
-def caution_about(profile: Profile) -> str | None:
-    """The caution for answers made with this profile, where one is due."""
-    return _caution([profile.transcribe.model, profile.emotion.model])
 
 
 def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | None:
@@ -34,17 +19,11 @@ def caution_in_lake(reader: LakeReader, conversation: Conversation) -> str | Non
     options = reader.sql(RUN_OPTIONS, {"run_id": conversation.recording["run_id"]}).column("options").to_pylist()
     if not options or conversation.recording["status"] != "scored":
         return None
-    profile = json.loads(options[0] or "{}")
-    return _caution([profile.get(stage, {}).get("model") for stage in ("transcribe", "emotion")])
-
-
-def _caution(models: Sequence[str | None]) -> str | None:
-    """The first that is due, of words before emotions. The models' cards have the figures."""
     # Profiles take a fifth of a second to import, which `--help` need not wait for.
-    from mmer_ray.profiles import SHIPPED_EMOTION
+    from mmer_ray.stages.caution import caution_of
 
-    cautions = {"embedded": SYNTHETIC, SHIPPED_EMOTION: ACTED_GERMAN}
-    return next((cautions[model] for model in models if model in cautions), None)
+    profile = json.loads(options[0] or "{}")
+    return caution_of([profile.get(stage, {}).get("model") for stage in ("transcribe", "emotion")])
 
 
 def show_caution(caution: str | None) -> None:

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmer_ray.cli.caution import SYNTHETIC
 from mmer_ray.cli.conversation_view import show_talk
 from mmer_ray.cli.emotions import describe_mix
 from mmer_ray.cli.output import clock, print_table, say, share, span
 from mmer_ray.lake.overview import seconds_by_label
+from mmer_ray.stages.caution import SYNTHETIC
 
 if TYPE_CHECKING:
     from mmer_ray.cli.demo import Demo

@@ -17,8 +17,9 @@ _AT_ONCE = b"\nmmer: ended at once; the same command goes on from the last commi
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets. The second one ends the process with exit code 130.
+def stop_on_signal(asked: bytes = _ASKED, at_once: bytes = _AT_ONCE) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets. The second one ends the process with exit code 130. What is said
+    then, on stderr, is `asked` and `at_once`.
 
     Ends without clean-up, which could hang on what made the user ask twice; the lake's commits are atomic, so nothing
     is lost but work since the last of them.
@@ -28,10 +29,10 @@ def stop_on_signal() -> Iterator[threading.Event]:
     def handle(_signum: int, _frame: FrameType | None) -> None:
         # os.write: a handler may interrupt a print that holds the lock of the console.
         if stop.is_set():
-            os.write(2, _AT_ONCE)
+            os.write(2, at_once)
             os._exit(ExitCode.INTERRUPTED)
         stop.set()
-        os.write(2, _ASKED)
+        os.write(2, asked)
 
     before = {signum: signal.signal(signum, handle) for signum in SIGNALS}
     try:

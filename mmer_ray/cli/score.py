@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mmer_ray.cli.caution import caution_about, show_caution
+from mmer_ray.cli.caution import show_caution
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import plan_document, report_document, show_plan, show_report
@@ -49,6 +49,7 @@ def score(
     options = job_options(sources, lake, corpus, profile, settings, runner, limit, roots, transcripts, erased)
     from mmer_ray.cli.progress import progress_display
     from mmer_ray.runners import job
+    from mmer_ray.stages.caution import caution_about
 
     has_progress = not (quiet or no_progress)
     with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():

@@ -32,10 +32,11 @@ class Cue:
     """The utterance's emotion; None when not scored."""
 
 
-def to_srt(utterances: Sequence[Utterance]) -> str:
-    """SubRip: numbered cues, `S1: text`. Empty for an empty conversation."""
+def to_srt(utterances: Sequence[Utterance], *, speakers: bool = True) -> str:
+    """SubRip: numbered cues, `S1: text`, or the text alone. Empty for an empty conversation."""
     return "\n".join(
-        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n{_srt_text(cue.speaker, cue.text)}\n"
+        f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n"
+        f"{_srt_text(f'{cue.speaker}: {cue.text}' if speakers else cue.text)}\n"
         for number, cue in enumerate(cues(utterances), start=1)
     )
 
@@ -112,13 +113,9 @@ def _clock(time_s: float, point: str) -> str:
     return f"{hour:02d}:{minute:02d}:{second:02d}{point}{ms:03d}"
 
 
-def _srt_text(speaker: str, text: str) -> str:
+def _srt_text(text: str) -> str:
     # SubRip has no escapes: players read <b> as markup, parsers read --> as a timing line, an empty line ends a cue.
-    return (
-        _one_line(f"{speaker}: {text}")
-        .replace("-->", "->")
-        .replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
-    )
+    return _one_line(text).replace("-->", "->").replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
 
 
 def _vtt_text(text: str) -> str:

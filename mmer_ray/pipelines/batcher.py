@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import insort
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,8 +20,14 @@ Answer = TypeVar("Answer")
 class _Entry(Generic[Item, Answer]):
     item: Item
     cost: float
+    patience_s: float = 0.0
     since_s: float = field(default_factory=monotonic)
     future: Future[Answer] = field(default_factory=Future)
+
+    @property
+    def turn_s(self) -> float:
+        """When it is its turn, unless a slot is free before."""
+        return self.since_s + self.patience_s
 
 
 class Batcher(Generic[Item, Answer]):
@@ -30,6 +37,8 @@ class Batcher(Generic[Item, Answer]):
     item comes out without another. A batch holds items of like cost (`min_share`), the oldest among them, of at most
     `limit` padded cost (items times the largest), or one item. Items whose future was cancelled are dropped. Where a
     batch of several fails, each is tried alone, so that only the culprits' futures carry the exception.
+
+    Patient items let others go first that come up to `patience_s` after them, and share no batch with these.
     """
 
     def __init__(
@@ -58,13 +67,13 @@ class Batcher(Generic[Item, Answer]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, item: Item) -> Future[Answer]:
+    def submit(self, item: Item, patience_s: float = 0.0) -> Future[Answer]:
         """Queue one item. Raises `RuntimeError` once closed."""
-        entry: _Entry[Item, Answer] = _Entry(item, self._cost(item))
+        entry: _Entry[Item, Answer] = _Entry(item, self._cost(item), patience_s)
         with self._changed:
             if self._closed:
                 raise RuntimeError("this batcher is closed")
-            self._waiting.append(entry)
+            insort(self._waiting, entry, key=lambda one: one.turn_s)
             self._changed.notify()
         return entry.future
 
@@ -104,12 +113,13 @@ class Batcher(Generic[Item, Answer]):
         return self._waiting[0].since_s + self._max_wait_s - monotonic()
 
     def _take(self) -> list[_Entry[Item, Answer]]:
-        """Take the batch of the oldest entry out of those that wait."""
-        costs = [entry.cost for entry in self._waiting]
+        """Take the batch of the first entry out of those that wait."""
+        alike = [entry for entry in self._waiting if entry.patience_s == self._waiting[0].patience_s]
+        costs = [entry.cost for entry in alike]
         bucket = next(bucket for bucket in length_buckets(costs, self._limit, self._min_share) if 0 in bucket)
-        batch = [self._waiting[index] for index in sorted(bucket)]
-        taken = set(bucket)
-        self._waiting = [entry for index, entry in enumerate(self._waiting) if index not in taken]
+        batch = [alike[index] for index in sorted(bucket)]
+        taken = set(map(id, batch))
+        self._waiting = [entry for entry in self._waiting if id(entry) not in taken]
         return [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
 
     def _run(self, batch: list[_Entry[Item, Answer]]) -> None:

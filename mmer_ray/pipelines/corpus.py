@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
+from mmer_ray.audio.stop import Stop
 from mmer_ray.models.batches import LIKE_LENGTH
 from mmer_ray.pipelines.ahead import Decodes
 from mmer_ray.pipelines.assembler import Question
@@ -15,11 +17,14 @@ from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.memory import keep_freed_memory, return_excess
 from mmer_ray.pipelines.scoring import Felt, Heard, OnHeard, Scoring, Shared
+from mmer_ray.pipelines.voices import voices_of
 from mmer_ray.profiles import Profile
-from mmer_ray.records import Clip, ScoredRecording, Task, Window
+from mmer_ray.records import Clip, Embedding, Expected, Samples, ScoredRecording, Task, Window
 
 SLOT_S = 60.0
 """Where several cores each hear a batch of their own, batches are this small: all cores end at about the same time."""
+BACKGROUND_S = 60.0
+"""Work in the background lets work go first that comes so much later: it is slow beside a full load, and ends."""
 
 
 class Pipeline:
@@ -73,7 +78,31 @@ class Pipeline:
         """Name and digest of the emotion model."""
         return self._engine.scorer
 
-    def score(self, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> Iterator[ScoredRecording]:
+    @property
+    def join_threshold(self) -> float:
+        """Distance above which the voices of two sounds are of two people: that between windows."""
+        return self._shared.profile.join.distance_threshold or self._engine.join_threshold
+
+    def voices(
+        self, sounds: Sequence[Samples], *, stop: Stop | None = None, background: bool = False
+    ) -> list[Embedding | None]:
+        """The voice that speaks longest in each sound, int16, shape (num_samples,): L2-normalised, float32, shape
+        (embedding_dim,); None where nobody speaks. `stop` and `background` as for `score`."""
+        return voices_of(self._shared.hearing, sounds, stop or Stop(), BACKGROUND_S if background else 0.0)
+
+    def check_expected(self, expected: Expected) -> None:
+        """As `Engine.check_expected`: to be asked before a task that expects something."""
+        self._engine.check_expected(expected)
+
+    def score(
+        self,
+        tasks: Iterable[Task],
+        on_heard: OnHeard | None = None,
+        *,
+        decoder: Decodes | None = None,
+        stop: Stop | None = None,
+        background: bool = False,
+    ) -> Iterator[ScoredRecording]:
         """Score recordings; each comes out as soon as it is finished, failed ones among them, also while the input
         stays open.
 
@@ -83,9 +112,19 @@ class Pipeline:
         ends the call. Closing the iterator drops its work. `tasks` is iterated in the decoding thread.
 
         `on_heard(recording, end_s)` is told of each window that was heard, up to what second it goes: a recording of
-        hours comes out at its end alone.
+        hours comes out at its end alone. `decoder` takes the place of the pipeline's for this call: one with limits of
+        its own.
+
+        Setting `stop`, from any thread, drops the work: the iterator raises `WorkStoppedError`. What is in the middle
+        of a batch is worked on to its end, and the window that the decoder is at too, unless it heeds `stop` itself.
+
+        In the background one window is worked on at a time, and the work of other calls goes first that comes up to
+        `BACKGROUND_S` later.
         """
-        return Scoring(self._shared, tasks, on_heard).results()
+        shared = self._shared if decoder is None else replace(self._shared, decoder=decoder)
+        # As much is decoded ahead as is worked on.
+        ahead_s, patience_s = (0.0, BACKGROUND_S) if background else (2 * shared.profile.run.batch_s, 0.0)
+        return Scoring(shared, tasks, on_heard, stop=stop, ahead_s=ahead_s, patience_s=patience_s).results()
 
     def _share(self, profile: Profile, slots: int) -> Shared:
         run = profile.run

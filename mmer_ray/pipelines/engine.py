@@ -8,7 +8,7 @@ from mmer_ray.diarizers.interface import Diarizer
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.profiles import Profile
 from mmer_ray.recognizers.interface import Recognizer
-from mmer_ray.records import Clip, Emotion, Window
+from mmer_ray.records import Clip, Emotion, Expected, Window
 from mmer_ray.stages.diarize import diarize
 from mmer_ray.stages.emotion import AdaptingScorer, Answer, EmotionScorer
 from mmer_ray.stages.transcribe import transcribe
@@ -57,6 +57,11 @@ class Engine:
         """Cosine distance above which the speaker embeddings of two windows are of two people."""
         assert self._diarizer is not None, "an engine that cannot hear joins no windows"
         return self._diarizer.join_threshold
+
+    def check_expected(self, expected: Expected) -> None:
+        """Raise `UsageError` for what the recognizer cannot heed; the message begins with the field that is meant."""
+        assert self._recognizer is not None, "an engine that cannot hear expects nothing"
+        self._recognizer.check_expected(expected)
 
     def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
         """Add turns, speaker embeddings and utterances to windows: same order, one out per in.

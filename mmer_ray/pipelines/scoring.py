@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
-from mmer_ray.errors import AudioError, ErrorCode, Flag
+from mmer_ray.audio.stop import Stop
+from mmer_ray.errors import AudioError, ErrorCode, Flag, MmerError
 from mmer_ray.pipelines.ahead import DecodeAhead, Decoded, Decodes, InputEnded, Room
 from mmer_ray.pipelines.assembler import ClipKey, KnownUtterances, Question, RecordingAssembler, key_of, with_emotions
 from mmer_ray.pipelines.batcher import Batcher
@@ -29,6 +30,18 @@ Heard = tuple[Window, Clock]
 """A window with its share of the stages' seconds."""
 Felt = tuple[list[Answer], Clock]
 """The answers to a question with their share of the stage's seconds."""
+
+
+STOPPED = "this work was stopped: nobody waits for its answer"
+
+
+class WorkStoppedError(MmerError):
+    """A call was told to stop; there is no answer."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Nobody waits for the answers any more."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,9 @@ class ClipsFelt:
     future: Future[Felt]
 
 
+Event = Decoded | InputEnded | WindowHeard | ClipsFelt | Stopped
+
+
 @dataclass
 class InWork:
     """One task between its first window and its last emotion."""
@@ -88,18 +104,29 @@ class InWork:
 class Scoring:
     """The state of one call; `results` is its generator."""
 
-    def __init__(self, shared: Shared, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> None:
-        self._shared, self._on_window = shared, on_heard
-        self._events: SimpleQueue[Decoded | InputEnded | WindowHeard | ClipsFelt] = SimpleQueue()
+    def __init__(
+        self,
+        shared: Shared,
+        tasks: Iterable[Task],
+        on_heard: OnHeard | None = None,
+        *,
+        stop: Stop | None = None,
+        ahead_s: float,
+        patience_s: float = 0.0,
+    ) -> None:
+        """`ahead_s`: seconds of audio that may be in memory, 0 for one window; `patience_s` as the batchers say."""
+        self._shared, self._on_window, self._stop = shared, on_heard, stop or Stop()
+        self._patience_s = patience_s
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._in_work: dict[int, InWork] = {}
         self._input_ended = False
-        # As much is decoded ahead as is worked on.
-        self._room = Room(2 * shared.profile.run.batch_s)
+        self._room = Room(ahead_s)
         self._ahead = DecodeAhead(shared.decoder, tasks, self._room, self._events.put)
 
     def results(self) -> Iterator[ScoredRecording]:
-        """Yield each recording as soon as it is finished. Raises what a stage, the decoder or the input raised."""
-        with self._ahead:
+        """Yield each recording as soon as it is finished. Raises what a stage, the decoder or the input raised, and
+        `WorkStoppedError`."""
+        with self._ahead, self._stop.calling(lambda: self._events.put(Stopped())):
             try:
                 while not self._input_ended or self._in_work:
                     yield from self._handle(self._events.get())
@@ -107,7 +134,9 @@ class Scoring:
                 for one in self._in_work.values():
                     one.cancel()
 
-    def _handle(self, event: Decoded | InputEnded | WindowHeard | ClipsFelt) -> Iterator[ScoredRecording]:
+    def _handle(self, event: Event) -> Iterator[ScoredRecording]:
+        if isinstance(event, Stopped) or self._stop.is_set:
+            raise WorkStoppedError(STOPPED)
         if isinstance(event, InputEnded):
             self._input_ended = True
             if event.bug is not None:
@@ -135,7 +164,8 @@ class Scoring:
             # The decoder has come to the end of the file: one answer, whatever was refused before.
             item = one.refusal or item
         if isinstance(item, Window) and isinstance(one.assembler, RecordingAssembler):
-            window = item if one.task.given is None else cut_given(item, one.task.given)
+            window = replace(item, expected=one.task.expected)
+            window = window if one.task.given is None else cut_given(window, one.task.given)
             self._hear(position, one, window, decoded.cost_s)
             return
         if isinstance(item, Window):
@@ -153,7 +183,7 @@ class Scoring:
         yield from self._finished(position)
 
     def _hear(self, position: int, one: InWork, window: Window, cost_s: float) -> None:
-        future = self._shared.hearing.submit(window)
+        future = self._shared.hearing.submit(window, self._patience_s)
         one.windows.add(future)
         future.add_done_callback(lambda done: self._events.put(WindowHeard(position, cost_s, done)))
 
@@ -163,7 +193,7 @@ class Scoring:
 
     def _ask_one(self, position: int, one: InWork, question: Question) -> None:
         self._room.exchange(0.0, question.audio_s)
-        future = self._shared.feeling.submit(question)
+        future = self._shared.feeling.submit(question, self._patience_s)
         one.questions.add(future)
         future.add_done_callback(lambda done: self._events.put(ClipsFelt(position, question, done)))
 

@@ -20,8 +20,9 @@ from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.alignment import IMPOSSIBLE, Span, Speech, align, greedy, path_logprobs
+from mmer_ray.recognizers.hints import refuse_languages, refuse_text
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
-from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.records import SAMPLE_RATE_HZ, Expected
 
 LANGUAGE = "en"
 """This model spells English; it does not tell languages apart, so it gives no probability."""
@@ -56,6 +57,11 @@ class CtcRecognizer:
         self._frame_s = wav2vec2.frame_stride_s(backbone)
         # A frame sees more than its stride; its own stretch is the middle of what it sees.
         self._first_frame_s = (self._min_samples / SAMPLE_RATE_HZ - self._frame_s) / 2
+
+    def check_expected(self, expected: Expected) -> None:
+        """As `Recognizer.check_expected`: it spells English, and hears what it hears."""
+        refuse_languages(expected.languages, (LANGUAGE,))
+        refuse_text(expected, "ctc")
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         """Read chunks: one transcript each, in order; one that is shorter than a frame has no words."""

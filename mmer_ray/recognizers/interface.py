@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from mmer_ray.records import DroppedWords, Samples
+from mmer_ray.records import DroppedWords, Expected, Samples
 
 
 class Chunk(NamedTuple):
@@ -19,6 +19,8 @@ class Chunk(NamedTuple):
     group: int | None = None
     """Neighbours with one number are of one window: a member that tells languages apart judges theirs together. None:
     the chunk is judged alone."""
+    expected: Expected = Expected()
+    """What the caller knows of its words; the same in a group."""
 
 
 class TimedWord(NamedTuple):
@@ -69,6 +71,10 @@ class Recognizer(Protocol):
     def margin_s(self) -> float:
         """How far the member is given the sound before and after speech: diarizers end turns at once, and words fade.
         A word that is heard there belongs to the turn that is nearest."""
+        ...
+
+    def check_expected(self, expected: Expected) -> None:
+        """Raise `UsageError` for what the member cannot heed; the message begins with the field that is meant."""
         ...
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:

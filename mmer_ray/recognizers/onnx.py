@@ -19,13 +19,14 @@ import torch
 from onnx_asr.asr import TimestampedResult
 
 from mmer_ray.audio.pcm import to_float
-from mmer_ray.errors import PreflightError, ProfileError
+from mmer_ray.errors import PreflightError, ProfileError, UsageError
 from mmer_ray.models.gpu_clock import forward_pass
 from mmer_ray.models.onnx_asr_folder import OnnxAsrFolder, read_folder
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
+from mmer_ray.recognizers.hints import refuse_languages, refuse_text
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
-from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.records import SAMPLE_RATE_HZ, Expected
 
 MAX_CHUNK_S = 30.0
 MARGIN_S = 0.2
@@ -54,14 +55,25 @@ class OnnxRecognizer:
         self._device = "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "cpu"
         self._model = _load(folder, self._device)
 
+    def check_expected(self, expected: Expected) -> None:
+        """As `Recognizer.check_expected`: one language is taken as a label of what is written."""
+        refuse_text(expected, "onnx")
+        if len(expected.languages) > 1:
+            raise UsageError("languages: the recognizer onnx cannot tell languages apart; name the one that is spoken")
+        if self._language is not None:
+            refuse_languages(expected.languages, (self._language,))
+
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         """Read chunks: one transcript each, in order; one that is shorter than 0.1 s has no words."""
         return [
-            self._transcript(self._recognize(chunk), len(chunk.samples) / SAMPLE_RATE_HZ)
+            self._transcript(self._recognize(chunk), len(chunk.samples) / SAMPLE_RATE_HZ, self._language_of(chunk))
             if len(chunk.samples) >= MIN_SAMPLES
-            else Transcript(language=self._language)
+            else Transcript(language=self._language_of(chunk))
             for chunk in chunks
         ]
+
+    def _language_of(self, chunk: Chunk) -> str | None:
+        return chunk.expected.languages[0] if chunk.expected.languages else self._language
 
     def _recognize(self, chunk: Chunk) -> TimestampedResult:
         samples_1S = to_float(chunk.samples)[None]
@@ -72,10 +84,10 @@ class OnnxRecognizer:
             )
         return result
 
-    def _transcript(self, result: TimestampedResult, duration_s: float) -> Transcript:
+    def _transcript(self, result: TimestampedResult, duration_s: float, language: str | None) -> Transcript:
         words = tuple(timed_words(result, self._frame_s, duration_s))
         logprob = float(np.mean(result.logprobs)) if words and result.logprobs else None
-        return Transcript(words, language=self._language, logprob=logprob)
+        return Transcript(words, language=language, logprob=logprob)
 
 
 def timed_words(result: TimestampedResult, frame_s: float, duration_s: float) -> Iterator[TimedWord]:

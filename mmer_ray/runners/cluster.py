@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from mmer_ray.errors import MmerError, PreflightError
@@ -32,7 +34,7 @@ STOP_CHECK_S = 0.2
 SHUTDOWN_S = 20.0
 """Longest wait for Ray's end; its processes end with ours in any case."""
 
-REMEDY = "start it, name another in RAY_ADDRESS, or score with --runner inprocess"
+REMEDY = "start it, or name another in RAY_ADDRESS; a job also runs with --runner inprocess"
 QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the lines of dead workers go to stdout, among our own output
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its C++ code warns on stderr of what Ray Data does with our actors
@@ -62,8 +64,9 @@ def keep_ray_quiet() -> None:
 
 
 @contextmanager
-def cluster(stop: threading.Event | None = None) -> Iterator[None]:
-    """A Ray connection: the one that exists, else the cluster at `RAY_ADDRESS`, else a private local one.
+def cluster(stop: threading.Event | None = None, *, store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
+    """A Ray connection: the one that exists, else the cluster at `RAY_ADDRESS`, else a private local one with an object
+    store of `store_bytes`.
 
     Raises `PreflightError` where none can be had, `StoppedError` once `stop` is set.
     """
@@ -73,11 +76,23 @@ def cluster(stop: threading.Event | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    connection = _connected(_address(), stop or threading.Event())
+    connection = _connected(_address(), stop or threading.Event(), store_bytes)
+    _take_back_sigterm()
     try:
         yield
     finally:
         connection.close()
+
+
+def _take_back_sigterm() -> None:
+    """Put Python's handler of SIGTERM back in its place.
+
+    Ray's start leaves one that calls ours too, and aborts the process some seconds later, in the midst of its end.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    # Only the main thread may, and a handler that is not Python's is somebody else's.
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _address() -> str:
@@ -113,11 +128,11 @@ def _running_address() -> str:
     return found
 
 
-def _connected(address: str, stop: threading.Event) -> _Connection:
+def _connected(address: str, stop: threading.Event, store_bytes: int = OBJECT_STORE_BYTES) -> _Connection:
     is_local = address == LOCAL
     error: BaseException | None = None
     for _ in range(NUM_STARTS if is_local else 1):
-        connection = _Connection(address, _start)
+        connection = _Connection(address, partial(_start, store_bytes=store_bytes))
         if connection.is_ready(START_S if is_local else CONNECT_S, stop):
             return connection
         if stop.is_set():
@@ -126,10 +141,10 @@ def _connected(address: str, stop: threading.Event) -> _Connection:
         connection.close()
     what = "Ray did not start on this machine" if is_local else f"Ray did not connect to {address} ({ADDRESS_VARIABLE})"
     why = f": {error}" if error else " in time"
-    raise PreflightError(f"{what}{why}; {'score with --runner inprocess' if is_local else REMEDY}") from error
+    raise PreflightError(f"{what}{why}; {'a job also runs with --runner inprocess' if is_local else REMEDY}") from error
 
 
-def _start(address: str) -> Callable[[], None]:
+def _start(address: str, *, store_bytes: int) -> Callable[[], None]:
     """Connect; returns what ends the connection."""
     import ray
 
@@ -138,7 +153,7 @@ def _start(address: str) -> Callable[[], None]:
         logging_level=logging.ERROR,
         log_to_driver=False,
         include_dashboard=False if address == LOCAL else None,
-        object_store_memory=OBJECT_STORE_BYTES if address == LOCAL else None,
+        object_store_memory=store_bytes if address == LOCAL else None,
     )
     return ray.shutdown
 

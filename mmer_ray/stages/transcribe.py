@@ -49,7 +49,10 @@ def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window
         )
         if given[chunk.window] is None
     ]
-    speech = [Speech(chunk.cut(windows[chunk.window].samples), group=chunk.window) for chunk in chunks]
+    speech = [
+        Speech(chunk.cut(windows[chunk.window].samples), group=chunk.window, expected=windows[chunk.window].expected)
+        for chunk in chunks
+    ]
     dropped: dict[int, list[DroppedWords]] = defaultdict(list)
     for chunk, transcript in zip(chunks, recognizer.transcribe(speech) if speech else (), strict=True):
         window_start_s = windows[chunk.window].start_s

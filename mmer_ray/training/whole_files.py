@@ -20,15 +20,15 @@ UNFINISHED = ".unfinished-"
 """How the names of folders begin that a killed process may leave behind."""
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a file, or replace it: readers see the old text or the new one."""
+def write_whole(file: Path, text: str, mode: int = FILE_MODE) -> None:
+    """Write a file, or replace it: readers see the old text or the new one. Nobody ever sees it with a wider mode."""
     with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=UNFINISHED, delete=False, encoding="utf-8") as draft:
         try:
             draft.write(text)
             draft.flush()
             os.fsync(draft.fileno())
             # The library makes it readable by its owner alone.
-            os.fchmod(draft.fileno(), FILE_MODE)
+            os.fchmod(draft.fileno(), mode)
             Path(draft.name).replace(file)
         except BaseException:
             Path(draft.name).unlink(missing_ok=True)

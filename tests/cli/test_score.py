@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from mmer_ray.cli.caution import ACTED_GERMAN, SYNTHETIC
 from mmer_ray.lake.ledger import Ledger
 from mmer_ray.runner import Runner
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions, JobPlan, JobReport, Progress
 from mmer_ray.runners.tally import Untried
+from mmer_ray.stages.caution import ACTED_GERMAN, SYNTHETIC
 from tests.cli.makers import Ended, on_terminal, process
 
 LEDGER = Ledger(

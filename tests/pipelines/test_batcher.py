@@ -134,3 +134,24 @@ def test_closing_works_on_everything_that_waits_and_takes_nothing_more() -> None
     assert [future.result(0) for future in futures] == [6.0, 8.0]
     with pytest.raises(RuntimeError, match="closed"):
         opened.submit(1.0)
+
+
+def test_patient_items_let_others_pass_and_share_no_batch_with_them() -> None:
+    work = Work()
+    with batcher(work) as opened:
+        with busy(work, opened):
+            futures = [opened.submit(item, patience_s=SOON_S) for item in (3.0, 4.0)]
+            futures += [opened.submit(item) for item in (3.5, 4.5)]
+        assert [future.result(SOON_S) for future in futures] == [6.0, 8.0, 7.0, 9.0]
+    assert work.batches == [[3.5, 4.5], [3.0, 4.0]]
+
+
+def test_patience_ends() -> None:
+    work = Work()
+    with batcher(work) as opened:
+        with busy(work, opened):
+            futures = [opened.submit(3.0, patience_s=0.001)]
+            threading.Event().wait(0.05)
+            futures.append(opened.submit(4.0))
+        assert [future.result(SOON_S) for future in futures] == [6.0, 8.0]
+    assert work.batches == [[3.0], [4.0]]

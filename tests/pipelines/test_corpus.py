@@ -13,16 +13,20 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from mmer_ray.errors import AudioError, ErrorCode, Flag
+from mmer_ray.audio.stop import Stop
+from mmer_ray.errors import AudioError, ErrorCode, Flag, UsageError
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine
+from mmer_ray.pipelines.scoring import WorkStoppedError
 from mmer_ray.profiles import LinkOptions, Profile, RunOptions
+from mmer_ray.recognizers.interface import Chunk, Transcript
 from mmer_ray.records import (
     SAMPLE_RATE_HZ,
     AudioFacts,
     Clip,
     Emotion,
+    Expected,
     Given,
     GivenWord,
     Recording,
@@ -371,3 +375,88 @@ def test_nothing_to_score_gives_nothing() -> None:
 def test_importing_the_pipeline_loads_no_torch() -> None:
     code = "import sys, mmer_ray.pipelines.corpus; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Gated(Watched):
+    """Hears nothing until its gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.begun = threading.Event()
+
+    def hear(self, windows: Sequence[Window], clock: Clock | None = None) -> list[Window]:
+        self.begun.set()
+        assert self.gate.wait(SOON_S)
+        return super().hear(windows, clock)
+
+
+def test_stopped_work_is_dropped_while_the_models_are_busy_and_others_are_answered() -> None:
+    decoder, engine, stop = PlainDecoder(), Gated(), Stop()
+    with (
+        Pipeline(profile(batch_s=10), decoder=decoder, engine=engine, slots=1) as pipeline,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        stopped = pool.submit(lambda: list(pipeline.score(tasks("40s"), stop=stop)))
+        assert engine.begun.wait(SOON_S)
+        stop.set()
+        # The slot is still at work: nothing waits for it.
+        with pytest.raises(WorkStoppedError):
+            stopped.result(SOON_S)
+        assert decoder.open == 0
+        answered = pool.submit(lambda: list(pipeline.score(tasks("5s"))))
+        engine.gate.set()
+        assert [one.status for one in answered.result(SOON_S)] == ["scored"]
+    # The window in the slot, and the other call's.
+    assert engine.heard_s == [10, 5]
+
+
+def test_work_that_was_stopped_before_it_began_is_not_done() -> None:
+    engine, stop = Watched(), Stop()
+    stop.set()
+    with (
+        Pipeline(profile(), decoder=PlainDecoder(), engine=engine) as pipeline,
+        pytest.raises(WorkStoppedError),
+    ):
+        list(pipeline.score(tasks("25s"), stop=stop))
+    assert engine.heard_s == []
+
+
+def test_work_in_the_background_takes_one_window_at_a_time_and_lets_others_pass() -> None:
+    decoder, engine = PlainDecoder(), Gated()
+    with (
+        Pipeline(profile(batch_s=10), decoder=decoder, engine=engine, slots=1) as pipeline,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        background = pool.submit(lambda: answers(pipeline.score(tasks("40s"), background=True)))
+        assert engine.begun.wait(SOON_S)
+        clips = pool.submit(lambda: list(pipeline.score(tasks("5s", "6s"))))
+        while decoder.decoded_s < 10 + 5 + 6:
+            threading.Event().wait(0.01)
+        engine.gate.set()
+        assert len(clips.result(SOON_S)) == 2
+        assert background.result(SOON_S) == answers(score("40s"))
+    assert engine.heard_s[0] == 10
+    assert sorted(engine.heard_s[1:3]) == [5, 6]
+
+
+def test_what_a_task_expects_reaches_the_recognizer_with_each_chunk_of_it_and_of_no_other() -> None:
+    class Told(OneWordRecognizer):
+        def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+            return [replace(self._read(chunk), language=(*chunk.expected.languages, "xx")[0]) for chunk in chunks]
+
+    engine = Engine(EnergyDiarizer(), Told(), LoudnessScorer())
+    german = Task(Recording(uri="25s"), expected=Expected(languages=("de",)))
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=engine) as pipeline:
+        scored = answers(pipeline.score([german, *tasks("12s")]))
+    assert {uri: {said.language for said in one.utterances} for uri, one in scored.items()} == {
+        "25s": {"de"},
+        "12s": {"xx"},
+    }
+
+
+def test_what_the_recognizer_cannot_heed_is_refused_before_any_work() -> None:
+    with Pipeline(profile(), decoder=PlainDecoder(), engine=plain_engine()) as pipeline:
+        pipeline.check_expected(Expected(languages=("de",), keywords=("Ann",)))
+        with pytest.raises(UsageError, match=r"^prompt: "):
+            pipeline.check_expected(Expected(prompt="so"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmer_ray.errors import UsageError
 from mmer_ray.models.ctc import checkpoint
 from mmer_ray.models.ctc.config import SIZES
 from mmer_ray.models.ctc.model import CtcModel
@@ -17,7 +18,7 @@ from mmer_ray.recognizers.alignment import Speech, align, greedy
 from mmer_ray.recognizers.ctc import TAIL_S, locate_words, with_tails
 from mmer_ray.recognizers.interface import Chunk, Recognizer, TimedWord
 from mmer_ray.recognizers.members import load_recognizer
-from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.records import SAMPLE_RATE_HZ, Expected
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,16 @@ def test_a_words_log_probability_is_that_of_its_own_path_not_of_the_likeliest_sy
     (other,) = located(logprobs_TV, to_symbols("ae"), 0.0)
     assert likeliest.logprob == pytest.approx(np.log(0.9))
     assert other.logprob == pytest.approx((2 * np.log(0.9) + np.log(0.001)) / 3)
+
+
+def test_it_can_be_told_to_expect_english_and_nothing_else(random_model: Path) -> None:
+    ctc = recognizer(random_model)
+    ctc.check_expected(Expected())
+    ctc.check_expected(Expected(languages=("en",)))
+    for field, expected in {
+        "languages": Expected(languages=("en", "de")),
+        "keywords": Expected(keywords=("Ann",)),
+        "prompt": Expected(prompt="so"),
+    }.items():
+        with pytest.raises(UsageError, match=f"^{field}: "):
+            ctc.check_expected(expected)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from onnx_asr.asr import TimestampedResult
 
-from mmer_ray.errors import PreflightError, ProfileError
+from mmer_ray.errors import PreflightError, ProfileError, UsageError
 from mmer_ray.models import members
 from mmer_ray.models.onnx_asr_folder import read_folder
 from mmer_ray.profiles import TranscribeOptions, load_profile
 from mmer_ray.recognizers.interface import Chunk, Recognizer, Transcript
 from mmer_ray.recognizers.members import load_recognizer
 from mmer_ray.recognizers.onnx import MIN_SAMPLES, timed_words
-from mmer_ray.records import SAMPLE_RATE_HZ
+from mmer_ray.records import SAMPLE_RATE_HZ, Expected
 from mmer_ray.stages.preflight import preflight_models
 from tests.models.makers import COMMIT, hub_snapshot
 from tests.recognizers.onnx_makers import gigaam_ctc, loud_word_ctc, nemo_ctc, nemo_tdt
@@ -188,3 +188,22 @@ def test_one_language_is_a_label_and_several_are_refused(tmp_path: Path) -> None
     assert unnamed.words == named.words
     with pytest.raises(ProfileError, match=r"transcribe\.languages: .*cannot tell languages apart"):
         loaded(folder, languages=("de", "en"))
+
+
+def test_a_language_that_a_chunk_is_told_is_its_label_and_what_cannot_be_heeded_is_refused(tmp_path: Path) -> None:
+    folder = nemo_ctc(tmp_path)
+    unnamed, german = loaded(folder), loaded(folder, languages=("de",))
+    french = Expected(languages=("fr",))
+    told, short = unnamed.transcribe([one._replace(expected=french) for one in (ASKED[0], Chunk(ASKED[0].samples[:9]))])
+    assert (told.language, short.language) == ("fr", "fr")
+    assert told.words == unnamed.transcribe([ASKED[0]])[0].words
+    unnamed.check_expected(french)
+    german.check_expected(Expected(languages=("de",)))
+    for member, expected, field in (
+        (german, french, "languages"),
+        (unnamed, Expected(languages=("fr", "de")), "languages"),
+        (unnamed, Expected(keywords=("Ann",)), "keywords"),
+        (unnamed, Expected(prompt="so"), "prompt"),
+    ):
+        with pytest.raises(UsageError, match=f"^{field}: "):
+            member.check_expected(expected)

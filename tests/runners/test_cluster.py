@@ -55,7 +55,7 @@ def starting(monkeypatch: pytest.MonkeyPatch, *starts: Callable[[], None]) -> li
     log: list[str] = []
     left = list(starts)
 
-    def start(address: str) -> Callable[[], None]:
+    def start(address: str, *, store_bytes: int) -> Callable[[], None]:
         log.append(f"start {address} in {threading.current_thread().name}")
         left.pop(0)()
         return lambda: log.append("shutdown")

@@ -14,17 +14,19 @@ from itertools import groupby, islice
 
 import numpy as np
 
+from mmer_ray.errors import UsageError
 from mmer_ray.models.resolver import ResolvedModel
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.aligner import load_aligners
+from mmer_ray.recognizers.hints import refuse_languages
 from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
 from mmer_ray.recognizers.whisper.languages import Evidence, Language, allowed_languages, languages_of
 from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
 from mmer_ray.recognizers.whisper.plausibility import plausible_words
-from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, UNSPACED, LogMel, Tokens
+from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, MAX_PROMPT_TOKENS, UNSPACED, LogMel, Tokens
 from mmer_ray.recognizers.whisper.words import timed_words
-from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords, Samples
+from mmer_ray.records import SAMPLE_RATE_HZ, DroppedWords, Expected, Samples
 
 FRAME_SAMPLES = SAMPLE_RATE_HZ // FRAMES_PER_S
 MIN_SAMPLES = 2 * FRAME_SAMPLES
@@ -49,6 +51,7 @@ class _Heard:
     """Where it is known beforehand."""
     probabilities: Mapping[str, float]
     """Of each language; empty where nothing is to be identified."""
+    expected: Expected
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class _Reading:
     encoded: Encoded
     """Shape (T, H)."""
     generated: Generated
+    expected: Expected
     fallback_reason: str | None = None
 
     @property
@@ -85,6 +89,20 @@ class WhisperRecognizer:
         self._search = Search() if options.beam_width is None else Search(options.beam_width)
         self._batch_size = max(1, int(options.batch_s / CHUNK_S))
 
+    def check_expected(self, expected: Expected) -> None:
+        """As `Recognizer.check_expected`. Keywords come beside the profile's, languages in their place."""
+        refuse_languages(expected.languages, self._tokens.languages)
+        if not (expected.keywords or expected.prompt):
+            return
+        num_tokens = self._tokens.num_keyword_tokens((*self._keywords, *expected.keywords))
+        if expected.keywords and num_tokens > MAX_PROMPT_TOKENS:
+            raise UsageError(
+                f"keywords: they are {num_tokens} tokens, with those of the profile, and {MAX_PROMPT_TOKENS} fit; "
+                "name fewer"
+            )
+        if expected.prompt and num_tokens >= MAX_PROMPT_TOKENS:
+            raise UsageError("prompt: the keywords leave no room for it; name fewer, or leave it out")
+
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         """Read chunks: one transcript each, in order; one that is shorter than 20 ms or silent has no words."""
         transcripts = [Transcript()] * len(chunks)
@@ -105,11 +123,17 @@ class WhisperRecognizer:
             for position, index in enumerate(batch):
                 num_samples = len(chunks[index].samples)
                 yield _Heard(
-                    index, num_samples, encoded_BTH[position], known[position], probabilities.get(position, {})
+                    index,
+                    num_samples,
+                    encoded_BTH[position],
+                    known[position],
+                    probabilities.get(position, {}),
+                    chunks[index].expected,
                 )
 
     def _known_language(self, chunk: Chunk) -> Language | None:
-        code = self._allowed[0] if len(self._allowed) == 1 else chunk.language
+        allowed = chunk.expected.languages or self._allowed
+        code = allowed[0] if len(allowed) == 1 else chunk.language
         return None if code is None else Language(code, None)
 
     def _identify(self, chunks: Sequence[Chunk], heard: Iterable[_Heard]) -> Iterator[tuple[_Heard, Language]]:
@@ -118,7 +142,7 @@ class WhisperRecognizer:
             group = list(members)
             unknown = [one for one in group if one.language is None]
             evidence = [Evidence(one.probabilities, one.num_samples / SAMPLE_RATE_HZ) for one in unknown]
-            found = iter(languages_of(evidence, self._allowed))
+            found = iter(languages_of(evidence, group[0].expected.languages or self._allowed))
             yield from ((one, one.language or next(found)) for one in group)
 
     def _settled(self, heard: Iterator[tuple[_Heard, Language]]) -> Iterator[list[_Reading]]:
@@ -137,8 +161,8 @@ class WhisperRecognizer:
 
     def _write(self, batch: Sequence[tuple[_Heard, Language]]) -> list[_Reading]:
         """Write the texts of chunks whose languages are known."""
-        languages = [language for _, language in batch]
-        texts = self._generate(np.stack([heard.encoded for heard, _ in batch]), languages, self._search)
+        prompts = [self._prompt(heard.expected, language) for heard, language in batch]
+        texts = self._generate(np.stack([heard.encoded for heard, _ in batch]), prompts, self._search)
         return [
             _Reading(
                 heard.index,
@@ -146,19 +170,31 @@ class WhisperRecognizer:
                 language,
                 heard.encoded,
                 generated,
+                heard.expected,
                 why_not_believed(self._text(generated), generated),
             )
             for (heard, language), generated in zip(batch, texts, strict=True)
         ]
 
-    def _generate(self, encoded_BTH: Encoded, languages: Sequence[Language], search: Search) -> list[Generated]:
-        prompts = [self._tokens.prompt(language.code, self._keywords) for language in languages]
-        return self._network.generate(encoded_BTH, prompts, search)
+    def _prompt(self, expected: Expected, language: Language) -> list[int]:
+        return self._tokens.prompt(language.code, (*self._keywords, *expected.keywords), expected.prompt)
+
+    def _generate(self, encoded_BTH: Encoded, prompts: Sequence[list[int]], search: Search) -> list[Generated]:
+        """Write texts behind prompts, those of one length together."""
+        of_length: dict[int, list[int]] = defaultdict(list)
+        for position, prompt in enumerate(prompts):
+            of_length[len(prompt)].append(position)
+        texts: dict[int, Generated] = {}
+        for positions in of_length.values():
+            some = self._network.generate(encoded_BTH[positions], [prompts[one] for one in positions], search)
+            texts |= dict(zip(positions, some, strict=True))
+        return [texts[position] for position in range(len(prompts))]
 
     def _write_again(self, doubtful: Sequence[_Reading]) -> list[_Reading]:
         """Look for a better text of chunks whose first was not believed."""
         encoded_BTH = np.stack([reading.encoded for reading in doubtful])
-        second = self._generate(encoded_BTH, [one.language for one in doubtful], second_search(self._search))
+        prompts = [self._prompt(one.expected, one.language) for one in doubtful]
+        second = self._generate(encoded_BTH, prompts, second_search(self._search))
         return [
             replace(one, generated=better((self._text(one.generated), one.generated), (self._text(other), other)))
             for one, other in zip(doubtful, second, strict=True)

@@ -64,13 +64,24 @@ class Tokens:
         """The tokens that ask for a transcript in a language."""
         return list(self._of_language(language).sot_sequence)
 
-    def prompt(self, language: str, keywords: Iterable[str]) -> list[int]:
-        """The tokens that a transcript without times begins with; `keywords` stand where earlier text would."""
+    def prompt(self, language: str, keywords: Iterable[str], earlier: str = "") -> list[int]:
+        """The tokens that a transcript without times begins with; `keywords` stand in front of the `earlier` text.
+
+        Of keywords that are too many the first are taken, of text that is too long its end.
+        """
         tokenizer = self._of_language(language)
-        text = ", ".join(keywords)
-        expected = tokenizer.encode(f" {text}")[:MAX_PROMPT_TOKENS] if text else []
+        expected = self._spelled(tokenizer, ", ".join(keywords))[:MAX_PROMPT_TOKENS]
+        if room := MAX_PROMPT_TOKENS - len(expected):
+            expected += self._spelled(tokenizer, earlier)[-room:]
         before = [tokenizer.sot_prev, *expected] if expected else []
         return [*before, *tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+    def num_keyword_tokens(self, keywords: Iterable[str]) -> int:
+        """Tokens that keywords take of the `MAX_PROMPT_TOKENS` of a prompt."""
+        return len(self._spelled(self._of_language(self.languages[0]), ", ".join(keywords)))
+
+    def _spelled(self, tokenizer: Tokenizer, text: str) -> list[int]:
+        return list(tokenizer.encode(f" {text}")) if text else []
 
     def text_only(self, tokens: Iterable[int]) -> list[int]:
         """Leave out the tokens that spell nothing."""

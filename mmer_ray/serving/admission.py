@@ -1,0 +1,99 @@
+"""Who may have a place with the models: requests at a time in all and of one key, and seconds of audio that wait.
+
+Everything happens on one event loop, so that counting needs no lock. A gateway counts for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.api_errors import ApiError, no_room
+
+
+class Admission:
+    """Counts places. A place is free again when its `async with` ends, however it ends."""
+
+    def __init__(self, options: ServeOptions) -> None:
+        self._options = options
+        self._by_key: Counter[str] = Counter()
+        self._in_flight = 0
+        self._queued_s = 0.0
+        self._is_draining = False
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Places taken."""
+        return self._in_flight
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds of audio that are scored or wait for it, as estimated."""
+        return self._queued_s
+
+    @property
+    def draining(self) -> bool:
+        """Whether no more places are given, because the endpoint stops."""
+        return self._is_draining
+
+    def of_key(self, key: str) -> int:
+        """Places that a key has."""
+        return self._by_key[key]
+
+    def drain(self) -> None:
+        """Give no more places."""
+        self._is_draining = True
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Give no more places and wait until all are free; False if some were still taken in the end."""
+        self.drain()
+        try:
+            await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def place(self, key: str, seconds: float, size_bytes: int = 0) -> AsyncIterator[None]:
+        """A place for a clip of so many seconds. Raises `ApiError` where there is none: 429 if this key has too many,
+        else 503."""
+        refusal = self._refusal(key, seconds)
+        if refusal is not None:
+            raise refusal
+        self._take(key, 1, seconds)
+        try:
+            yield
+        finally:
+            self._take(key, -1, -seconds)
+
+    def _refusal(self, key: str, seconds: float) -> ApiError | None:
+        options, retry_s = self._options, self._options.retry_after_s
+        if self._is_draining:
+            return no_room("stopping", "the endpoint is stopping", retry_s)
+        if self._by_key[key] >= options.max_in_flight_per_key:
+            most = options.max_in_flight_per_key
+            return no_room("rate_limit_exceeded", f"this key has {most} requests under way", retry_s, status=429)
+        if self._in_flight >= options.max_in_flight:
+            return no_room("overloaded", "too many requests are under way", retry_s)
+        # A clip longer than all that may wait is taken when nothing else waits: else it would never be.
+        if self._in_flight and self._queued_s + seconds > options.max_queued_s:
+            return no_room("overloaded", "too much audio waits to be scored", retry_s)
+        return None
+
+    def _take(self, key: str, places: int, seconds: float) -> None:
+        self._in_flight += places
+        self._by_key[key] += places
+        if not self._by_key[key]:
+            del self._by_key[key]
+        # Sums of floats leave a rest.
+        self._queued_s = self._queued_s + seconds if self._in_flight else 0.0
+        assert self._in_flight >= 0, "a place was given back twice"
+        if self._in_flight:
+            self._is_empty.clear()
+        else:
+            self._is_empty.set()

@@ -1,0 +1,136 @@
+"""One clip from a request to its scored recording: a place, the models, and an eye on the client.
+
+A client that hangs up, an answer that takes too long and a stop of the server cancel the work, and the place is free
+once the work has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect, Request
+
+from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
+from mmer_ray.records import Failure, ScoredRecording
+from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.admission import Admission
+from mmer_ray.serving.api_errors import ApiError, no_room
+from mmer_ray.serving.audio_form import looked_at
+from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError
+
+logger = logging.getLogger(__name__)
+
+NO_KEY = "-"
+"""Whose place it is where no keys are asked for."""
+CANCEL_S = 10.0
+"""Work that does not end this long after it was cancelled is left to itself."""
+TOO_LARGE = frozenset({ErrorCode.TOO_LONG, ErrorCode.FILE_TOO_BIG})
+
+
+class Models(Protocol):
+    """What is needed of a `Service`."""
+
+    @property
+    def options(self) -> ServeOptions: ...
+
+    @property
+    def scorers(self) -> Scorers: ...
+
+    @property
+    def admission(self) -> Admission: ...
+
+
+async def answered(service: Models, request: Request, asked: Asked) -> ScoredRecording:
+    """Score one clip for a client that waits. What comes back is scored, never failed.
+
+    Notes the seconds of audio in `request.state` for figures and audit. Raises `ApiError`: 415 for what is no audio,
+    422 or 413 with the code of `ErrorCode` for audio that cannot be scored, 400 for a wish that the models do not
+    heed, 429 and 503 where there is no room, no model, no time. Raises `ClientDisconnect` when the client hangs up.
+    """
+    options = service.options
+    seen = await looked_at(asked.sound)
+    # Longer audio is refused once it is decoded: what a header claims is not believed.
+    seconds = min(seen.seconds, options.max_audio_s)
+    async with service.admission.place(key_of(request), seconds, seen.size_bytes):
+        scored = await _while_there(service, request, asked)
+    if scored.failure is not None:
+        raise refusal_of(scored.failure, options.retry_after_s)
+    assert scored.audio is not None, "a scored recording has facts"
+    request.state.audio_s = scored.audio.duration_s
+    return scored
+
+
+def key_of(request: Request) -> str:
+    """The name of the key that a request came with."""
+    return getattr(request.state, "key", None) or NO_KEY
+
+
+def refusal_of(failure: Failure, retry_after_s: int) -> ApiError:
+    """How a client is told that its recording failed: 413, 422, or 503 where the cause lies outside the bytes."""
+    if failure.code in RETRYABLE:
+        return no_room(failure.code.value, "the clip could not be scored now; send it again", retry_after_s)
+    status = 413 if failure.code in TOO_LARGE else 422
+    return ApiError(status, failure.code.value, failure.message, "file")
+
+
+async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[Any] | None = None) -> ScoredRecording:
+    """Score one clip, which may have failed, in the time of a request, unless `leaving` ends before.
+
+    Raises `ApiError` as `answered`, `ClientDisconnect` once `leaving` has ended. The work has ended in any case.
+    """
+    scoring = asyncio.ensure_future(service.scorers.score(asked))
+    try:
+        timeout_s = service.options.request_timeout_s
+        watched = {scoring} if leaving is None else {scoring, leaving}
+        await asyncio.wait(watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if scoring.done():
+            return _result(scoring, service.options.retry_after_s)
+        if leaving is not None and leaving.done():
+            raise ClientDisconnect
+        raise no_room("timeout", f"no answer within {timeout_s:g} s", service.options.retry_after_s)
+    finally:
+        await _ended(scoring)
+
+
+async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
+    leaving = asyncio.ensure_future(_hang_up(request))
+    try:
+        return await scored_unless(service, asked, leaving)
+    finally:
+        await _ended(leaving)
+
+
+def _result(scoring: asyncio.Future[ScoredRecording], retry_after_s: int) -> ScoredRecording:
+    try:
+        return scoring.result()
+    except ScorersUnavailableError as error:
+        raise no_room("models_unavailable", "no model can answer now; send it again", retry_after_s) from error
+    except asyncio.CancelledError as error:
+        # Not by us: the replica was stopped.
+        raise no_room("models_unavailable", "the models were stopped; send it again", retry_after_s) from error
+    except UsageError as error:
+        # Its message begins with the field's name.
+        message = str(error)
+        param = message.partition(":")[0].split(" ", 1)[0]
+        raise ApiError(400, "invalid_value", message, param) from error
+
+
+async def _hang_up(request: Request) -> None:
+    """Return when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs and wait until it has ended, also where this task is being cancelled itself."""
+    for task in tasks:
+        task.cancel()
+    _, running = await asyncio.wait(tasks, timeout=CANCEL_S)
+    if running:
+        logger.error("work that was cancelled goes on after %g s", CANCEL_S)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            # Asked for, so that nobody logs that it was never asked.
+            task.exception()

@@ -1,0 +1,220 @@
+"""One live call: sound comes in, utterances go out as each is finished, and at the end the analysis of all of it.
+
+What is sent before the end is provisional: each stretch of speech is scored by itself, so it knows nothing of the rest.
+The final message holds what the batch job writes for the same samples in a WAV file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar
+
+from mmer_ray.audio.limits import BYTES_PER_VALUE
+from mmer_ray.errors import ErrorCode
+from mmer_ray.records import Expected, ScoredRecording
+from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.admission import Admission
+from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.exchange import refusal_of, scored_unless
+from mmer_ray.serving.interface import Asked, Scorers, Served
+from mmer_ray.serving.known_speakers import NAMES, SOUNDS
+from mmer_ray.serving.live_messages import message_of, progress_message, skipped_message, utterance_message
+from mmer_ray.serving.live_sound import LiveSound, LiveStretch
+from mmer_ray.serving.live_speakers import LiveSpeakers
+
+MAX_MESSAGE_BYTES = 1 << 20
+"""Of sound: half a minute at 16 kHz."""
+MAX_WAITING = 8
+"""Stretches that wait to be scored; then nothing more is read for a while, which a client that sends faster than
+people speak feels in its socket ..."""
+MAX_PAUSE_S = 5.0
+"""... and after this time a stretch is told without its words: a socket that is not read for long is taken for dead."""
+PROGRESS_EVERY_S = 1.0
+"""Of sound."""
+
+T = TypeVar("T")
+EndedBy = Literal["end", "max_stream_s", "max_job_body_bytes"]
+"""The client's word, or the setting that a call is held to."""
+Message = Mapping[str, Any]
+Document = Callable[[ScoredRecording, Served], Message]
+"""Makes the analysis of a scored recording."""
+
+
+class Connection(Protocol):
+    """The client's side of a call."""
+
+    async def receive(self) -> bytes | str:
+        """The next message. Raises `HungUpError` once the client is gone."""
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Send JSON. Raises `HungUpError`."""
+        ...
+
+
+class HungUpError(Exception):
+    """The client is gone, or takes nothing more."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What scores the stretches of all calls."""
+
+    options: ServeOptions
+    scorers: Scorers
+    admission: Admission
+    threads: Executor
+    """What listens for the ends of speech."""
+    document: Document
+
+
+class LiveCall:
+    """From the first sample to the final message."""
+
+    def __init__(self, connection: Connection, sound: LiveSound, engine: Engine, expected: Expected, key: str) -> None:
+        self._connection, self._sound, self._engine = connection, sound, engine
+        self._expected, self._key = expected, key
+        self._stretches: asyncio.Queue[LiveStretch] = asyncio.Queue(MAX_WAITING)
+        self._speakers = LiveSpeakers(sound.rate_hz, sound.num_channels)
+        self._num_waiting = 0
+        self._num_sent = 0
+        self._told_s = 0.0
+
+    async def run(self) -> None:
+        """Hear the call to its end. Raises `ApiError` where it cannot be, `HungUpError`."""
+        await _first_of(self._hear(), self._score_stretches())
+
+    async def _hear(self) -> None:
+        ended_by = await self._take_sound()
+        await _first_of(self._finish(ended_by), self._watch(ended_by))
+
+    async def _finish(self, ended_by: EndedBy) -> None:
+        """Have all of it scored, beside the stretches that still wait."""
+        if not self._sound.duration_s:
+            raise ApiError(422, ErrorCode.NO_SAMPLES, "the call ended before a sample was sent")
+        for stretch in await self._working(self._sound.finish):
+            await self._wait_to_be_scored(stretch)
+        whole = await self._working(self._sound.whole, self._engine.options.max_body_bytes)
+        size = round(self._sound.duration_s * self._sound.bytes_per_s)
+        scored = await self._scored(Asked(whole, self._expected, is_job=self._is_long), self._sound.duration_s, size)
+        if scored.failure is not None:
+            raise refusal_of(scored.failure, self._engine.options.retry_after_s)
+        document = await self._working(self._engine.document, scored, await self._engine.scorers.served())
+        await self._stretches.join()
+        await self._connection.send({"type": "final", "ended_by": ended_by, "analysis": document})
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether all of it is more than a request may bring."""
+        options, sound = self._engine.options, self._sound
+        decoded_bytes = sound.duration_s * sound.rate_hz * sound.num_channels * BYTES_PER_VALUE
+        return sound.duration_s > options.max_audio_s or decoded_bytes > options.max_decoded_bytes
+
+    async def _watch(self, ended_by: EndedBy) -> None:
+        """Notice that the client is gone while its answer is made. Raises `HungUpError`."""
+        while True:
+            await self._connection.receive()
+            # Who was cut off at the limit may still be speaking.
+            if ended_by == "end":
+                raise ApiError(400, "after_end", 'nothing may come after "end"')
+
+    async def _take_sound(self) -> EndedBy:
+        """Hand on what comes; say what ended it."""
+        options = self._engine.options
+        deadline = time.monotonic() + options.max_stream_s
+        largest_s = options.max_job_body_bytes / self._sound.bytes_per_s
+        while self._sound.duration_s < largest_s:
+            if self._sound.duration_s >= options.max_stream_s or time.monotonic() >= deadline:
+                return "max_stream_s"
+            try:
+                message = await asyncio.wait_for(self._connection.receive(), options.stream_silence_s)
+            except TimeoutError as exc:
+                silence_s = f"{options.stream_silence_s:g} s"
+                raise ApiError(408, "silent_client", f"nothing came for {silence_s}; send sound or end") from exc
+            if isinstance(message, bytes):
+                await self._take(message)
+            elif message_of(message)["type"] == "end":
+                return "end"
+            else:
+                raise invalid("type", 'behind "start" come binary messages and "end"')
+        return "max_job_body_bytes"
+
+    async def _take(self, pcm: bytes) -> None:
+        if len(pcm) > MAX_MESSAGE_BYTES:
+            raise ApiError(413, "message_too_big", f"a message of sound has {MAX_MESSAGE_BYTES} bytes at most")
+        try:
+            stretches = await self._working(self._sound.add, pcm)
+        except ValueError as exc:
+            raise ApiError(400, "invalid_sound", str(exc)) from exc
+        for stretch in stretches:
+            await self._wait_to_be_scored(stretch)
+        if self._sound.duration_s - self._told_s >= PROGRESS_EVERY_S:
+            self._told_s = self._sound.duration_s
+            await self._connection.send(progress_message(self._told_s, self._sound.is_speaking, self._num_waiting))
+
+    async def _wait_to_be_scored(self, stretch: LiveStretch) -> None:
+        try:
+            await asyncio.wait_for(self._stretches.put(stretch), MAX_PAUSE_S)
+            self._num_waiting += 1
+        except TimeoutError:
+            await self._connection.send(skipped_message(stretch.channel, stretch.start_s, stretch.end_s))
+
+    async def _score_stretches(self) -> None:
+        while True:
+            stretch = await self._stretches.get()
+            sound = await self._working(self._sound.cut, stretch)
+            scored = await self._heard(sound, stretch.end_s - stretch.start_s)
+            names = await self._working(self._speakers.names, scored, stretch.channel, sound)
+            for one in scored.utterances:
+                self._num_sent += 1
+                named = replace(one, speaker_name=names.get(one.speaker))
+                await self._connection.send(utterance_message(self._num_sent, named, stretch.channel, stretch.start_s))
+            self._num_waiting -= 1
+            self._stretches.task_done()
+
+    async def _heard(self, sound: bytes, seconds: float) -> ScoredRecording:
+        """Score one stretch, asking who of those heard so far speaks in it."""
+        known = self._speakers.known()
+        try:
+            return await self._scored(Asked(sound, self._expected, known), seconds, len(sound))
+        except ApiError as refusal:
+            if not known or refusal.param not in (NAMES, SOUNDS):
+                raise
+            self._speakers.forget()
+            return await self._scored(Asked(sound, self._expected), seconds, len(sound))
+
+    async def _scored(self, asked: Asked, seconds: float, size: int) -> ScoredRecording:
+        """Score as soon as there is room. Raises `ApiError` where there is none for the time of a request."""
+        options, admission = self._engine.options, self._engine.admission
+        deadline = time.monotonic() + options.request_timeout_s
+        while True:
+            try:
+                async with admission.place(self._key, seconds, size):
+                    return await scored_unless(self._engine, asked)
+            except ApiError as refusal:
+                is_passing = refusal.status in (429, 503) and not admission.draining
+                if not is_passing or time.monotonic() + options.retry_after_s > deadline:
+                    raise
+            await asyncio.sleep(options.retry_after_s)
+
+    async def _working(self, work: Callable[..., T], *given: Any) -> T:
+        """Do what takes time away from the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._engine.threads, work, *given)
+
+
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Do several things until one of them ends or fails, then give up the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                return task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,244 @@
+"""`/v1/audio/stream`: live calls over a WebSocket.
+
+The client sends `{"type": "start", "sample_rate": 16000, "channels": 1}`, then 16-bit PCM in binary messages, then
+`{"type": "end"}`. It is sent `ready`, `utterance`, `progress`, and at last `final` or `error`, each with a `type`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter
+from starlette.types import Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from mmer_ray.audio.vad import VoiceDetector, load_vad
+from mmer_ray.lake.columns import clean
+from mmer_ray.profiles import Profile, VadOptions
+from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.admission import Admission
+from mmer_ray.serving.api_errors import ApiError, invalid, no_room
+from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
+from mmer_ray.serving.errors_middleware import internal, log_bug
+from mmer_ray.serving.interface import Scorers
+from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
+from mmer_ray.serving.live_messages import Start, error_message, start_of
+from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
+
+PATH = "/v1/audio/stream"
+SUBPROTOCOL = "mmer.stream"
+"""Offered by browsers beside `mmer.bearer.KEY`: they want one to be chosen, and a key is not sent back."""
+CLOSED_BY_ERROR = 4000
+"""Status of a WebSocket that ends with an error: 4000 and the HTTP status, as 4429."""
+NORMAL, POLICY_VIOLATION = 1000, 1008
+"""Statuses of RFC 6455."""
+SOUNDS = "streams"
+"""Folder in `serve.state` of the calls' sounds while they last."""
+NUM_THREADS = 2
+"""For all calls: listening takes less than a hundredth of a core each."""
+
+
+class LiveService(Protocol):
+    """What live calls need of a `Service`."""
+
+    @property
+    def profile(self) -> Profile: ...
+
+    @property
+    def options(self) -> ServeOptions: ...
+
+    @property
+    def scorers(self) -> Scorers: ...
+
+    @property
+    def admission(self) -> Admission: ...
+
+
+def live_router(service: LiveService, document: Document, on_end: Iterable[OnEnd] = ()) -> APIRouter:
+    """The route of live calls, with `document` as the analysis that they end with. `on_end` is told of each call."""
+    router = APIRouter()
+    calls = LiveCalls(service, document, on_end)
+    router.add_api_websocket_route(PATH, calls.answer, name="stream")
+    return router
+
+
+class LiveCalls:
+    """All live calls of a gateway."""
+
+    def __init__(self, service: LiveService, document: Document, on_end: Iterable[OnEnd]) -> None:
+        self._options, self._on_end = service.options, tuple(on_end)
+        self._threads = ThreadPoolExecutor(NUM_THREADS, "listening")
+        self._engine = Engine(service.options, service.scorers, service.admission, self._threads, document)
+        self._room = SoundRoom(Path(service.options.state) / SOUNDS, service.profile.vad, service.options)
+        self._num_calls = 0
+
+    async def answer(self, websocket: WebSocket) -> None:
+        """Hold one call, whatever becomes of it."""
+        if not is_own_page(websocket):
+            # The server answers the handshake with 403.
+            await websocket.close(POLICY_VIOLATION, "foreign_origin")
+            return
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
+        client = SocketClient(websocket, self._options.stream_silence_s)
+        note = _Note(websocket.scope)
+        try:
+            await self._call(client, note)
+            note.status = HTTPStatus.OK
+        except HungUpError:
+            pass
+        except ApiError as refusal:
+            await note.refuse(client, refusal)
+        except Exception as bug:
+            log_bug(bug, websocket.scope)
+            await note.refuse(client, internal())
+        finally:
+            ended = note.ended()
+            for told in self._on_end:
+                told(ended)
+        await client.close(NORMAL if note.status == HTTPStatus.OK else CLOSED_BY_ERROR + note.status)
+
+    async def _call(self, client: SocketClient, note: _Note) -> None:
+        options = self._options
+        if self._engine.admission.draining:
+            raise no_room("stopping", "the endpoint is stopping", options.retry_after_s)
+        if self._num_calls >= options.max_streams:
+            raise no_room("too_many_streams", f"{options.max_streams} live calls are held", options.retry_after_s)
+        self._num_calls += 1
+        try:
+            start = await self._started(client)
+            async with self._sound(start) as sound:
+                note.sound = sound
+                await client.send({"type": "ready", "request_id": client.request_id})
+                await LiveCall(client, sound, self._engine, start.expected, note.key).run()
+        finally:
+            self._num_calls -= 1
+
+    async def _started(self, client: SocketClient) -> Start:
+        try:
+            first = await asyncio.wait_for(client.receive(), self._options.body_silence_s)
+        except TimeoutError as exc:
+            raise ApiError(408, "silent_client", f"no start within {self._options.body_silence_s:g} s") from exc
+        if isinstance(first, bytes):
+            raise invalid("type", 'the first message is text: {"type": "start", "sample_rate": 16000}')
+        return start_of(first)
+
+    @asynccontextmanager
+    async def _sound(self, start: Start) -> AsyncIterator[LiveSound]:
+        loop = asyncio.get_running_loop()
+        sound = await loop.run_in_executor(self._threads, self._room.opened, start.sample_rate, start.channels)
+        try:
+            yield sound
+        finally:
+            # Behind what a thread may still be doing with it: closing waits for that.
+            loop.run_in_executor(self._threads, sound.close)
+
+
+class SoundRoom:
+    """Where the sounds of live calls lie while they last."""
+
+    def __init__(self, folder: Path, vad: VadOptions, options: ServeOptions) -> None:
+        self._folder, self._vad, self._options = folder, vad, options
+        self._busy = Lock()
+        self._detector: VoiceDetector | None = None
+
+    def opened(self, rate_hz: int, num_channels: int) -> LiveSound:
+        """Make an empty one; the first also loads the voice activity detector. For a thread."""
+        with self._busy:
+            if self._detector is None:
+                self._folder.mkdir(0o700, parents=True, exist_ok=True)
+                self._remove_left()
+                self._detector = load_vad(self._vad)
+        return LiveSound(self._folder, rate_hz, num_channels, self._detector)
+
+    def _remove_left(self) -> None:
+        """Remove what a gateway that was killed has left: nobody has written to it for longer than a call lasts."""
+        oldest_s = time.time() - self._options.max_stream_s - self._options.request_timeout_s
+        for path in self._folder.glob(f"{SOUND_PREFIX}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest_s:
+                    path.unlink()
+
+
+class SocketClient:
+    """`Connection` over a WebSocket that is accepted."""
+
+    def __init__(self, websocket: WebSocket, patience_s: float) -> None:
+        self._websocket, self._patience_s = websocket, patience_s
+        self._sending = asyncio.Lock()
+        self.request_id = str(websocket.scope["state"].get("request_id", ""))
+
+    async def receive(self) -> bytes | str:
+        """As `Connection.receive`."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise HungUpError
+        data = message.get("bytes")
+        received: bytes | str = data if data is not None else message["text"]
+        return received
+
+    async def send(self, message: Message) -> None:
+        """As `Connection.send`. A client that takes nothing for long counts as gone."""
+        text = clean(json.dumps(message, ensure_ascii=False, allow_nan=False))
+        try:
+            async with self._sending:
+                await asyncio.wait_for(self._websocket.send_text(text), self._patience_s)
+        except (TimeoutError, WebSocketDisconnect, RuntimeError) as exc:
+            raise HungUpError from exc
+
+    async def refuse(self, refusal: ApiError) -> None:
+        """Say why the call ends."""
+        with contextlib.suppress(HungUpError):
+            await self.send(error_message(refusal, self.request_id))
+
+    async def close(self, status: int) -> None:
+        """End the connection, where it is still there."""
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            await asyncio.wait_for(self._websocket.close(status), self._patience_s)
+
+
+class _Note:
+    """What is told of a call once it is over."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._state = scope["state"]
+        self._began = time.perf_counter()
+        self.key = str(self._state["key"])
+        self.sound: LiveSound | None = None
+        self.status: int = CLIENT_GONE
+        self._code: str | None = None
+
+    async def refuse(self, client: SocketClient, refusal: ApiError) -> None:
+        """Note and tell the client why the call ends."""
+        self.status, self._code = refusal.status, refusal.code
+        await client.refuse(refusal)
+
+    def ended(self) -> Ended:
+        sound = self.sound
+        return Ended(
+            request_id=str(self._state.get("request_id", "")),
+            key=self.key,
+            method="GET",
+            route=PATH,
+            status=self.status,
+            seconds=time.perf_counter() - self._began,
+            body_bytes=0 if sound is None else round(sound.duration_s * sound.bytes_per_s),
+            audio_s=None if sound is None else sound.duration_s,
+            code=self._code,
+        )
+
+
+def is_own_page(websocket: WebSocket) -> bool:
+    """Whether a browser says that our page asks; programs say nothing. Browsers let any page open any WebSocket."""
+    origin = websocket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
