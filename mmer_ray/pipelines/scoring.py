@@ -14,10 +14,11 @@ from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Failure, Given, Recording, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Failure, Given, Recording, ScoredRecording, Task, Utterance, Window
 from mmer_ray.stages.emotion import Answer
 from mmer_ray.stages.given import cut_given
 from mmer_ray.stages.link import link
+from mmer_ray.stages.policy import EmotionPolicy, withheld
 from mmer_ray.transcripts.mark import input_digest
 
 NO_CHANNELS = (
@@ -90,6 +91,7 @@ class Scoring:
 
     def __init__(self, shared: Shared, tasks: Iterable[Task], on_heard: OnHeard | None = None) -> None:
         self._shared, self._on_window = shared, on_heard
+        self._policy = EmotionPolicy.of(shared.profile)
         self._events: SimpleQueue[Decoded | InputEnded | WindowHeard | ClipsFelt] = SimpleQueue()
         self._in_work: dict[int, InWork] = {}
         self._input_ended = False
@@ -217,7 +219,7 @@ class Scoring:
     def _scored(self, one: InWork, joined: ScoredRecording) -> ScoredRecording:
         utterances = joined.utterances
         if one.task.restart != "link":
-            answers = [one.answers[key_of(utterance)] for utterance in utterances]
+            answers = [self._answer(one, utterance) for utterance in utterances]
             speakers = [utterance.speaker for utterance in utterances]
             utterances = with_emotions(utterances, self._shared.engine.conclude(answers, speakers, one.clock))
         with one.clock.stage("link"):
@@ -230,6 +232,10 @@ class Scoring:
             stage_seconds=dict(one.clock.wall_s),
             gpu_seconds=dict(one.clock.gpu_s),
         )
+
+    def _answer(self, one: InWork, utterance: Utterance) -> Answer:
+        is_asked = self._policy.may_score(utterance)
+        return one.answers[key_of(utterance)] if is_asked else withheld(self._shared.engine.scorer)
 
     def _failed(self, one: InWork, error: AudioError) -> ScoredRecording:
         failure = Failure(error.code, "decode", error.message)
@@ -245,9 +251,9 @@ class Scoring:
         reads_dialogue = self._shared.engine.reads_dialogue
         if task.restart == "decode":
             threshold = self._shared.profile.join.distance_threshold or self._shared.engine.join_threshold
-            return RecordingAssembler(task.recording, threshold, reads_dialogue)
+            return RecordingAssembler(task.recording, threshold, reads_dialogue, self._policy.may_score)
         assert task.known is not None, "work that does not begin at decode needs what is known"
-        return KnownUtterances(task.known.utterances, reads_dialogue)
+        return KnownUtterances(task.known.utterances, reads_dialogue, self._policy.may_score)
 
 
 def named_by_input(recording: Recording, facts: AudioFacts) -> AudioFacts:
