@@ -94,6 +94,9 @@ class EmotionOptions(Options):
     """An emotion model, named as `transcribe.model` is."""
     batch_s: float = Field(120.0, gt=0)
     """Padded seconds per forward pass."""
+    roles: tuple[str, ...] = ()
+    """Roles of `link.channel_roles` whose emotions may be scored; empty: everybody's. Whoever has another role, or none
+    that is known, is not scored: `skip_reason` is `policy`."""
 
 
 class LinkOptions(Options):

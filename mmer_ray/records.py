@@ -220,7 +220,8 @@ class Emotion:
     arousal: float | None = None
     dominance: float | None = None
     skip_reason: str | None = None
-    """Why there is no label: `too_short` (skipped), `low_confidence` (withheld); None where there is one."""
+    """Why there is no label: `too_short` (skipped), `policy` (never asked), `low_confidence` (withheld); None where
+    there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _STAMP
     ),
     "active_scorers": pa.schema(_columns(_TEXT, "corpus scorer") + [("activated_at", _INSTANT)] + _STAMP),
+    "corpus_facts": pa.schema(
+        _columns(_TEXT, "corpus legal_basis")
+        + [("notice_given", _FLAG)]
+        + _columns(_TEXT, "stated_by")
+        + [("stated_at", _INSTANT)]
+        + _STAMP
+    ),
     "speaker_edits": pa.schema(
         _PLACE
         + _columns(_TEXT, "heard_key edit_id action speaker target")
@@ -183,6 +190,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + [("committed_at", _INSTANT), ("scorer", _TEXT)]
         + _columns(_LONG, "num_recordings num_results num_utterances num_words num_turns num_emotions num_calls")
         + _columns(_LONG, "num_active_scorers num_pieces num_speaker_edits num_erasures num_annotations")
+        + [("num_corpus_facts", _LONG)]
     ),
 }
 """Table -> columns.
@@ -200,6 +208,8 @@ SCHEMAS: dict[str, pa.Schema] = {
 - `calls`: one row per (recording_id, heard_key, scorer), also for audio without an utterance: it says that emotion and
   link were done, and with which keys. `has_emotions`: the commit holds the emotions too (false: measures alone).
 - `active_scorers`: the newest row per corpus counts.
+- `corpus_facts`: what somebody stated about a corpus; of each column the newest that is not null counts. `legal_basis`:
+  on what ground its people are recorded and scored; `notice_given`: whether they were told that their emotions are.
 - `speaker_edits`: what people changed about the speakers of one hearing, replayed in the order of commits. `action` is
   `rename` (`speaker` is called `target`), `merge` (`speaker` is `target`), `split` (these `utterances` of `speaker` and
   these `turns` are `target`, a new one) or `undo` (`target` is the `edit_id` that no longer counts). `speaker` is an id
@@ -240,6 +250,7 @@ DATA_TABLES = (
     "emotions",
     "calls",
     "active_scorers",
+    "corpus_facts",
     "speaker_edits",
     "annotations",
     "erasures",
@@ -262,6 +273,7 @@ SORT_KEYS = {
     "emotions": ("day", "recording_id", "utterance_idx"),
     "calls": ("day", "recording_id"),
     "active_scorers": ("commit_id",),
+    "corpus_facts": ("commit_id",),
     "speaker_edits": ("day", "recording_id"),
     "annotations": ("day", "recording_id", "utterance_idx", "rater"),
     "erasures": ("commit_id",),
@@ -291,6 +303,7 @@ LOG_STATISTICS = {
     "emotions": ("recording_id", "day", "scorer", "commit_id"),
     "calls": ("recording_id", "day", "scorer", "commit_id"),
     "active_scorers": ("commit_id",),
+    "corpus_facts": ("commit_id",),
     "speaker_edits": ("recording_id", "day", "commit_id"),
     "annotations": ("recording_id", "day", "commit_id"),
     "erasures": ("commit_id",),

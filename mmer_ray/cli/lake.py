@@ -7,6 +7,7 @@ import typer
 from mmer_ray.cli.lake_annotate import annotate
 from mmer_ray.cli.lake_compact import compact
 from mmer_ray.cli.lake_compare import compare
+from mmer_ray.cli.lake_corpus import corpus
 from mmer_ray.cli.lake_drift import drift
 from mmer_ray.cli.lake_erase import erase
 from mmer_ray.cli.lake_retain import retain
@@ -17,5 +18,5 @@ from mmer_ray.cli.lake_verify import verify
 lake = typer.Typer(
     name="lake", help="Keep a lake: compact, verify, erase.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (compact, vacuum, verify, upgrade, erase, retain, compare, annotate, drift):
+for command in (compact, vacuum, verify, upgrade, erase, retain, compare, annotate, corpus, drift):
     lake.command()(command)

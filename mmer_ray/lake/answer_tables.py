@@ -59,7 +59,7 @@ def _schema(table: str) -> pa.Schema:
     return pa.schema([pa.field("answer", pa.int32()), *own])
 
 
-NOT_ANSWERED = ("active_scorers", "speaker_edits", "annotations", "erasures")
+NOT_ANSWERED = ("active_scorers", "corpus_facts", "speaker_edits", "annotations", "erasures")
 """Tables whose rows no recording's answer makes."""
 ANSWER_SCHEMAS = {name: _schema(name) for name in DATA_TABLES if name not in NOT_ANSWERED}
 

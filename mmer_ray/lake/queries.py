@@ -4,8 +4,8 @@
         lake.sql("SELECT label, count(*) FROM active_emotions GROUP BY label")
 
 Views: recordings, results, utterances, words, turns, pieces, emotions, active_emotions, calls, active_scorers,
-speaker_edits, annotations, erasures, runs, commits. A row of results stands there once for every corpus that has the
-audio. What a reader sees is one moment of the lake; `refresh` moves it to a later one.
+corpus_facts, speaker_edits, annotations, erasures, runs, commits. A row of results stands there once for every corpus
+that has the audio. What a reader sees is one moment of the lake; `refresh` moves it to a later one.
 """
 
 from __future__ import annotations

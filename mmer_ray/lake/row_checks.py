@@ -32,6 +32,7 @@ KEYS = {
     "emotions": "commit_id, recording_id, heard_key, scorer, utterance_idx",
     "calls": "commit_id, recording_id, heard_key, scorer",
     "active_scorers": "commit_id, corpus",
+    "corpus_facts": "commit_id, corpus",
     "speaker_edits": "commit_id, edit_id",
     "annotations": "commit_id, recording_id, heard_key, utterance_idx, rater",
 }

@@ -98,7 +98,7 @@ def committed_view(name: str, files: Sequence[RowFile], schema: str = "internal"
                 "coalesce(part.scorer, commits.scorer, '') AS scorer) "
                 f"FROM ({rows}) AS part JOIN commits USING (commit_id)"
             )
-        case "active_scorers" | "erasures":
+        case "active_scorers" | "corpus_facts" | "erasures":
             query = f"SELECT * FROM {source}"
         case _:
             query = f"SELECT * REPLACE (coalesce(heard_key, commit_id) AS heard_key) FROM {source}"

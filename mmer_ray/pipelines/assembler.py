@@ -13,7 +13,7 @@ that was cut last 5 s (`audio/windows.py`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mmer_ray.audio.pcm import to_float
@@ -36,6 +36,12 @@ from mmer_ray.stages.join import join
 MARGIN_SAMPLES = MARGIN_MS * SAMPLES_PER_MS
 ClipKey = tuple[int, int, int, str]
 """Channel, start and end in ms, and text: all that a clip is made of."""
+MayScore = Callable[[Utterance], bool]
+
+
+def anybody(_: Utterance) -> bool:
+    """Every utterance may be scored."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,14 @@ def with_emotions(utterances: Iterable[Utterance], emotions: Iterable[Emotion]) 
 class RecordingAssembler:
     """Takes heard windows in any order, says what to ask, and joins them once all are there."""
 
-    def __init__(self, recording: Recording, join_threshold: float, reads_dialogue: bool) -> None:
+    def __init__(
+        self, recording: Recording, join_threshold: float, reads_dialogue: bool, may_score: MayScore = anybody
+    ) -> None:
+        """Utterances for which `may_score` is false are asked about nowhere, not even as part of a dialogue."""
         self._recording = recording
         self._join_threshold = join_threshold
         self._reads_dialogue = reads_dialogue
+        self._may_score = may_score
         self._windows: list[Window] = []
         self._channels: defaultdict[int, _Channel] = defaultdict(_Channel)
         self._asked: set[ClipKey] = set()
@@ -85,7 +95,7 @@ class RecordingAssembler:
     def add(self, window: Window) -> list[Question]:
         """Take a heard window; returns what can be asked now."""
         channel = self._channels[window.channel]
-        inside, settled = channel.add(window)
+        inside, settled = (list(filter(self._may_score, some)) for some in channel.add(window))
         self._windows.append(window.without_samples())
         together = [inside] if self._reads_dialogue and inside else [[one] for one in inside]
         questions = [self._question(channel, group) for group in (*together, *([one] for one in settled))]
@@ -95,7 +105,7 @@ class RecordingAssembler:
     def close(self, facts: AudioFacts) -> tuple[ScoredRecording, list[Question]]:
         """All windows are there: the recording without emotions, and what was not asked before."""
         joined = join(self._recording, facts, self._windows, self._join_threshold)
-        new = [one for one in joined.utterances if key_of(one) not in self._asked]
+        new = [one for one in joined.utterances if key_of(one) not in self._asked and self._may_score(one)]
         questions = [self._question(self._channels[one.channel], [one]) for one in new]
         self._channels.clear()
         return joined, questions
@@ -194,7 +204,9 @@ def _needed(home: Window, one: Utterance) -> Range:
 class KnownUtterances:
     """Takes the windows of a recording whose utterances are known, as decoded, and says what to ask."""
 
-    def __init__(self, utterances: Sequence[Utterance], reads_dialogue: bool) -> None:
+    def __init__(self, utterances: Sequence[Utterance], reads_dialogue: bool, may_score: MayScore = anybody) -> None:
+        """As `RecordingAssembler`."""
+        utterances = list(filter(may_score, utterances))
         self._reads_dialogue = reads_dialogue
         self._sounds: defaultdict[int, ChannelSound] = defaultdict(ChannelSound)
         self._left: defaultdict[int, list[Utterance]] = defaultdict(list)

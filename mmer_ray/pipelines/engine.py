@@ -88,10 +88,13 @@ class Engine:
             return list(self._emotion.predict(clips))
 
     def conclude(self, answers: Sequence[Answer], speakers: Sequence[str], clock: Clock | None = None) -> list[Emotion]:
-        """Make emotions of the answers to all clips of a recording, in order, given who speaks in each."""
+        """Make emotions of the answers to all clips of a recording, in order, given who speaks in each. What is an
+        emotion already stays, and counts for nobody else's."""
         if not isinstance(self._emotion, AdaptingScorer):
             return [answer for answer in answers if isinstance(answer, Emotion)]
         clock = clock or Clock()
         with clock.stage("emotion"):
             described = [None if isinstance(answer, Emotion) else answer for answer in answers]
-            return self._emotion.conclude(described, speakers)
+            emotions = self._emotion.conclude(described, speakers)
+        pairs = zip(answers, emotions, strict=True)
+        return [answer if isinstance(answer, Emotion) else emotion for answer, emotion in pairs]

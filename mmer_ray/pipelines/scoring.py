@@ -15,10 +15,11 @@ from mmer_ray.pipelines.batcher import Batcher
 from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.profiles import Profile
-from mmer_ray.records import AudioFacts, Failure, Given, Recording, ScoredRecording, Task, Window
+from mmer_ray.records import AudioFacts, Failure, Given, Recording, ScoredRecording, Task, Utterance, Window
 from mmer_ray.stages.emotion import Answer
 from mmer_ray.stages.given import cut_given
 from mmer_ray.stages.link import link
+from mmer_ray.stages.policy import EmotionPolicy, withheld
 from mmer_ray.transcripts.mark import input_digest
 
 NO_CHANNELS = (
@@ -116,6 +117,7 @@ class Scoring:
     ) -> None:
         """`ahead_s`: seconds of audio that may be in memory, 0 for one window; `patience_s` as the batchers say."""
         self._shared, self._on_window, self._stop = shared, on_heard, stop or Stop()
+        self._policy = EmotionPolicy.of(shared.profile)
         self._patience_s = patience_s
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._in_work: dict[int, InWork] = {}
@@ -247,7 +249,7 @@ class Scoring:
     def _scored(self, one: InWork, joined: ScoredRecording) -> ScoredRecording:
         utterances = joined.utterances
         if one.task.restart != "link":
-            answers = [one.answers[key_of(utterance)] for utterance in utterances]
+            answers = [self._answer(one, utterance) for utterance in utterances]
             speakers = [utterance.speaker for utterance in utterances]
             utterances = with_emotions(utterances, self._shared.engine.conclude(answers, speakers, one.clock))
         with one.clock.stage("link"):
@@ -260,6 +262,10 @@ class Scoring:
             stage_seconds=dict(one.clock.wall_s),
             gpu_seconds=dict(one.clock.gpu_s),
         )
+
+    def _answer(self, one: InWork, utterance: Utterance) -> Answer:
+        is_asked = self._policy.may_score(utterance)
+        return one.answers[key_of(utterance)] if is_asked else withheld(self._shared.engine.scorer)
 
     def _failed(self, one: InWork, error: AudioError) -> ScoredRecording:
         failure = Failure(error.code, "decode", error.message)
@@ -275,9 +281,9 @@ class Scoring:
         reads_dialogue = self._shared.engine.reads_dialogue
         if task.restart == "decode":
             threshold = self._shared.profile.join.distance_threshold or self._shared.engine.join_threshold
-            return RecordingAssembler(task.recording, threshold, reads_dialogue)
+            return RecordingAssembler(task.recording, threshold, reads_dialogue, self._policy.may_score)
         assert task.known is not None, "work that does not begin at decode needs what is known"
-        return KnownUtterances(task.known.utterances, reads_dialogue)
+        return KnownUtterances(task.known.utterances, reads_dialogue, self._policy.may_score)
 
 
 def named_by_input(recording: Recording, facts: AudioFacts) -> AudioFacts:

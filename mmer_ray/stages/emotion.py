@@ -12,6 +12,7 @@ from mmer_ray.models.emotion_checkpoints import named_encoders
 from mmer_ray.models.members import Chosen, KeyPart, Member, choose
 from mmer_ray.profiles import EmotionOptions, Profile
 from mmer_ray.records import SAMPLES_PER_MS, Clip, Emotion, Utterance
+from mmer_ray.stages.policy import EmotionPolicy
 
 VERSION = "3"
 """Goes up whenever the same clips and model give other emotions."""
@@ -72,7 +73,7 @@ def key_part(profile: Profile) -> KeyPart:
     chosen = choose_scorer(profile.emotion)
     encoders = named_encoders(chosen.resolved().path)
     named = {key.removesuffix("_name"): encoder.sha256 for key, encoder in encoders.items()}
-    return {"version": VERSION, **chosen.key_part(), **named}
+    return {"version": VERSION, **chosen.key_part(), **named, **EmotionPolicy.of(profile).key_part()}
 
 
 def load_scorer(options: EmotionOptions) -> EmotionScorer:

@@ -22,11 +22,11 @@ def key_part(_: Profile) -> KeyPart:
 def link(scored: ScoredRecording, options: LinkOptions) -> ScoredRecording:
     """Give speakers their roles and measure the conversation; everything else stays as it is."""
     assert scored.audio is not None, "a recording whose duration is unknown cannot be measured"
-    utterances = tuple(replace(one, role=_role(one, options.channel_roles)) for one in scored.utterances)
+    utterances = tuple(replace(one, role=role_of(one, options.channel_roles)) for one in scored.utterances)
     return replace(scored, utterances=utterances, measures=measure(utterances, scored.audio.duration_s, scored.turns))
 
 
-def _role(utterance: Utterance, channel_roles: Sequence[str]) -> str | None:
+def role_of(utterance: Utterance, channel_roles: Sequence[str]) -> str | None:
     """The role of a speaker who is told by the channel; on a mixed channel nobody's role is known."""
     has_role = utterance.speaker_is_channel and utterance.channel < len(channel_roles)
     return channel_roles[utterance.channel] if has_role else None

@@ -19,7 +19,7 @@ from mmer_ray.pipelines.clock import Clock
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.pipelines.engine import Engine
 from mmer_ray.pipelines.scoring import WorkStoppedError
-from mmer_ray.profiles import LinkOptions, Profile, RunOptions
+from mmer_ray.profiles import EmotionOptions, LinkOptions, Profile, RunOptions
 from mmer_ray.recognizers.interface import Chunk, Transcript
 from mmer_ray.records import (
     SAMPLE_RATE_HZ,
@@ -114,6 +114,51 @@ class ByChannelDecoder(PlainDecoder):
     def decode(self, recording: Recording, needed: object = None) -> Generator[Window | AudioFacts, None, None]:
         for found in super().decode(recording):
             yield replace(found, one_speaker=True) if isinstance(found, Window) else found
+
+
+class Listening(LoudnessScorer):
+    """Counts the clips that it is asked about."""
+
+    def __init__(self, *, reads_dialogue: bool = False) -> None:
+        super().__init__(reads_dialogue=reads_dialogue)
+        self.num_asked = 0
+
+    def predict(self, clips: Sequence[Clip]) -> list[Emotion]:
+        self.num_asked += len(clips)
+        return super().predict(clips)
+
+
+@pytest.mark.parametrize("reads_dialogue", [False, True])
+def test_whoever_may_not_be_scored_is_heard_and_no_model_is_asked(reads_dialogue: bool) -> None:
+    scorer = Listening(reads_dialogue=reads_dialogue)
+    engine = Engine(EnergyDiarizer(), OneWordRecognizer(), scorer)
+    for role, is_scored in (("customer", True), ("agent", False)):
+        bound = profile().model_copy(
+            update={
+                "link": LinkOptions(channel_roles=(role, "other")),
+                "emotion": EmotionOptions(roles=("customer",) if is_scored else ("other",)),
+            }
+        )
+        with Pipeline(bound, decoder=ByChannelDecoder(), engine=engine, slots=1) as pipeline:
+            (found,) = pipeline.score(tasks("25s"))
+            known = replace(found, utterances=tuple(replace(one, emotions=()) for one in found.utterances))
+            (again,) = pipeline.score([Task(found.recording, "emotion", known)])
+        assert found.utterances
+        for one in (found, again):
+            emotions = [emotion for said in one.utterances for emotion in said.emotions]
+            assert len(emotions) == len(found.utterances)
+            assert {emotion.skip_reason for emotion in emotions} == {None if is_scored else "policy"}
+            assert all(bool(emotion.probabilities) is is_scored for emotion in emotions)
+        assert scorer.num_asked == 2 * len(found.utterances), "asked twice about the customer, never about the agent"
+
+
+def test_a_model_that_adapts_to_speakers_leaves_the_answers_of_a_policy_as_they_are() -> None:
+    engine = Engine(EnergyDiarizer(), OneWordRecognizer(), RelativeLoudnessScorer())
+    withheld = Emotion(engine.scorer, None, skip_reason="policy")
+    described = np.array([0.5], np.float32)
+    first, second = engine.conclude([withheld, described], ["S1", "S2"])
+    assert first == withheld
+    assert second.label == "neutral"
 
 
 def test_a_given_transcript_of_a_recording_with_a_party_on_each_channel_is_refused_once() -> None:
