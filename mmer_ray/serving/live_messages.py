@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmer_ray.audio.limits import MIN_RATE_HZ
 from mmer_ray.records import Expected, Utterance, Word
 from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.transcription_formats import emotion_of, finite
 
 MAX_RATE_HZ = 48_000
 MAX_TEXT_CHARS = 64 << 10
@@ -71,7 +71,6 @@ def message_of(text: str) -> Mapping[str, Any]:
 
 def utterance_message(number: int, one: Utterance, channel: int, offset_s: float) -> dict[str, Any]:
     """A finished utterance. `offset_s`: where the stretch that it was found in begins."""
-    emotion = asdict(one.emotions[0]) if one.emotions else None
     return {
         "type": "utterance",
         "number": number,
@@ -83,7 +82,7 @@ def utterance_message(number: int, one: Utterance, channel: int, offset_s: float
         "text": one.text,
         "language": one.language,
         "words": [_word(word, offset_s) for word in one.words],
-        "emotion": emotion,
+        "emotion": emotion_of(one),
     }
 
 
@@ -112,7 +111,7 @@ def _word(word: Word, offset_s: float) -> dict[str, Any]:
         "word": word.word,
         "start_s": None if word.start_s is None else _moved(word.start_s, offset_s),
         "end_s": None if word.end_s is None else _moved(word.end_s, offset_s),
-        "p": word.p,
+        "p": finite(word.p),
     }
 
 

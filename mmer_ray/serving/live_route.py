@@ -90,7 +90,7 @@ class LiveCalls:
             await websocket.close(POLICY_VIOLATION, "foreign_origin")
             return
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
-        client = _Client(websocket, self._options.stream_silence_s)
+        client = SocketClient(websocket, self._options.stream_silence_s)
         note = _Note(websocket.scope)
         try:
             await self._call(client, note)
@@ -108,7 +108,7 @@ class LiveCalls:
                 told(ended)
         await client.close(NORMAL if note.status == HTTPStatus.OK else CLOSED_BY_ERROR + note.status)
 
-    async def _call(self, client: _Client, note: _Note) -> None:
+    async def _call(self, client: SocketClient, note: _Note) -> None:
         options = self._options
         if self._engine.admission.draining:
             raise no_room("stopping", "the endpoint is stopping", options.retry_after_s)
@@ -124,7 +124,7 @@ class LiveCalls:
         finally:
             self._num_calls -= 1
 
-    async def _started(self, client: _Client) -> Start:
+    async def _started(self, client: SocketClient) -> Start:
         try:
             first = await asyncio.wait_for(client.receive(), self._options.body_silence_s)
         except TimeoutError as exc:
@@ -170,7 +170,7 @@ class SoundRoom:
                     path.unlink()
 
 
-class _Client:
+class SocketClient:
     """`Connection` over a WebSocket that is accepted."""
 
     def __init__(self, websocket: WebSocket, patience_s: float) -> None:
@@ -218,7 +218,7 @@ class _Note:
         self.status: int = CLIENT_GONE
         self._code: str | None = None
 
-    async def refuse(self, client: _Client, refusal: ApiError) -> None:
+    async def refuse(self, client: SocketClient, refusal: ApiError) -> None:
         """Note and tell the client why the call ends."""
         self.status, self._code = refusal.status, refusal.code
         await client.refuse(refusal)

@@ -33,6 +33,7 @@ from mmer_ray.serving.known_speakers import (
     own_stretches,
     with_names,
 )
+from mmer_ray.serving.recent_voices import RecentVoices
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
 
@@ -68,6 +69,7 @@ class OnlineScorer:
                 Pipeline(answering_soon(profile), decoder=self._for_clips, slots=slots)
             )
             start_child(self._for_clips)
+            self._recent = RecentVoices()
             self._watch = exit_stack.enter_context(EventWatch())
             self._exit = exit_stack.pop_all()
 
@@ -107,23 +109,27 @@ class OnlineScorer:
 
     def _known_voices(self, asked: Asked, stop: Stop) -> dict[str, Embedding]:
         """Name -> voice. Raises `UsageError` for a sound that cannot be used, `WorkStoppedError`."""
-        sounds: dict[str, Samples] = {}
-        for one in asked.known_speakers:
-            with self._file_of(one.sound) as path:
-                items = self._for_known.decode(Recording(uri=str(path)), stop=stop)
-                try:
-                    sounds[one.name] = known_sound(one.name, [item for item in items if isinstance(item, Window)])
-                except AudioError as error:
-                    if stop.is_set:
-                        raise WorkStoppedError(STOPPED) from None
-                    raise UsageError(f"{SOUNDS}: the sound of {one.name!r}: {error.message}") from error
+        recent = {one.name: self._recent.get(one.sound) for one in asked.known_speakers}
+        fresh = {one.name: one.sound for one in asked.known_speakers if recent[one.name] is None}
+        sounds = {name: self._known_sound(name, sound, stop) for name, sound in fresh.items()}
         voices = self._pipeline.voices(list(sounds.values()), stop=stop, background=asked.is_job)
-        known: dict[str, Embedding] = {}
         for name, voice in zip(sounds, voices, strict=True):
             if voice is None:
                 raise UsageError(f"{SOUNDS}: nobody speaks in the sound of {name!r}")
-            known[name] = voice
-        return known
+            self._recent.keep(fresh[name], voice)
+            recent[name] = voice
+        return {name: voice for name, voice in recent.items() if voice is not None}
+
+    def _known_sound(self, name: str, sound: bytes, stop: Stop) -> Samples:
+        """As `_known_voices`."""
+        with self._file_of(sound) as path:
+            items = self._for_known.decode(Recording(uri=str(path)), stop=stop)
+            try:
+                return known_sound(name, [item for item in items if isinstance(item, Window)])
+            except AudioError as error:
+                if stop.is_set:
+                    raise WorkStoppedError(STOPPED) from None
+                raise UsageError(f"{SOUNDS}: the sound of {name!r}: {error.message}") from error
 
     def _named(
         self, scored: ScoredRecording, known: Mapping[str, Embedding], decoder: _Stoppable, *, background: bool

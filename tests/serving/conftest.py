@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A real browser with a microphone that hears a call of the demo, again and again."""
+    """A real browser with a microphone that hears a call of the demo, again and again.
+
+    No longer than its module: Playwright keeps an event loop in this thread, where others could not run theirs.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed: apt-get install chromium")

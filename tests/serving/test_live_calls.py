@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.profiles import Profile, load_profile
-from mmer_ray.records import SAMPLE_RATE_HZ, Expected, ScoredRecording, SpeakerTurn
+from mmer_ray.records import SAMPLE_RATE_HZ, Emotion, Expected, ScoredRecording, SpeakerTurn, Word
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import no_room
@@ -264,6 +264,15 @@ def test_a_voice_that_cannot_be_used_is_forgotten(live: Endpoint, monkeypatch: p
     heard = hold(live, demo_call("call_02_mono", num_s=30))
     assert len(heard.of("utterance")) >= 4
     assert heard.last["type"] == "final"
+
+
+def test_what_is_no_number_is_null(live: Endpoint) -> None:
+    emotion = Emotion("cheap", "happy", {"happy": float("nan")}, float("nan"), valence=float("inf"))
+    one = replace(UTTERANCES[0], emotions=(emotion,), words=(Word("good", None, None, float("nan")),))
+    live.scorers.answer = replace(_scored(), utterances=(one,))
+    told = hold(live).of("utterance")[0]
+    assert (told["emotion"]["confidence"], told["emotion"]["valence"]) == (None, None)
+    assert told["words"] == [{"word": "good", "start_s": None, "end_s": None, "p": None}]
 
 
 def test_what_the_models_do_not_heed_is_named(live: Endpoint) -> None:

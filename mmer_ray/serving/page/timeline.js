@@ -4,11 +4,12 @@ import { clock, make } from "./dom.js";
 import { labelOf, unlabelledOf, voiceOf } from "./model.js";
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
-const MOST_TICKS = 8;
+const TICK_PIXELS = 90;
+const NAME_PIXELS = 120;
 
 export function drawTimeline(root, model, play) {
   const lanes = model.speakers.flatMap((speaker) => laneOf(model, speaker, play));
-  root.replaceChildren(...lanes, ...(lanes.length ? [axisOf(model.durationS)] : []));
+  root.replaceChildren(...lanes, ...(lanes.length ? [axisOf(model.durationS, root.clientWidth - NAME_PIXELS)] : []));
 }
 
 export function moveHead(root, share) {
@@ -45,8 +46,9 @@ function blockOf(model, utterance, play) {
   return block;
 }
 
-function axisOf(durationS) {
-  const step = STEPS_S.find((seconds) => durationS / seconds <= MOST_TICKS) ?? Math.ceil(durationS / MOST_TICKS / 3600) * 3600;
+function axisOf(durationS, pixels) {
+  const mostTicks = Math.max(2, Math.floor(pixels / TICK_PIXELS));
+  const step = STEPS_S.find((seconds) => durationS / seconds <= mostTicks) ?? Math.ceil(durationS / mostTicks / 3600) * 3600;
   const axis = make("div", { className: "axis" });
   for (let second = 0; second <= durationS; second += step) {
     const isLast = second > 0.97 * durationS;
