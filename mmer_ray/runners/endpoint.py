@@ -60,7 +60,7 @@ def online(profile: Profile, *, insecure: bool = False, stop: threading.Event | 
     preflight_models(profile)
     require_free(profile.serve)
     os.environ.setdefault(NICENESS, "0")
-    with cluster(stop, store_bytes=STORE_BYTES), _serving(profile, insecure, stop):
+    with _speaking_again(), cluster(stop, store_bytes=STORE_BYTES), _serving(profile, insecure, stop):
         yield Endpoint(address_of(profile.serve), time.perf_counter() - begun)
 
 
@@ -68,7 +68,7 @@ def online(profile: Profile, *, insecure: bool = False, stop: threading.Event | 
 def _serving(profile: Profile, insecure: bool, stop: threading.Event) -> Iterator[None]:
     from ray import serve
 
-    from mmer_ray.runners.online import LOGS, application
+    from mmer_ray.runners.online import application
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     if serve.status().proxies:
@@ -76,8 +76,8 @@ def _serving(profile: Profile, insecure: bool, stop: threading.Event) -> Iterato
             "Ray Serve runs on this cluster already: deploy infra/serve.yaml there with `serve deploy`"
         )
     options = profile.serve
-    serve.start(http_options={"host": options.host, "port": options.port}, logging_config=LOGS)
     try:
+        _start_serve(options)
         target = serve.RunTarget(application(profile, insecure=insecure), name=APPLICATION, route_prefix="/")
         serve.run_many([target], wait_for_applications_running=False)
         _wait_until_running(stop)
@@ -86,8 +86,23 @@ def _serving(profile: Profile, insecure: bool, stop: threading.Event) -> Iterato
         # While the proxy is there still: requests that had no place yet are told that there is none.
         serve.delete(APPLICATION)
     finally:
-        with _muted():
-            serve.shutdown()  # type: ignore[no-untyped-call]
+        _mute(True)
+        serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _start_serve(options: ServeOptions) -> None:
+    """Start Serve's own processes. Raises `PreflightError` where its proxy cannot run."""
+    from ray import serve
+    from ray.exceptions import RayError
+
+    from mmer_ray.runners.online import LOGS
+
+    try:
+        serve.start(http_options={"host": options.host, "port": options.port}, logging_config=LOGS)
+    except (RayError, TimeoutError) as error:
+        raise PreflightError(
+            f"Ray Serve does not start at {address_of(options)} ({type(error).__name__}): is the port taken on a node?"
+        ) from error
 
 
 def _wait_until_running(stop: threading.Event) -> None:
@@ -103,16 +118,20 @@ def _wait_until_running(stop: threading.Event) -> None:
             raise StoppedError("stopped while the endpoint was being started")
 
 
-@contextmanager
-def _muted() -> Iterator[None]:
+def _mute(is_mute: bool) -> None:
     """Ray says on our stderr that it ends its own processes; there is no public way to keep it from that in 2.60."""
     import ray._private.worker as worker
 
-    worker._worker_logs_enabled = False
+    worker._worker_logs_enabled = not is_mute
+
+
+@contextmanager
+def _speaking_again() -> Iterator[None]:
+    """What Ray says once all is over is heard again."""
     try:
         yield
     finally:
-        worker._worker_logs_enabled = True
+        _mute(False)
 
 
 def _drain(drain_s: float) -> None:

@@ -96,28 +96,30 @@ class Errors:
         await answering.close()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_accepted = is_gone = False
+        is_accepted = False
+        gone: OSError | None = None
 
         async def watched(message: Message) -> None:
-            nonlocal is_accepted, is_gone
+            nonlocal is_accepted, gone
             is_accepted = is_accepted or message["type"] == "websocket.accept"
             try:
                 await send(message)
-            except OSError:
-                # How a server tells that the client has left (ASGI 2.4).
-                is_gone = True
+            except OSError as error:
+                # How a server tells that the client has left (ASGI 2.4), and what it waits for in return.
+                gone = error
                 raise
 
         try:
             check_head(scope)
             await self._app(scope, receive, watched)
         except (ClientDisconnect, WebSocketDisconnect):
-            return
+            if gone is not None:
+                raise gone from None
         except ApiError as error:
             await _refuse_websocket(error, scope, receive, send, is_accepted=is_accepted)
         except Exception as bug:
-            if is_gone:
-                return
+            if gone is not None:
+                raise gone from None
             log_bug(bug, scope)
             await _refuse_websocket(internal(), scope, receive, send, is_accepted=is_accepted)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp
 
@@ -43,6 +45,8 @@ class Guarded:
     scorers: CheapScorers = field(default_factory=CheapScorers)
     ended: list[Ended] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
+    socket_asked: threading.Event = field(default_factory=threading.Event)
+    socket_answered: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.options)
@@ -78,6 +82,15 @@ class Guarded:
                 raise RuntimeError("the words of a caller")
 
             return StreamingResponse(parts())
+
+        @app.websocket("/v1/late")
+        async def late(client: WebSocket) -> None:
+            self.socket_asked.set()
+            await asyncio.sleep(0.3)
+            try:
+                await client.accept()
+            finally:
+                self.socket_answered.set()
 
         @app.get("/v1/number/{number}")
         async def number(number: int) -> int:

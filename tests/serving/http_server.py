@@ -20,6 +20,8 @@ def serving(app: Any, **settings: Any) -> Iterator[str]:
     """Serve an ASGI app at a free port; the address without a slash at its end. `settings` are uvicorn's."""
     defaults: dict[str, Any] = {
         "http": BoundedHttp,
+        # Its loggers as they are: what they say reaches the tests.
+        "log_config": None,
         "log_level": "error",
         "timeout_graceful_shutdown": 2,
         "access_log": False,

@@ -95,7 +95,7 @@ async def _status(address: str, number: int, fuzzed: Fuzzed) -> str:
 
 
 def _checked(answer: bytes, told: str) -> str:
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     assert status < 500 or status == 503, f"{told}: {answer[:600]!r}"
     if status >= 400 and b"\r\ncontent-type: application/json" in head.lower() and body:

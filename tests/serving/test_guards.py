@@ -404,3 +404,20 @@ def test_work_is_cancelled_when_the_server_stops() -> None:
         until(lambda: guarded.scorers.num_running == 1)
     until(lambda: guarded.scorers.num_cancelled == 1)
     assert guarded.admission.in_flight == 0
+
+
+@pytest.mark.parametrize("frames", [b"", b"\xff" * 50], ids=["leaves", "sends no frames"])
+def test_a_websocket_client_that_is_gone_before_it_is_let_in_is_no_bug(
+    opened: OpenGuarded, caplog: pytest.LogCaptureFixture, frames: bytes
+) -> None:
+    guarded, client = opened()
+    request = (
+        "GET /v1/late HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    with caplog.at_level(logging.ERROR), connected(client) as connection:
+        connection.sendall(request.encode() + frames)
+        assert guarded.socket_asked.wait(5)
+    assert guarded.socket_answered.wait(5)
+    assert post(client).status_code == 200
+    assert caplog.records == []
