@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmer_ray import __version__
+from mmer_ray.cli.dashboard import dashboard
 from mmer_ray.cli.demo import demo
 from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
@@ -71,6 +72,7 @@ COMMANDS = (
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
+app.command()(dashboard)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")
 app.add_typer(speakers, name="speakers")

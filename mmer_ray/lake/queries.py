@@ -117,6 +117,10 @@ class LakeReader:
         with self._refreshing:
             return self._move()
 
+    def version(self) -> str:
+        """Of the moment that is read now: other rows, another version. Looks for new commits as `refresh_s` says."""
+        return repr(sorted(self._current().versions.items()))
+
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer to one reading statement (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN).
 
@@ -138,6 +142,16 @@ class LakeReader:
             if is_of_store(exc):
                 raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
+
+    def table(self, query: str, parameters: Mapping[str, Any]) -> pa.Table:
+        """As `sql`, for a query of this project's own: what cannot be read is `LakeError`, what takes more than the
+        `limits` is `UsageError`."""
+        try:
+            return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
+        except duckdb.Error as exc:
+            if is_of_store(exc):
+                raise damaged(self.address, exc) from exc
+            raise
 
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
