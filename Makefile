@@ -43,8 +43,8 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt overrides.txt
 	$(PYTHON) -m venv $(VENV) || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev,weights,onnx]'
-	$(BIN)/python -m compileall -q mmer_ray
+	UV_FIND_LINKS="$(WHEELS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --override overrides.txt --constraint constraints.txt --editable '.[dev,weights,onnx,dashboard]'
+	$(BIN)/python -m compileall -q mmer_ray dashboard
 	touch $(INSTALLED)
 
 # Daft, a rival in benchmarks/, does not install beside our Arrow and fsspec: an environment of its own.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmer_ray import __version__
+from mmer_ray.cli.dashboard import dashboard
 from mmer_ray.cli.demo import demo
 from mmer_ray.cli.evaluate import evaluate
 from mmer_ray.cli.exits import explain
@@ -66,6 +67,7 @@ def options(
 
 for command in (score, plan, query, show, status, recluster, rescore, retry, export, redact, train, evaluate, demo):
     app.command()(command)
+app.command()(dashboard)
 app.add_typer(models, name="models")
 app.add_typer(lake, name="lake")
 app.add_typer(speakers, name="speakers")

@@ -117,6 +117,10 @@ class LakeReader:
         with self._refreshing:
             return self._move()
 
+    def version(self) -> str:
+        """Of the moment that is read now: other rows, another version. Looks for new commits as `refresh_s` says."""
+        return repr(sorted(self._current().versions.items()))
+
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer to one reading statement (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN).
 

@@ -1,0 +1,60 @@
+"""The filters as widgets, the same on every page, bound to the page's address."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import streamlit as st
+
+from dashboard.filters import ABSTAINED, CONFIDENCE, CORPUS, DAYS, LABEL, MAX_TEXT_CHARS, ROLE, ROLES, TEXT, Filters
+from dashboard.page import Page
+from dashboard.palette import in_order
+from dashboard.questions.corpora import choices
+
+
+def filter_bar(page: Page) -> Filters:
+    """Show the widgets; what is chosen in them."""
+    (offered,) = page.ask("Corpora, days and emotions to choose from", choices(page.corpora)).to_pylist()
+    labels = in_order(offered["labels"] or [])
+    with st.container(border=True, key="filters"):
+        where, when, felt, who, said, more = st.columns([3, 3, 3, 2, 3, 1.2], vertical_alignment="bottom")
+        corpora = where.multiselect(
+            "Corpora", page.corpora, key=CORPUS, bind="query-params", placeholder="All", filter_mode="contains"
+        )
+        days = when.date_input(
+            "Days",
+            value=[],
+            min_value=offered["first_day"],
+            max_value=offered["last_day"],
+            key=DAYS,
+            bind="query-params",
+            format="YYYY-MM-DD",
+        )
+        chosen = felt.multiselect("Emotions", labels, key=LABEL, bind="query-params", placeholder="All")
+        roles = who.multiselect("Roles", ROLES, key=ROLE, bind="query-params", placeholder="All")
+        text = said.text_input("Words said", key=TEXT, bind="query-params", placeholder="Any", max_chars=MAX_TEXT_CHARS)
+        with more.popover("More", width="stretch"):
+            confidence = st.slider(
+                "Confidence of the emotion, at least", 0.0, 1.0, 0.0, 0.05, key=CONFIDENCE, bind="query-params"
+            )
+            abstained = st.checkbox(
+                "Include utterances without an answer", value=True, key=ABSTAINED, bind="query-params"
+            )
+    first, last = _span(days)
+    return Filters(
+        tuple(corpora), first, last, tuple(chosen), tuple(roles), confidence, (text or "").strip(), abstained
+    )
+
+
+def say_nothing_found(filters: Filters) -> None:
+    """What to do where the filters leave nothing."""
+    if filters.is_narrower:
+        st.info("Nothing fits all of these filters. Clear one of them above, or choose more days.")
+    else:
+        st.info("There is nothing to show yet: no recording of these corpora has been scored.")
+
+
+def _span(days: object) -> tuple[date | None, date | None]:
+    """A first and a last day; one day alone, as while a second one is being chosen, is both."""
+    chosen = [one for one in days if isinstance(one, date)] if isinstance(days, tuple) else []
+    return (chosen[0], chosen[-1]) if chosen else (None, None)

@@ -1,0 +1,54 @@
+"""The script that Streamlit runs for every page: the menu, and the page that the address names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+ICON = HERE / "assets" / "icon.png"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of the menu."""
+
+    name: str
+    title: str
+    is_hidden: bool = False
+    """Reached from other pages alone."""
+
+
+ENTRIES = (
+    Entry("overview", "Overview"),
+    Entry("recordings", "Recordings"),
+    Entry("recording", "Recording", is_hidden=True),
+    Entry("search", "Search"),
+    Entry("compare", "Compare"),
+    Entry("runs", "Runs"),
+    Entry("models", "Models"),
+    Entry("method", "Method and limits"),
+)
+
+
+def menu() -> None:
+    """Show the page that the address names."""
+    # An icon of our own: for Streamlit's icons the browser would ask another host.
+    st.set_page_config(page_title="Calls and emotions", page_icon=str(ICON), layout="wide")
+    pages = [
+        st.Page(
+            HERE / "pages" / f"{one.name}.py",
+            title=one.title,
+            url_path=one.name,
+            default=one.name == "overview",
+            visibility="hidden" if one.is_hidden else "visible",
+        )
+        for one in ENTRIES
+        if (HERE / "pages" / f"{one.name}.py").is_file()
+    ]
+    st.navigation(pages, position="top").run()
+
+
+menu()

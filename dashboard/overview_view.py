@@ -1,0 +1,172 @@
+"""What the overview shows: tiles, emotions over time and within calls, coverage, and each corpus with its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from dashboard import charts
+from dashboard.corpus_table import show_corpora
+from dashboard.filter_bar import say_nothing_found
+from dashboard.filters import Filters
+from dashboard.numbers import count_of, hours, percent, signed
+from dashboard.page import Page
+from dashboard.questions import overview as questions
+from mmer_ray.tables import Row
+
+REASONS = {
+    "too_short": "too short to judge",
+    "low_confidence": "the model was not sure enough",
+    "policy": "not scored by policy",
+    "not_scored": "not scored by the active model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure, and what it was in the days before."""
+
+    label: str
+    now: str
+    change: str | None = None
+    is_bad_up: bool | None = None
+    """Whether more is worse; None: neither."""
+    help: str | None = None
+
+
+def show_overview(page: Page, filters: Filters) -> None:
+    """The page below its filters."""
+    corpora = filters.scope(page.viewer, page.corpora)
+    (now,) = page.ask("Totals", questions.totals(filters, corpora)).to_pylist()
+    if not now["num_files"]:
+        say_nothing_found(filters)
+        return
+    earlier = filters.previous()
+    before = None
+    if earlier is not None:
+        (before,) = page.ask("Totals of as many days before", questions.totals(earlier, corpora)).to_pylist()
+    _show_tiles(now, before)
+    _warn_of_failures(now)
+    if now["num_utterances"]:
+        _show_emotions(page, filters, corpora, now)
+    else:
+        say_nothing_found(filters)
+    _show_coverage(page, filters, corpora)
+    show_corpora(page, filters, corpora)
+
+
+def tiles(now: Row, before: Row | None) -> list[Tile]:
+    """The figures of the rows of `questions.totals`."""
+    old = before if before and before["num_files"] else None
+    negative, was_negative = _share(now, "negative_ms"), _share(old, "negative_ms")
+    found = [
+        Tile("Recordings", count_of(now["num_recordings"]), _change(now, old, "num_recordings")),
+        Tile("Audio", hours(now["duration_ms"]), _change(now, old, "duration_ms")),
+        Tile("Speech", hours(now["speech_ms"]), _change(now, old, "speech_ms"), help="Of the utterances chosen above."),
+        Tile(
+            "Negative speech",
+            percent(negative),
+            None if negative is None or was_negative is None else f"{100 * (negative - was_negative):+.1f} points",
+            is_bad_up=True,
+            help="Seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.",
+        ),
+    ]
+    if now["valence"] is not None:
+        change = None if old is None or old["valence"] is None else signed(now["valence"] - old["valence"])
+        found.append(Tile("Mean valence", signed(now["valence"]), change, is_bad_up=False, help="-1 bad .. 1 good"))
+    else:
+        found.append(
+            Tile("Mean confidence", percent(now["confidence"]), help="Of the emotions; this model gives no valence.")
+        )
+    answered = now["num_answered"] / now["num_utterances"] if now["num_utterances"] else None
+    found.append(Tile("Utterances answered", percent(answered), help="The others are too short or too uncertain."))
+    return found
+
+
+def _share(row: Row | None, name: str) -> float | None:
+    return row[name] / row["answered_ms"] if row and row["answered_ms"] else None
+
+
+def _change(now: Row, before: Row | None, name: str) -> str | None:
+    return f"{100 * (now[name] / before[name] - 1):+.0f} %" if before and before[name] else None
+
+
+def _show_tiles(now: Row, before: Row | None) -> None:
+    colours: dict[bool | None, Any] = {True: "inverse", False: "normal", None: "off"}
+    found = tiles(now, before)
+    for column, one in zip(st.columns(len(found)), found, strict=True):
+        column.metric(
+            one.label, one.now, one.change, delta_color=colours[one.is_bad_up], help=one.help, border=True,
+            delta_description="vs the days before" if one.change else None, height="stretch",
+        )  # fmt: skip
+
+
+def _warn_of_failures(now: Row) -> None:
+    if now["num_failed"]:
+        st.warning(
+            f"{count_of(now['num_failed'])} of {count_of(now['num_files'])} files could not be scored and are in no "
+            "figure above. Why is under Coverage."
+        )
+
+
+def _show_emotions(page: Page, filters: Filters, corpora: Sequence[str], now: Row) -> None:
+    (span,) = page.ask("Days", questions.days_held(filters, corpora)).to_pylist()
+    step = questions.step_for(span["num_days"] or 1)
+    mix = page.ask("Emotions over time", questions.mix_over_time(filters, corpora, step))
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        st.subheader(f"Emotions by {step.value}")
+        charts.show(charts.mix_over_time(mix, step.value), _described_mix(mix))
+    with right:
+        if now["valence"] is not None:
+            st.subheader("Valence within recordings")
+            (row,) = page.ask("Valence by quarter", questions.valence_by_quarter(filters, corpora)).to_pylist()
+            points = [(quarter, row[f"q{quarter}"]) for quarter in range(1, 5)]
+            chart = charts.by_quarter(points, "Mean valence", is_share=False)
+        else:
+            st.subheader("Negative speech within recordings")
+            rows = page.ask("Negative speech by quarter", questions.negative_by_quarter(filters, corpora)).to_pylist()
+            points = [(row["quarter"], row["share"] or 0.0) for row in rows]
+            chart = charts.by_quarter(points, "Share of speech", is_share=True)
+        charts.show(chart, f"By quarter of the recording: {points}")
+    roles = page.ask("Emotions by role", questions.by_role(filters, corpora))
+    st.subheader("Emotions by role")
+    charts.show(charts.by_role(roles), "Share of each emotion in the speech of each role")
+
+
+def _described_mix(mix: pa.Table) -> str:
+    """The chart in words, for who does not see it."""
+    seconds = charts.seconds_by_label(mix)
+    total = sum(seconds.values()) or 1
+    parts = ", ".join(f"{label} {percent(one / total)}" for label, one in seconds.items())
+    return f"Share of each emotion in the speech over time. All in all: {parts}"
+
+
+def _show_coverage(page: Page, filters: Filters, corpora: Sequence[str]) -> None:
+    silent = page.ask("Utterances without an answer", questions.without_answer(filters, corpora)).to_pylist()
+    failed = page.ask("Failures", questions.failures(filters, corpora))
+    if not silent and not failed.num_rows:
+        return
+    st.subheader("Coverage")
+    left, right = st.columns(2, gap="medium")
+    if silent:
+        left.dataframe(
+            {
+                "Utterances without an emotion": [REASONS.get(one["reason"], one["reason"]) for one in silent],
+                "Number": [one["num_utterances"] for one in silent],
+            },
+            hide_index=True,
+        )
+    if failed.num_rows:
+        right.dataframe(
+            failed,
+            hide_index=True,
+            column_config={
+                "error_code": "Files that failed", "error_stage": "In stage", "num_recordings": "Number",
+                "claimed_s": st.column_config.NumberColumn("Seconds they claim", format="%.0f"),
+            },
+        )  # fmt: skip

@@ -1,0 +1,124 @@
+"""The top of every page: who looks, at what, and what happens where the lake cannot answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import pyarrow as pa
+import streamlit as st
+
+from dashboard.access import Mode, Refused, Viewer
+from dashboard.audit import Event
+from dashboard.filters import CORPUS
+from dashboard.question import Question
+from dashboard.questions.corpora import all_corpora
+from dashboard.session import Dashboard, served
+from mmer_ray.errors import LakeError, MmerError, UsageError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One showing of a page to one viewer."""
+
+    name: str
+    viewer: Viewer
+    dashboard: Dashboard
+    corpora: tuple[str, ...]
+    """Those of the lake that the viewer may see, sorted."""
+    asked: list[tuple[str, Question]] = field(default_factory=list)
+    """What the page asked of the lake, and what for: shown at its foot."""
+
+    def ask(self, what_for: str, question: Question) -> pa.Table:
+        """The answer to a question, which is then shown at the page's foot."""
+        self.asked.append((what_for, question))
+        return self.dashboard.ask(question)
+
+    def require_corpus(self, corpus: str, recording_id: str | None = None) -> None:
+        """End the page here, and log it, where the viewer may not see this corpus. A corpus that is not there is
+        refused in the same words: nobody learns which there are."""
+        if not self.viewer.may_see(corpus) or corpus not in self.corpora:
+            self.refuse(f"You may not see the corpus {corpus!a}, or there is none.", corpus, recording_id)
+
+    def refuse(self, why: str, corpus: str | None = None, recording_id: str | None = None) -> NoReturn:
+        """Say why this is not shown, log it, end the page."""
+        self.dashboard.audit.note(
+            Event.REFUSED, self.viewer.name, corpus=corpus, recording_id=recording_id, detail=self.name
+        )
+        st.error("Not shown to you.")
+        st.text(why)
+        st.stop()
+
+    def show_questions(self) -> None:
+        """The page's foot: its SQL, with the values that filled it."""
+        with st.expander("Show the SQL"):
+            st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
+            for what_for, question in self.asked:
+                st.text(what_for)
+                st.code(question.shown(), language="sql")
+
+
+@contextmanager
+def open_page(name: str, title: str | None = None) -> Iterator[Page]:
+    """Show one page: its title, what `with` holds, the SQL at its foot. Ends it for whom it is not."""
+    dashboard = served()
+    viewer = _viewer(dashboard)
+    if title:
+        st.title(title)
+    try:
+        corpora = viewer.of_lake(row["corpus"] for row in dashboard.ask(all_corpora()).to_pylist())
+        page = Page(name, viewer, dashboard, corpora)
+        for corpus in st.query_params.get_all(CORPUS):
+            page.require_corpus(corpus)
+        if not corpora:
+            _say_empty(viewer)
+        yield page
+        page.show_questions()
+    except MmerError as exc:
+        _say_error(exc)
+
+
+def _viewer(dashboard: Dashboard) -> Viewer:
+    """Who looks; ends the page for a stranger."""
+    access = dashboard.access
+    name: str | None = None
+    if access.mode is Mode.OIDC:
+        if not st.user.is_logged_in:
+            st.title("Calls and emotions")
+            st.button("Sign in", type="primary", on_click=st.login)
+            st.stop()
+        name = str(st.user.get("email") or "") if st.user.get("email_verified") else None
+    elif access.mode is Mode.PROXY:
+        name = st.context.headers.get(access.header)
+    try:
+        return access.viewer(name)
+    except Refused as exc:
+        dashboard.audit.note(Event.REFUSED, name, detail="page")
+        st.error("Not shown to you.")
+        st.text(str(exc))
+        st.stop()
+
+
+def _say_empty(viewer: Viewer) -> NoReturn:
+    if viewer.corpora is None:
+        st.info("This lake holds no recording yet. Score some: `mmer score FOLDER --lake DIR`. Then reload this page.")
+    else:
+        st.info("None of the corpora that you may see is in this lake. Ask whoever runs it for access.")
+    st.stop()
+
+
+def _say_error(exc: MmerError) -> None:
+    """An error of the lake or of a question in plain words; its text may name files, and is shown as text."""
+    _log.warning("%s: %s", type(exc).__name__, exc)
+    if isinstance(exc, LakeError):
+        st.error("The lake cannot be read at the moment. `mmer lake verify` says what is wrong with it.")
+    elif isinstance(exc, UsageError):
+        st.error("This is too much to ask at once. Choose fewer days or fewer corpora.")
+    else:
+        st.error("The lake did not answer. Reload the page; if it fails again, tell whoever runs the dashboard.")
+    st.text(str(exc))

@@ -1,0 +1,146 @@
+"""The dashboard's server: Streamlit's pages and our own routes in one process, settings included."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dashboard.access import LOCAL_NAMES, Mode, is_loopback
+from dashboard.session import Dashboard, Settings, serve_pages_of
+from mmer_ray.errors import PreflightError, UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.routing import BaseRoute
+    from streamlit.web.server.starlette.starlette_app import App
+
+MAIN = Path(__file__).with_name("main.py")
+
+STREAMLIT: dict[str, Any] = {
+    # Else each browser reports to the makers of Streamlit.
+    "browser.gatherUsageStats": False,
+    "server.headless": True,
+    "server.showEmailPrompt": False,
+    # A message of an exception may quote a transcript.
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "viewer",
+    # The download of a table would pass by our escaping, our limits and the audit log.
+    "client.disableDataExport": True,
+    "server.fileWatcherType": "none",
+    "server.runOnSave": False,
+    "server.allowRunOnSave": False,
+    "server.enableStaticServing": False,
+    "server.enableAgentApi": False,
+    "server.enableXsrfProtection": True,
+    "server.enableCORS": True,
+    "server.maxUploadSize": 1,
+    "runner.magicEnabled": False,
+    "logger.level": "warning",
+    "secrets.files": [],
+}
+"""Stronger than a `.streamlit/config.toml` that the user may have."""
+
+THEME: dict[str, Any] = {
+    "theme.primaryColor": "#0072B2",
+    "theme.baseRadius": "0.4rem",
+    "theme.dark.primaryColor": "#56B4E9",
+}
+
+
+def configure_streamlit(settings: Settings, port: int) -> None:
+    """Set Streamlit up for this process, before any of its parts is used."""
+    from streamlit import config
+
+    names = [*LOCAL_NAMES] if settings.access.mode is Mode.LOCAL else []
+    options = {**STREAMLIT, **THEME, "server.port": port, "server.allowedHosts": [_bare(name) for name in names]}
+    config.get_config_options(force_reparse=True, options_from_flags=options)
+
+
+def make_app(dashboard: Dashboard) -> App:
+    """The ASGI application; pages of this process show `dashboard` from now on."""
+    import streamlit as st
+    from starlette.middleware import Middleware
+
+    from dashboard.guard import Guard
+
+    serve_pages_of(dashboard)
+    guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
+    return st.App(MAIN, secrets=_secrets(dashboard), routes=_routes(dashboard), middleware=[guard])
+
+
+def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `on_ready` is told the address.
+
+    Raises `UsageError` for a host that others reach while nobody is asked who they are, `PreflightError` for a port
+    that is taken, `LakeError` where there is no lake.
+    """
+    check_host(settings, host)
+    dashboard = Dashboard(settings)
+    try:
+        listening = _listen(host, port)
+        port = listening.getsockname()[1]
+        configure_streamlit(settings, port)
+        server = _uvicorn(make_app(dashboard), host, port)
+        on_ready(f"http://{_in_address(host)}:{port}")
+        server.run(sockets=[listening])
+    finally:
+        serve_pages_of(None)
+        dashboard.close()
+
+
+def check_host(settings: Settings, host: str) -> None:
+    """Raise `UsageError` for a host that others reach, where nobody is asked who they are."""
+    if settings.access.mode is Mode.LOCAL and not is_loopback(host):
+        raise UsageError(
+            f"--host {host} is reached by others, and nobody is asked who they are: leave --host out, or name who may "
+            "look with --access FILE"
+        )
+
+
+def _routes(dashboard: Dashboard) -> Sequence[BaseRoute]:
+    return []
+
+
+def _uvicorn(app: App, host: str, port: int) -> uvicorn.Server:
+    import uvicorn
+
+    # X-Forwarded-For must not stand in for the peer: anybody can send it, and the guard asks for the real one.
+    config = uvicorn.Config(app, host=host, port=port, proxy_headers=False, access_log=False, log_level="warning")
+    logging.getLogger("streamlit").setLevel(logging.WARNING)
+    return uvicorn.Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; raises `PreflightError` where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as exc:
+        listening.close()
+        raise PreflightError(
+            f"the dashboard cannot listen at {host}:{port}: {exc.strerror or exc}; choose another one with --port"
+        ) from exc
+    return listening
+
+
+def _secrets(dashboard: Dashboard) -> dict[str, Any] | None:
+    """What `st.login` needs. Its cookies are signed with a secret of this process: a restart signs everybody out."""
+    import secrets
+
+    if dashboard.access.mode is not Mode.OIDC:
+        return None
+    return {"auth": {**dashboard.access.oidc, "cookie_secret": secrets.token_hex(32)}}
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _bare(name: str) -> str:
+    return name.strip("[]")
