@@ -88,7 +88,7 @@ def by_quarter(points: Sequence[tuple[int, float | None]], title: str, *, is_sha
                 "field": "value",
                 "type": "quantitative",
                 "title": title,
-                "scale": {"zero": False, "nice": True},
+                "scale": {"zero": is_share, "nice": True},
                 "axis": {"format": ".0%" if is_share else "+.2f", "tickCount": 5},
             },
             "tooltip": [{"field": "value", "type": "quantitative", "title": title, "format": written}],

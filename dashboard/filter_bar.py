@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from urllib.parse import parse_qs
 
 import streamlit as st
 
@@ -11,9 +12,13 @@ from dashboard.page import Page
 from dashboard.palette import in_order
 from dashboard.questions.corpora import choices
 
+KEYS = (CORPUS, DAYS, LABEL, ROLE, CONFIDENCE, TEXT, ABSTAINED)
+_LAST = "filters of the last page"
+
 
 def filter_bar(page: Page) -> Filters:
     """Show the widgets; what is chosen in them."""
+    _carry_over(page)
     (offered,) = page.ask("Corpora, days and emotions to choose from", choices(page.corpora)).to_pylist()
     labels = in_order(offered["labels"] or [])
     with st.container(border=True, key="filters"):
@@ -41,9 +46,20 @@ def filter_bar(page: Page) -> Filters:
                 "Include utterances without an answer", value=True, key=ABSTAINED, bind="query-params"
             )
     first, last = _span(days)
-    return Filters(
+    filters = Filters(
         tuple(corpora), first, last, tuple(chosen), tuple(roles), confidence, (text or "").strip(), abstained
     )
+    st.session_state[_LAST] = (page.name, filters.to_address())
+    return filters
+
+
+def _carry_over(page: Page) -> None:
+    """Keep what was chosen on another page: the menu leads to an address without it, and this to one with it. An
+    address that says what to look at counts as it stands."""
+    last, address = st.session_state.get(_LAST, (page.name, ""))
+    if last != page.name and address and not any(key in st.query_params for key in KEYS):
+        del st.session_state[_LAST]
+        st.switch_page(f"pages/{page.name}.py", query_params=parse_qs(address))
 
 
 def say_nothing_found(filters: Filters) -> None:

@@ -11,6 +11,10 @@ HERE = Path(__file__).parent
 ICON = HERE / "assets" / "icon.png"
 
 
+STYLE = "<style>.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; max-width: 100rem; }</style>"
+"""Streamlit leaves a hand's breadth above a page."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A page of the menu."""
@@ -51,4 +55,5 @@ def menu() -> None:
     st.navigation(pages, position="top").run()
 
 
+st.html(STYLE)
 menu()

@@ -25,6 +25,10 @@ REASONS = {
     "not_scored": "not scored by the active model",
 }
 
+PLACES_ONLY = (
+    "Of the corpora and days chosen above, whatever else is chosen. Audio that a corpus has twice counts once."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -64,8 +68,8 @@ def tiles(now: Row, before: Row | None) -> list[Tile]:
     old = before if before and before["num_files"] else None
     negative, was_negative = _share(now, "negative_ms"), _share(old, "negative_ms")
     found = [
-        Tile("Recordings", count_of(now["num_recordings"]), _change(now, old, "num_recordings")),
-        Tile("Audio", hours(now["duration_ms"]), _change(now, old, "duration_ms")),
+        Tile("Recordings", count_of(now["num_recordings"]), _change(now, old, "num_recordings"), help=PLACES_ONLY),
+        Tile("Audio", hours(now["duration_ms"]), _change(now, old, "duration_ms"), help=PLACES_ONLY),
         Tile("Speech", hours(now["speech_ms"]), _change(now, old, "speech_ms"), help="Of the utterances chosen above."),
         Tile(
             "Negative speech",

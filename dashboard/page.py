@@ -16,6 +16,7 @@ from dashboard.audit import Event
 from dashboard.filters import CORPUS
 from dashboard.question import Question
 from dashboard.questions.corpora import all_corpora
+from dashboard.questions.method import newest_commit
 from dashboard.session import Dashboard, served
 from mmer_ray.errors import LakeError, MmerError, UsageError
 
@@ -54,8 +55,16 @@ class Page:
         st.text(why)
         st.stop()
 
-    def show_questions(self) -> None:
-        """The page's foot: its SQL, with the values that filled it."""
+    def show_foot(self) -> None:
+        """As of when this is, who looks, and the page's SQL with the values that filled it."""
+        (newest,) = self.dashboard.ask(newest_commit()).to_pylist()
+        when = "" if newest["committed_at"] is None else f", {newest['committed_at']:%Y-%m-%d %H:%M} UTC"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"The lake as of commit {newest['sequence']}{when}.")
+            if self.dashboard.access.mode is not Mode.LOCAL:
+                st.text(f"Signed in as {self.viewer.name}")
+            if self.dashboard.access.mode is Mode.OIDC:
+                st.button("Sign out", on_click=st.logout, type="tertiary")
         with st.expander("Show the SQL"):
             st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
             for what_for, question in self.asked:
@@ -78,7 +87,7 @@ def open_page(name: str, title: str | None = None) -> Iterator[Page]:
         if not corpora:
             _say_empty(viewer)
         yield page
-        page.show_questions()
+        page.show_foot()
     except MmerError as exc:
         _say_error(exc)
 

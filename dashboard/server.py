@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from mmer_ray.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.routing import BaseRoute
     from streamlit.web.server.starlette.starlette_app import App
 
 MAIN = Path(__file__).with_name("main.py")
@@ -39,6 +38,8 @@ STREAMLIT: dict[str, Any] = {
     "server.enableCORS": True,
     "server.maxUploadSize": 1,
     "runner.magicEnabled": False,
+    # A widget with a default may be set by code too: filters are carried from page to page.
+    "global.disableWidgetStateDuplicationWarning": True,
     "logger.level": "warning",
     "secrets.files": [],
 }
@@ -65,11 +66,12 @@ def make_app(dashboard: Dashboard) -> App:
     import streamlit as st
     from starlette.middleware import Middleware
 
+    from dashboard.downloads import export_route
     from dashboard.guard import Guard
 
     serve_pages_of(dashboard)
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=_routes(dashboard), middleware=[guard])
+    return st.App(MAIN, secrets=_secrets(dashboard), routes=[export_route(dashboard)], middleware=[guard])
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -99,10 +101,6 @@ def check_host(settings: Settings, host: str) -> None:
             f"--host {host} is reached by others, and nobody is asked who they are: leave --host out, or name who may "
             "look with --access FILE"
         )
-
-
-def _routes(dashboard: Dashboard) -> Sequence[BaseRoute]:
-    return []
 
 
 def _uvicorn(app: App, host: str, port: int) -> uvicorn.Server:

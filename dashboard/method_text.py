@@ -1,0 +1,69 @@
+"""The words of the page on method."""
+
+from __future__ import annotations
+
+from dashboard.moments import PARTS
+from dashboard.questions.recordings import PULL
+from mmer_ray.lake.overview import MIN_ANGRY_S, WORST_WINDOW_S
+
+FIGURES = f"""
+### What the figures are
+
+- **Utterance**: one speaker's words without a long pause, at most 30 seconds. Emotion is judged per utterance, from its
+  sound and, with some models, its words. All shares are shares of seconds, not of utterances.
+- **Emotion**: the most probable of the model's classes. **Confidence** is its probability, calibrated where the model
+  is.
+- **No answer**: the utterance was too short, the model was not sure enough, or the corpus' policy forbids the question.
+  Nothing is guessed. Filters show or hide these utterances.
+- **Negative speech**: seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.
+- **Valence**: how pleasant speech sounds, from -1 to 1. Models of classes alone give none; the pages then show negative
+  speech in its place.
+- **Worst moment**: the {WORST_WINDOW_S:g} seconds with the most expected anger, all speakers counted: each utterance
+  adds its probability of anger times its seconds. Less than {MIN_ANGRY_S:g} s is no moment. `mmer show` uses the same.
+- **Worst 30 s** in the list of recordings is the lowest mean valence of 30 seconds. For the order it is pulled towards
+  neutral as if {PULL} neutral utterances had been heard besides, so that a short call with one bad sentence does not
+  lead the list. Lines in the list cut each recording into {PARTS} parts of equal length.
+- **Recordings** counts audio once per corpus, however many files hold it. Files that failed are counted apart and are
+  in no other figure.
+"""
+
+LIMITS = """
+### What they are not
+
+- A label says how speech **sounds to a model**, not what somebody feels, means or intends. People who listen agree with
+  each other only in part, and so does the model with them: `mmer evaluate` and the page on models say how well.
+- Accuracy differs between languages, accents, ages, microphones and lines. A difference between two groups of people
+  may be a difference in how well the model hears them.
+- Small numbers vary by chance. A change of a few points over a few hundred utterances means nothing.
+- Speakers are told apart by their voices, or by their channel where the profile says so. Both can be wrong; the page of
+  a recording lets you listen, rename, merge and split.
+- Words come from a recognizer and contain errors, above all names and numbers.
+"""
+
+POLICY = """
+### What the law asks
+
+- **Employees** (EU AI Act, Art. 5(1)(f), since 2025-02): inferring the emotions of people at their workplace is
+  forbidden but for medical or safety reasons. The profile `call-centre-eu` scores customers only; what agents say is
+  marked *not scored by policy*. There is no ranking of employees here, and none should be made of the exports.
+- **Notice** (Art. 50(3), since 2026-08-02): people whose emotions are recognized must be told. The overview shows for
+  each corpus whether they were, and on what legal basis it is processed.
+- This is no legal advice.
+"""
+
+ACCESS = """
+### Who sees what
+
+- Every question names the corpora that its viewer may see; "Show the SQL" below each page prints them. Sound and
+  exports have signed addresses that hold for a quarter of an hour, and are checked again when they are opened.
+- The server may keep a log of which recordings were opened, heard and exported, and of what was refused. It holds no
+  text of a call.
+- No page asks any other host for anything.
+- In CSV, text that a spreadsheet would run as a formula has an apostrophe before it.
+"""
+
+OIDC = """
+You are signed in through an identity provider. The sign-in is kept in a cookie for up to 30 days, and cannot be taken
+back for one person while the server runs: who loses access must be removed from the access file, and the server
+restarted, which signs everybody out.
+"""

@@ -1,0 +1,147 @@
+"""What the list of recordings asks: which fit the filters, in which order, and what is drawn of those on one page."""
+
+# The statements are put together from constants.
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+
+from dashboard.filters import Filters
+from dashboard.palette import NEGATIVE
+from dashboard.question import Question, Value
+from dashboard.questions.chosen import places, utterances
+
+PULL = 5
+"""A recording's worst valence counts as if so many neutral utterances had been heard besides: of two with an equal
+mean, the one with more evidence comes first."""
+PULL_MS = 30_000
+"""The same for shares of speech, in milliseconds."""
+
+
+class Order(StrEnum):
+    """What comes first. The words are shown, and stand in the address."""
+
+    WORST = "worst 30 seconds"
+    NEGATIVE = "most negative speech"
+    INTERRUPTIONS = "most interruptions"
+    LONGEST = "longest"
+    NEWEST = "newest"
+
+
+_BY = {
+    Order.WORST: f"worst_window_valence * num_utterances / (num_utterances + {PULL}) ASC NULLS LAST",
+    Order.NEGATIVE: f"negative_ms / (answered_ms + {PULL_MS}) DESC NULLS LAST",
+    Order.INTERRUPTIONS: "interruptions DESC NULLS LAST",
+    Order.LONGEST: "duration_ms DESC NULLS LAST",
+    Order.NEWEST: "day DESC NULLS LAST",
+}
+_MEASURES = (
+    "worst_window_start_ms, worst_window_valence, valence_q1, valence_q2, valence_q3, valence_q4, interruptions, "
+    "overlap_ms, silence_ms, num_utterances"
+)
+
+
+def has_valence(corpora: Sequence[str]) -> Question:
+    """One row: `has_valence`, whether the active models of these corpora say how pleasant speech is."""
+    return Question.of(
+        """
+        SELECT coalesce(sum(num_valence), 0) > 0 AS has_valence FROM day_rollup
+        WHERE list_contains($corpora, corpus)
+        """,
+        corpora=tuple(corpora),
+    )
+
+
+def how_many(filters: Filters, corpora: Sequence[str]) -> Question:
+    """One row: `num_recordings` that fit."""
+    rows, values = _fitting(filters, corpora, with_negative=False)
+    return Question.of(f"{rows}\nSELECT count(*) AS num_recordings FROM fitting", **values)
+
+
+def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | None, offset: int = 0) -> Question:
+    """Recordings that fit, in order: `corpus`, `recording_id`, `day`, `duration_ms`, `num_speakers`, `language`, the
+    lake's measures of the conversation, `uri` and, where utterances are chosen, `num_matches`. Without a limit: all.
+
+    By `NEGATIVE` also `negative_ms` and `answered_ms`, of the utterances chosen.
+    """
+    rows, values = _fitting(filters, corpora, with_negative=order is Order.NEGATIVE)
+    cut = "" if limit is None else "LIMIT $limit OFFSET $offset"
+    bounds: dict[str, Value] = {} if limit is None else {"limit": limit, "offset": offset}
+    return Question.of(
+        f"""
+{rows}, best AS (
+            SELECT * FROM fitting ORDER BY {_BY[order]}, corpus, recording_id {cut}
+        )
+        SELECT best.*, named.uri FROM best LEFT JOIN (
+            SELECT corpus, recording_id, min(uri) AS uri FROM recordings SEMI JOIN best USING (corpus, recording_id)
+            WHERE status = 'scored' GROUP BY ALL
+        ) AS named USING (corpus, recording_id)
+        ORDER BY {_BY[order]}, corpus, recording_id
+        """,
+        **values,
+        **bounds,
+    )
+
+
+def said_in(corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[date]) -> Question:
+    """The utterances of these recordings, by start: `corpus`, `recording_id`, `start_ms`, `end_ms`, `label`, `valence`,
+    `p_angry`. `days` are those of the recordings, so that few files are read."""
+    return Question.of(
+        """
+        SELECT corpus, recording_id, start_ms, end_ms, label, valence, p_angry FROM serving_utterances
+        WHERE day BETWEEN $first_day AND $last_day AND list_contains($corpora, corpus)
+            AND recording_id IN (SELECT unnest($recording_ids))
+        ORDER BY corpus, recording_id, start_ms, utterance_idx
+        """,
+        corpora=tuple(corpora),
+        recording_ids=tuple(recording_ids),
+        first_day=min(days),
+        last_day=max(days),
+    )
+
+
+def export_recordings(filters: Filters, corpora: Sequence[str], order: Order) -> Question:
+    """All recordings that fit, in order."""
+    return ranked(filters, corpora, order, limit=None)
+
+
+def export_utterances(filters: Filters, corpora: Sequence[str]) -> Question:
+    """All utterances that fit, with what was said and how it was felt."""
+    chosen = utterances(filters, corpora)
+    return Question.of(
+        f"""
+        SELECT corpus, day, recording_id, utterance_idx, start_ms, end_ms, channel, speaker, speaker_name, role,
+            language, text, scorer, label, confidence, valence, arousal, dominance, skip_reason
+        FROM serving_utterances WHERE {chosen.sql} ORDER BY corpus, day, recording_id, utterance_idx
+        """,
+        **chosen.values,
+    )
+
+
+def _fitting(filters: Filters, corpora: Sequence[str], *, with_negative: bool) -> tuple[str, dict[str, Value]]:
+    """A WITH clause that makes `fitting`, and its values."""
+    place = places(filters, corpora)
+    heard = f"""
+        WITH held AS (
+            SELECT corpus, recording_id, day, duration_ms, num_speakers, language FROM results WHERE {place.sql}
+        ), measured AS (
+            SELECT corpus, recording_id, {_MEASURES} FROM calls WHERE {place.sql}
+        )"""
+    joined = "SELECT * FROM held LEFT JOIN measured USING (corpus, recording_id)"
+    if not with_negative and not filters.chooses_utterances:
+        return f"{heard}, fitting AS ({joined})", dict(place.values)
+    chosen = utterances(filters, corpora)
+    matching = f"""
+            SELECT corpus, recording_id, count(*) AS num_matches{_NEGATIVE_SUMS if with_negative else ""}
+            FROM serving_utterances WHERE {chosen.sql} GROUP BY ALL"""
+    joined += f" {'' if filters.chooses_utterances else 'LEFT'} JOIN matching USING (corpus, recording_id)"
+    values = {**chosen.values, **({"negative": NEGATIVE} if with_negative else {})}
+    return f"{heard}, matching AS ({matching}), fitting AS ({joined})", values
+
+
+_NEGATIVE_SUMS = """,
+                sum(end_ms - start_ms) FILTER (list_contains($negative, label)) AS negative_ms,
+                sum(end_ms - start_ms) FILTER (label IS NOT NULL) AS answered_ms"""

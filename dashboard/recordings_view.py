@@ -1,0 +1,134 @@
+"""The list of recordings: ranked, drawn in small, each row the way to its recording at its worst moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from dashboard.downloads import Export, What, offer
+from dashboard.filter_bar import say_nothing_found
+from dashboard.filters import Filters
+from dashboard.links import recording_address
+from dashboard.moments import Course, courses
+from dashboard.numbers import clock, count_of
+from dashboard.page import Page
+from dashboard.questions import recordings as questions
+from dashboard.questions.recordings import Order
+from mmer_ray.tables import Row
+
+PAGE_ROWS = 50
+ORDER, PART = "order", "part"
+RECORDING_PAGE = "pages/recording.py"
+
+
+def show_recordings(page: Page, filters: Filters) -> None:
+    """The page below its filters."""
+    corpora = filters.scope(page.viewer, page.corpora)
+    (felt,) = page.ask("Whether there is a valence", questions.has_valence(corpora)).to_pylist()
+    (found,) = page.ask("How many fit", questions.how_many(filters, corpora)).to_pylist()
+    number = found["num_recordings"]
+    if not number:
+        say_nothing_found(filters)
+        return
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    order = _choose_order(right, has_valence=felt["has_valence"])
+    left.markdown(f"**{count_of(number)} recordings**, {order.value} first. A row opens its worst moment.")
+    table = st.container()
+    first = _choose_part(number) * PAGE_ROWS
+    rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()
+    drawn = _courses(page, rows)
+    with table:
+        _show_table(rows, drawn, has_valence=felt["has_valence"], key=f"{order.value}-{first}-{filters.to_address()}")
+    offer(page, [Export(What.RECORDINGS, filters, order), Export(What.UTTERANCES, filters, order)])
+
+
+def _choose_order(place: Any, *, has_valence: bool) -> Order:
+    """Valence ranks where the models give one; the order is part of the address."""
+    offered = [one for one in Order if has_valence or one is not Order.WORST]
+    names = [one.value for one in offered]
+    return Order(place.selectbox("Order", names, key=ORDER, bind="query-params"))
+
+
+def _choose_part(number: int) -> int:
+    """Which part of the list is shown, from 0."""
+    parts = math.ceil(number / PAGE_ROWS)
+    if parts == 1:
+        return 0
+    return min(parts, st.pagination(parts, key=PART, bind="query-params")) - 1
+
+
+def _courses(page: Page, rows: Sequence[Row]) -> dict[tuple[str, str], Course]:
+    corpora, ids = sorted({row["corpus"] for row in rows}), [row["recording_id"] for row in rows]
+    said = page.ask("What was felt in them", questions.said_in(corpora, ids, [row["day"] for row in rows]))
+    return courses(said.to_pylist(), {(row["corpus"], row["recording_id"]): row["duration_ms"] for row in rows})
+
+
+def _show_table(rows: Sequence[Row], drawn: dict[tuple[str, str], Course], *, has_valence: bool, key: str) -> None:
+    shown = [_shown(row, drawn.get((row["corpus"], row["recording_id"])), has_valence=has_valence) for row in rows]
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        key=f"recordings-{key}",
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        height="content",
+        row_height=38,
+        placeholder="",
+        column_order=[name for name in shown[0] if any(row[name] not in (None, "") for row in shown)],
+        column_config=_columns(has_valence=has_valence, has_matches="num_matches" in rows[0]),
+        alt="One row per recording; choose one to open it",
+    )
+    chosen = [*event["selection"]["rows"], *(cell[0] for cell in event["selection"].get("cells", ()))]
+    if chosen:
+        row = rows[chosen[0]]
+        at_ms = _opens_at(row, drawn.get((row["corpus"], row["recording_id"])))
+        st.switch_page(RECORDING_PAGE, query_params=recording_address(row["corpus"], row["recording_id"], at_ms))
+
+
+def _opens_at(row: Row, course: Course | None) -> int | None:
+    """The worst moment; where there is no anger the lowest valence."""
+    worst = None if course is None else course.worst_start_ms
+    return row["worst_window_start_ms"] if worst is None else worst
+
+
+def _shown(row: Row, course: Course | None, *, has_valence: bool) -> Row:
+    return {
+        "Recording": PurePosixPath(row["uri"] or row["recording_id"]).name,
+        "Course": list(course.parts) if course else [],
+        "Negative": None if course is None else course.negative_share,
+        **({"Worst 30 s": row["worst_window_valence"]} if has_valence else {}),
+        "Opens at": clock(_opens_at(row, course)),
+        "Length": clock(row["duration_ms"]),
+        "Speakers": row["num_speakers"],
+        "Interruptions": row["interruptions"],
+        **({"Matches": row["num_matches"]} if "num_matches" in row else {}),
+        "Day": row["day"],
+        "Corpus": row["corpus"],
+        "Language": row["language"],
+    }
+
+
+def _columns(*, has_valence: bool, has_matches: bool) -> dict[str, Any]:
+    config = st.column_config
+    course = (
+        config.LineChartColumn("Valence, begin to end", y_min=-1, y_max=1, width="medium")
+        if has_valence
+        else config.BarChartColumn("Negative speech, begin to end", y_min=0, y_max=1, width="medium")
+    )
+    return {
+        "Recording": config.TextColumn(width="medium"),
+        "Course": course,
+        "Negative": config.ProgressColumn(
+            "Negative speech", format="percent", min_value=0, max_value=1, help="Of the seconds with an answer."
+        ),
+        "Worst 30 s": config.NumberColumn(
+            format="%+.2f", help="The lowest mean valence of 30 s. The order trusts it less where little was said."
+        ),
+        "Opens at": config.TextColumn(help="Its worst moment: the 30 s with the most expected anger."),
+        "Matches": config.NumberColumn(help="Utterances that fit the filters.") if has_matches else None,
+        "Interruptions": config.NumberColumn(help="Somebody takes the floor from who is still talking."),
+    }
