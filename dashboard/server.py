@@ -68,10 +68,14 @@ def make_app(dashboard: Dashboard) -> App:
 
     from dashboard.downloads import export_route
     from dashboard.guard import Guard
+    from dashboard.heard import Sounds
 
     serve_pages_of(dashboard)
+    sounds = Sounds(dashboard)
+    dashboard.at_close(sounds.close)
+    routes = [export_route(dashboard), *sounds.routes()]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=[export_route(dashboard)], middleware=[guard])
+    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard])
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -30,6 +30,7 @@ from mmer_ray.sources.uris import is_remote
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+SOUND_PATH = "/sound"
 LOCAL_BYTES, REMOTE_BYTES = 1 << 18, 1 << 20
 """Read at a time; of an object each time is a request."""
 HEADERS = {
@@ -64,7 +65,7 @@ class SoundRoutes:
     def routes(self) -> Sequence[Route]:
         """To be mounted beside the pages."""
         return [
-            Route("/sound/{token}", self._send_sound, methods=["GET", "HEAD"]),
+            Route(f"{SOUND_PATH}/{{token}}", self._send_sound, methods=["GET", "HEAD"]),
             Route("/peaks/{token}", self._send_peaks, methods=["GET"]),
         ]
 

@@ -48,6 +48,8 @@ class Shown:
     can_annotate: bool
     page: Mapping[str, str]
     """Of the address: what names this recording."""
+    time_name: str
+    """Of the address: what names the second."""
 
 
 def payload_of(
@@ -67,6 +69,7 @@ def payload_of(
         "start": shown.start_s,
         **_sound(shown.addresses),
         "address": dict(shown.page),
+        "time_name": shown.time_name,
         "can_annotate": shown.can_annotate,
         "labels": list(CLASSES),
         "colours": {"by_label": COLOURS, "other": OTHER_COLOUR, "none": NO_ANSWER_COLOUR},

@@ -59,7 +59,10 @@ class Player {
     this.legend = el("div", { class: "legend", role: "group", "aria-label": "Emotions: show one alone" });
     this.message = el("p", { class: "message", role: "status" });
     this.details = el("aside", { class: "details", "aria-label": "This moment" });
+    this.title = el("h1", { dir: "auto" });
+    this.facts = el("p", { class: "facts", dir: "auto" });
     this.root = el("div", { class: "player", role: "region", "aria-label": "Player" },
+      this.title, this.facts,
       el("div", { class: "bar" }, this.playButton, this.clock,
         el("span", { class: "moments" }, this.back, this.moment, this.forward),
         el("span", { class: "gap" }), this.zoom, this.speed, this.link),
@@ -89,6 +92,10 @@ class Player {
       if (JSON.stringify(before.speakers) !== JSON.stringify(data.speakers)) this.tracks.build();
       this.transcript.refresh(data);
     }
+    this.title.textContent = data.title;
+    this.facts.textContent = data.facts;
+    if (data.notice.number && data.notice.number !== this.noticed) this.say(data.notice.text);
+    this.noticed = data.notice.number;
     this.showLegend();
     this.showZoom();
     const has = data.moments.length > 0;
@@ -179,7 +186,7 @@ class Player {
   async copyLink() {
     const address = new URL(window.location.href);
     for (const [name, value] of Object.entries(this.data.address)) address.searchParams.set(name, value);
-    address.searchParams.set("t", this.sound.time.toFixed(1));
+    address.searchParams.set(this.data.time_name, this.sound.time.toFixed(1));
     try {
       await navigator.clipboard.writeText(address.href);
       this.say(`Copied: a link to ${clock(this.sound.time)}`);
