@@ -86,11 +86,13 @@ function drawUtterance(context, view, one, colours, isDimmed, isNow) {
   context.lineWidth = isNow ? 2.5 : 1;
   context.strokeStyle = isNow ? css(view.theme.ink) : css(colour, isDimmed ? 0.3 : 0.9);
   context.stroke();
-  if (width > 26 && !isDimmed) {
-    const text = fitted(context, one.short, width - 7, `600 11px ${view.theme.font}`);
+  const seen = Math.max(left, 0);
+  const room = Math.min(left + width, view.width) - seen;
+  if (room > 26 && !isDimmed) {
+    const text = fitted(context, one.short, room - 7, `600 11px ${view.theme.font}`);
     const plain = blend(colour, view.theme.back, alpha);
     context.fillStyle = one.label ? inkOn(plain) : css(view.theme.ink);
-    if (text) context.fillText(text, Math.max(left, 0) + 4, top + height / 2 + 4);
+    if (text) context.fillText(text, seen + 4, top + height / 2 + 4);
   }
 }
 
@@ -136,6 +138,10 @@ function drawTalk(context, view, overlaps, interruptions) {
     if (x < -8 || x > view.width + 8) continue;
     const middle = view.height / 2;
     context.fillStyle = css(view.theme.ink);
+    if (isFar(view)) {
+      context.fillRect(x - 0.5, middle - 6, 1, 12);
+      continue;
+    }
     context.beginPath();
     context.moveTo(x, middle - 6);
     context.lineTo(x + 5, middle);
@@ -145,42 +151,52 @@ function drawTalk(context, view, overlaps, interruptions) {
   }
 }
 
-/** A dimension over time: a point in the middle of each utterance that has it. */
+/** Whether so much time is shown that single utterances cannot be told apart. */
+const isFar = (view) => view.end - view.start > 600;
+const BIN = 4;
+
+/** A dimension over time: a point in the middle of each utterance that has it; from afar means of a few pixels. */
 function drawLine(context, view, utterances, name, colour, dashes) {
   const y = (value) => view.height / 2 - value * (view.height / 2 - 6);
-  context.strokeStyle = colour;
-  context.fillStyle = colour;
-  context.lineWidth = 2;
-  context.lineJoin = "round";
-  context.setLineDash(dashes);
-  context.beginPath();
-  let last = null;
+  const points = [];
   for (const one of utterances) {
     if (one[name] === null) continue;
     const x = xOf(view, (one.start + one.end) / 2);
-    if (last) context.lineTo(x, y(one[name]));
-    else context.moveTo(x, y(one[name]));
-    last = one;
+    const last = points.at(-1);
+    if (isFar(view) && last && Math.floor(x / BIN) === Math.floor(last.x / BIN)) {
+      last.value += (one[name] - last.value) / (last.number += 1);
+    } else points.push({ x, value: one[name], number: 1 });
   }
+  context.strokeStyle = colour;
+  context.fillStyle = colour;
+  context.lineWidth = isFar(view) ? 1.5 : 2;
+  context.lineJoin = "round";
+  context.setLineDash(isFar(view) ? [] : dashes);
+  context.beginPath();
+  points.forEach(({ x, value }, at) => (at ? context.lineTo(x, y(value)) : context.moveTo(x, y(value))));
   context.stroke();
   context.setLineDash([]);
-  if (view.end - view.start > 600) return;
-  for (const one of utterances) {
-    if (one[name] === null) continue;
+  if (isFar(view)) return;
+  for (const { x, value } of points) {
     context.beginPath();
-    context.arc(xOf(view, (one.start + one.end) / 2), y(one[name]), 2.5, 0, 2 * Math.PI);
+    context.arc(x, y(value), 2.5, 0, 2 * Math.PI);
     context.fill();
   }
 }
+
+const DIMENSIONS = {
+  light: { valence: "#0072B2", arousal: "#A86B00" },
+  dark: { valence: "#56B4E9", arousal: "#E69F00" },
+};
 
 function drawDimensions(context, view, utterances) {
   for (const value of [-1, 0, 1]) {
     context.fillStyle = css(view.theme.ink, value ? 0.12 : 0.3);
     context.fillRect(0, view.height / 2 - value * (view.height / 2 - 6) - 0.5, view.width, 1);
   }
-  const isDark = view.theme.isDark;
-  drawLine(context, view, utterances, "valence", isDark ? "#56B4E9" : "#0072B2", []);
-  drawLine(context, view, utterances, "arousal", isDark ? "#E69F00" : "#A86B00", [5, 4]);
+  const colours = DIMENSIONS[view.theme.isDark ? "dark" : "light"];
+  drawLine(context, view, utterances, "valence", colours.valence, []);
+  drawLine(context, view, utterances, "arousal", colours.arousal, [5, 4]);
 }
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
@@ -215,7 +231,6 @@ function drawOverview(context, view, peaks, utterances, colours, moments, shown)
     context.fillStyle = css(colour, one.label ? Math.max(opacity(one.confidence), 0.5) : 0.4);
     context.fillRect(left, view.height - strip, Math.max(xOf(view, one.end) - left, 1), strip);
   }
-  if (!shown) return;
   const [left, right] = [xOf(view, shown.start), xOf(view, shown.end)];
   context.fillStyle = css(view.theme.accent, 0.16);
   context.fillRect(left, 0, right - left, view.height);

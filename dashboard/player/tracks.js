@@ -104,10 +104,14 @@ class Tracks {
     if (!this.width || !this.data) return;
     const { data } = this;
     this.theme = themeOf(this.stage);
+    for (const [name, colour] of Object.entries(DIMENSIONS[this.theme.isDark ? "dark" : "light"])) {
+      this.stage.style.setProperty(`--${name}`, colour);
+    }
     const lit = this.asks.lit();
     const paint = (row, whole) => [cleared(row.canvas, this.width, row.height), this.view(row, whole)];
     if (this.hasOverview) {
-      const shown = this.span ? { start: this.first, end: this.end } : null;
+      this.overview.cell.hidden = this.overview.label.hidden = !this.span;
+      const shown = { start: this.first, end: this.end };
       drawOverview(...paint(this.overview, true), this.peaks, data.utterances, data.colours, data.moments, shown);
     }
     const [context, view] = paint(this.sound);
