@@ -127,6 +127,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        # From now on a browser waits instead of being refused: the address is told before the server runs.
+        listening.listen()
     except OSError as exc:
         listening.close()
         raise PreflightError(
