@@ -58,11 +58,11 @@ class Dashboard:
         self._closing.close()
 
     def ask(self, question: Question) -> pa.Table:
-        """The answer, kept as long as the lake does not change. Raises as `LakeReader.sql` does."""
+        """The answer, kept as long as the lake does not change. Raises as `LakeReader.table` does."""
         version = self.reader.version()
         kept = self._answers.find(version, question)
         if kept is None:
-            kept = self.reader.sql(question.sql, question.bound())
+            kept = self.reader.table(question.sql, question.bound())
             self._answers.keep(version, question, kept)
         return kept
 
