@@ -127,7 +127,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        # From now on a browser waits instead of being refused: the address is told before the server runs.
+        # From here on a browser may ask; it waits until the pages are ready.
         listening.listen()
     except OSError as exc:
         listening.close()

@@ -21,6 +21,7 @@ from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.store import Lake
 
 LIMITS = QueryLimits(max_rows=1_000_000, timeout_s=60.0)
+"""Of one question; the memory is that of all that are answered at a time."""
 REFRESH_S = 5.0
 """So often at most it is looked whether anything was committed."""
 KEPT_BYTES = 256_000_000
@@ -33,6 +34,7 @@ class Settings:
     lake: str
     access: Access = LOCAL
     audit_log: Path | None = None
+    limits: QueryLimits = LIMITS
 
 
 class Dashboard:
@@ -45,7 +47,7 @@ class Dashboard:
         self.audit, self.tokens = Audit(settings.audit_log), Tokens()
         lake = Lake(settings.lake, to_read=True)
         lake.require_existing()
-        self.reader = LakeReader(lake, LIMITS, REFRESH_S)
+        self.reader = LakeReader(lake, settings.limits, REFRESH_S)
         self.conversations = Conversations(self.reader)
         self._answers = Answers()
         self._closing = ExitStack()

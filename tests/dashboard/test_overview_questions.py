@@ -37,7 +37,7 @@ def test_totals_are_the_sums_of_all_calls(dashboard: Dashboard) -> None:
     assert found["speech_ms"] == 1000 * (34 + 40 + 1 + 5)
     assert found["answered_ms"] == 1000 * (30 + 40 + 1 + 5)
     assert found["negative_ms"] == 1000 * (0 + 30 + 1 + 0)
-    assert found["valence"] == pytest.approx((1.3 - 2.2 - 0.95 + 0.2) / 10, abs=1e-6)
+    assert found["valence"] == pytest.approx((1.3 - 2.2 - 0.96 + 0.2) / 10, abs=1e-6)
     assert found["confidence"] == pytest.approx((9 * 0.8 + 0.4) / 10, abs=1e-6)
 
 
