@@ -65,13 +65,21 @@ def make_app(dashboard: Dashboard) -> App:
     """The ASGI application; pages of this process show `dashboard` from now on."""
     import streamlit as st
     from starlette.middleware import Middleware
+    from streamlit.runtime.pages_manager import PagesManager
 
     from dashboard.downloads import export_route
     from dashboard.guard import Guard
+    from dashboard.heard import Sounds
 
     serve_pages_of(dashboard)
+    # Else the first address that names a page runs its script alone, without the menu: Streamlit takes a folder `pages`
+    # for its older way of having several, until the menu has run once.
+    PagesManager.uses_pages_directory = False
+    sounds = Sounds(dashboard)
+    dashboard.at_close(sounds.close)
+    routes = [export_route(dashboard), *sounds.routes()]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=[export_route(dashboard)], middleware=[guard])
+    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard])
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -11,6 +13,7 @@ import pyarrow as pa
 
 from dashboard.access import LOCAL, Access
 from dashboard.audit import Audit
+from dashboard.conversations import Conversations
 from dashboard.question import Question
 from dashboard.tokens import Tokens
 from mmer_ray.lake.limits import QueryLimits
@@ -45,11 +48,18 @@ class Dashboard:
         lake = Lake(settings.lake, to_read=True)
         lake.require_existing()
         self.reader = LakeReader(lake, settings.limits, REFRESH_S)
+        self.conversations = Conversations(self.reader)
         self._answers = Answers()
+        self._closing = ExitStack()
+        self._closing.callback(self.reader.close)
+
+    def at_close(self, end: Callable[[], None]) -> None:
+        """Let `close` do this too, before the lake's files go."""
+        self._closing.callback(end)
 
     def close(self) -> None:
-        """Let the lake's files go."""
-        self.reader.close()
+        """End what belongs to the server and let the lake's files go."""
+        self._closing.close()
 
     def ask(self, question: Question) -> pa.Table:
         """The answer, kept as long as the lake does not change. Raises as `LakeReader.table` does."""

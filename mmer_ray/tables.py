@@ -142,6 +142,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         + _columns(_TEXT, "rater label")
         + _columns(_SCORE, "valence arousal dominance")
         + [("annotated_at", _INSTANT)]
+        + _columns(_TEXT, "verdict scorer text")
         + _STAMP
     ),
     "erasures": pa.schema(
@@ -217,7 +218,9 @@ SCHEMAS: dict[str, pa.Schema] = {
   commit; the rows of utterances, turns and results stay as they were heard.
 - `annotations`: what a person heard in one utterance of one hearing: a class, dimensions on -1..1 where the person gave
   them. Of one rater's on one utterance the newest counts. The times are those of the utterance, so that the label
-  outlives the hearing; `label` is any word, not only those of `CLASSES`.
+  outlives the hearing; `label` is any word, not only those of `CLASSES`. `verdict` says whether the answer of `scorer`
+  is `right` or `wrong`; with `right` the label is that answer's, with `wrong` it may be null. `text` is what was said,
+  where the recognizer heard wrong. A row with none of the three takes back what the rater said before.
 - `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
   (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
   `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:

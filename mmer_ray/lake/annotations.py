@@ -36,8 +36,8 @@ UTTERANCES = """
     FROM utterances WHERE recording_id = $recording ORDER BY corpus, utterance_idx
 """
 KNOWN = """
-    SELECT DISTINCT recording_id, heard_key, utterance_idx, rater, label, valence, arousal, dominance FROM annotations
-    WHERE recording_id = $recording
+    SELECT DISTINCT recording_id, heard_key, utterance_idx, rater, label, valence, arousal, dominance, text
+    FROM annotations WHERE recording_id = $recording
 """
 _FACTS = ("recording_id", "heard_key", "utterance_idx", "rater", "label", *DIMENSIONS)
 
@@ -67,7 +67,8 @@ def annotate(lake: Lake, table: Path, rater: str | None = None) -> Annotated:
             found = _Utterances(reader)
             labels = [_label(row, found.of(row), rater) for row in rows]
             _require_one_each(rows, labels)
-            new = [one for one in labels if _facts(one) not in found.known(str(one["recording_id"]))]
+            known = [found.known(str(one["recording_id"])) for one in labels]
+            new = [one | _kept(one, there) for one, there in zip(labels, known, strict=True) if not _has(there, one)]
         finally:
             reader.close()
         if new:
@@ -85,7 +86,7 @@ class _Utterances:
         self._reader = reader
         self._ids: dict[str, str] = {}
         self._utterances: dict[str, list[dict[str, Any]]] = {}
-        self._known: dict[str, set[tuple[Any, ...]]] = {}
+        self._known: dict[str, list[dict[str, Any]]] = {}
 
     def of(self, row: Row) -> dict[str, Any]:
         """The place and times of the utterance that a row is about."""
@@ -109,11 +110,10 @@ class _Utterances:
             )
         return fitting[0]
 
-    def known(self, recording: str) -> set[tuple[Any, ...]]:
+    def known(self, recording: str) -> list[dict[str, Any]]:
         """What the lake has of a recording."""
         if recording not in self._known:
-            rows = self._reader.rows(KNOWN, {"recording": recording})
-            self._known[recording] = {_facts(row) for row in rows}
+            self._known[recording] = self._reader.rows(KNOWN, {"recording": recording})
         return self._known[recording]
 
     def _of_recording(self, name: str, where: str) -> list[dict[str, Any]]:
@@ -177,6 +177,17 @@ def _require_one_each(rows: Sequence[Row], labels: Sequence[dict[str, Any]]) -> 
         key = (one["recording_id"], one["heard_key"], one["utterance_idx"], one["rater"])
         if (first := seen.setdefault(key, row.where)) != row.where:
             raise UsageError(f"{row.where}: {one['rater']} labels this utterance in {first} already: keep one of them")
+
+
+def _has(known: Sequence[dict[str, Any]], label: dict[str, Any]) -> bool:
+    return _facts(label) in [_facts(one) for one in known]
+
+
+def _kept(label: dict[str, Any], known: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the same rater said of the utterance's words (`verdicts.py`), which a new label leaves as it is."""
+    about = ("heard_key", "utterance_idx", "rater")
+    texts = [one["text"] for one in known if all(one[name] == label[name] for name in about)]
+    return {"text": texts[0] if texts else None}
 
 
 def _facts(one: dict[str, Any]) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ NO_MAJORITY, NOT_HEARD = "no majority of the raters", "no utterance of the heari
 LABELS = f"""
     SELECT DISTINCT ON (recording_id, heard_key, utterance_idx, rater) recording_id, heard_key, channel, start_ms,
         end_ms, rater, label, {", ".join(DIMENSIONS)}, annotated_at
-    FROM annotations ORDER BY recording_id, heard_key, utterance_idx, rater, corpus
+    FROM annotations WHERE label IS NOT NULL ORDER BY recording_id, heard_key, utterance_idx, rater, corpus
 """
 SPOKEN = """
     SELECT DISTINCT ON (recording_id, heard_key, utterance_idx) recording_id, heard_key, utterance_idx, channel,

@@ -93,14 +93,31 @@ def worst_moment(utterances: Sequence[Utterance]) -> Moment | None:
 
     Of equal windows the latest is taken: it begins with the anger.
     """
+    return next(iter(_by_anger(utterances)), None)
+
+
+def angry_moments(utterances: Sequence[Utterance]) -> list[Moment]:
+    """Find the moments to point at, by start: the worst one, the worst of those that do not touch it, and so on;
+    utterances sorted by start."""
+    taken: list[Moment] = []
+    for one in _by_anger(utterances):
+        at = bisect_left(taken, one.start_s, key=lambda other: other.start_s)
+        beside = taken[max(at - 1, 0) : at + 1]
+        if all(abs(one.start_s - other.start_s) >= WORST_WINDOW_S for other in beside):
+            taken.insert(at, one)
+    return taken
+
+
+def _by_anger(utterances: Sequence[Utterance]) -> list[Moment]:
+    """The windows with enough anger, the worst first."""
     starts_s = [one.start_s for one in utterances]
     sums_s = [0.0, *accumulate(_angry_s(one) for one in utterances)]
     found = [
         Moment(start_s, sums_s[bisect_left(starts_s, start_s + WORST_WINDOW_S)] - sums_s[index])
         for index, start_s in enumerate(starts_s)
     ]
-    worst = max(found, key=lambda one: (one.angry_s, one.start_s), default=None)
-    return worst if worst is not None and worst.angry_s >= MIN_ANGRY_S else None
+    enough = [one for one in found if one.angry_s >= MIN_ANGRY_S]
+    return sorted(enough, key=lambda one: (one.angry_s, one.start_s), reverse=True)
 
 
 def emotion_of(utterance: Utterance) -> Emotion | None:

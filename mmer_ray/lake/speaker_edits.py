@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mmer_ray.errors import UsageError
+from mmer_ray.errors import SourceError, UsageError
 from mmer_ray.lake.answer_tables import measure_columns
 from mmer_ray.lake.commit import SingleCommit
 from mmer_ray.lake.edited_speakers import SpeakerEdit, Speakers, edits_of, in_force, replayed
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 SPOKEN = "SELECT {table}_idx, channel, speaker, start_ms, end_ms FROM internal.{table}s_as_heard"
 UTTERANCES = f"{SPOKEN.format(table='utterance')} {HEARD} ORDER BY utterance_idx"
 TURNS = f"{SPOKEN.format(table='turn')} {HEARD} ORDER BY turn_idx"
+OF_CORPUS = """
+    SELECT * FROM recordings WHERE recording_id = $recording AND corpus = $corpus
+    ORDER BY status = 'scored' DESC, is_copy, uri
+"""
 MEASURED_BEFORE = f"""
     SELECT calls.* FROM internal.calls AS calls JOIN commits USING (commit_id)
     WHERE {OF_HEARING} AND calls.scorer = $scorer AND calls.emotion_key IS NOT DISTINCT FROM $emotion
@@ -77,15 +81,17 @@ def speakers_of(lake: Lake, name: str) -> RecordingSpeakers:
         return _Hearing(connection, row).speakers.told()
 
 
-def edit_speakers(lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, author: str) -> EditMade:
-    """Make one edit.
+def edit_speakers(
+    lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, author: str, corpus: str | None = None
+) -> EditMade:
+    """Make one edit, in what `corpus` shows of a recording where it is named: corpora may have heard it differently.
 
     Raises `SourceError` for a name that fits no recording or several, `UsageError` for a recording that failed and for
     an edit that does not fit the speakers there are, `LakeError` where there is no lake or another job writes it.
     """
     lake.require_existing()
     with lake.lock():
-        row = _scored_row(lake, name)
+        row = _scored_row(lake, name, corpus)
         lake.create()
         with connect(lake) as connection:
             hearing = _Hearing(connection, row)
@@ -95,10 +101,16 @@ def edit_speakers(lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, 
     return EditMade(edit, after.told())
 
 
-def _scored_row(lake: Lake, name: str) -> Row:
+def _scored_row(lake: Lake, name: str, corpus: str | None = None) -> Row:
     reader = LakeReader(lake)
     try:
         row = reader.find_recording(name)
+        if corpus is not None and row["corpus"] != corpus:
+            place = {"recording": row["recording_id"], "corpus": corpus}
+            shown = reader.rows(OF_CORPUS, place)
+            if not shown:
+                raise SourceError(f"no recording in corpus {corpus!r} is called {name!r}")
+            row = shown[0]
     finally:
         reader.close()
     if row["status"] != "scored":

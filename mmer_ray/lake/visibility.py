@@ -190,7 +190,7 @@ VIEWS = {
         QUALIFY row_number() OVER (
             PARTITION BY shown.corpus, part.recording_id, part.heard_key, part.utterance_idx, part.rater
             ORDER BY commits.sequence DESC
-        ) = 1
+        ) = 1 AND coalesce(part.label, part.verdict, part.text) IS NOT NULL
     """,
     "erasures": "SELECT * FROM internal.erasures",
     "runs": """

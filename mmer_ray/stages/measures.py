@@ -59,24 +59,31 @@ def measure(utterances: Sequence[Utterance], duration_s: float, turns: Sequence[
 
 
 def count_interruptions(talk: Sequence[Utterance | Stretch]) -> int:
-    """Count how often a speaker takes the floor from somebody who is still talking; `talk` sorted by start.
+    """Count the interruptions; `talk` sorted by start."""
+    return len(interruptions(talk))
+
+
+def interruptions(talk: Sequence[Utterance | Stretch]) -> list[Utterance | Stretch]:
+    """Find where a speaker takes the floor from somebody who is still talking: what the newcomer says; `talk` sorted by
+    start.
 
     An interruption is a between-speaker overlap (Heldner and Edlund 2010, "Pauses, gaps and overlaps in
     conversations"): it starts while another has talked for at least `FLOOR_S`, both go on for `MIN_OVERLAP_S`, and the
     newcomer still talks when the other has ended. Speech that ends inside the other's (a backchannel) does not count.
     """
-    count = 0
+    found: list[Utterance | Stretch] = []
     holding: list[Utterance | Stretch] = []
     for new in talk:
         holding = [held for held in holding if held.end_s > new.start_s]
-        count += any(
+        if any(
             held.speaker != new.speaker
             and held.start_s + FLOOR_S <= new.start_s <= held.end_s - MIN_OVERLAP_S
             and held.end_s < new.end_s
             for held in holding
-        )
+        ):
+            found.append(new)
         holding.append(new)
-    return count
+    return found
 
 
 def _longest_monologue_s(utterances: Sequence[Utterance]) -> float:

@@ -40,7 +40,7 @@ def stretches(utterances: Sequence[Utterance], turns: Sequence[SpeakerTurn] = ()
 
 def overlap_s(talk: Iterable[Utterance | Stretch]) -> float:
     """Seconds in which at least two speakers talk."""
-    return seconds(_shared(talk))
+    return seconds(shared(talk))
 
 
 def overlap_of_each(utterances: Sequence[Utterance], talk: Sequence[Stretch]) -> list[float]:
@@ -56,10 +56,10 @@ def overlap_of_each(utterances: Sequence[Utterance], talk: Sequence[Stretch]) ->
 
 
 def _overlap_on(channel: int, turns: Sequence[SpeakerTurn]) -> bool:
-    return bool(_shared(Stretch(turn.start_s, turn.end_s, turn.speaker) for turn in turns if turn.channel == channel))
+    return bool(shared(Stretch(turn.start_s, turn.end_s, turn.speaker) for turn in turns if turn.channel == channel))
 
 
-def _shared(talk: Iterable[Utterance | Stretch]) -> list[Interval]:
-    """When at least two speakers talk."""
+def shared(talk: Iterable[Utterance | Stretch]) -> list[Interval]:
+    """When at least two speakers talk: sorted, apart."""
     by_speaker = talk_by_speaker(talk).values()
     return union(common for left, right in combinations(by_speaker, 2) for common in intersection(left, right))

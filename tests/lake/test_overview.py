@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mmer_ray.lake.conversation import Conversation
-from mmer_ray.lake.overview import Moment, customer_of, overview_of, seconds_by_language, worst_moment
+from mmer_ray.lake.overview import Moment, angry_moments, customer_of, overview_of, seconds_by_language, worst_moment
 from mmer_ray.records import Utterance
 from tests.cli.makers import said
 
@@ -50,6 +50,23 @@ def test_the_worst_moment_is_the_half_minute_with_the_most_anger() -> None:
     assert worst is not None
     assert worst.start_s == 40
     assert worst.angry_s == pytest.approx(3.6)
+
+
+def test_moments_to_point_at_do_not_touch_and_the_worst_is_one_of_them() -> None:
+    utterances = [
+        said(0, 2, "loud", p_angry=1.0),
+        said(25, 27, "again", p_angry=0.9),
+        said(70, 72, "worse", p_angry=1.0),
+        said(85, 87, "still", p_angry=0.95),
+        said(130, 131, "a little", p_angry=0.5),
+    ]
+
+    moments = angry_moments(utterances)
+
+    assert [one.start_s for one in moments] == [0, 70]
+    assert moments[0].angry_s == pytest.approx(3.8)
+    assert worst_moment(utterances) == moments[1]
+    assert angry_moments(utterances[-1:]) == []
 
 
 def test_the_worst_moment_counts_everybody_and_begins_with_the_anger() -> None:

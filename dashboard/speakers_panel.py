@@ -1,0 +1,127 @@
+"""The speakers of a recording: how much each talks, and their names, joined and parted by people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from dashboard.numbers import clock, percent
+from dashboard.page import Page
+from dashboard.verdict_writing import Writing, write
+from mmer_ray.lake.conversation import Conversation
+from mmer_ray.lake.edited_speakers import edit_of, in_force
+from mmer_ray.lake.heard_speakers import MAX_NAME_CHARS, Merge, Rename, Split, Undo
+from mmer_ray.lake.speaker_edits import edit_speakers
+from mmer_ray.tables import Row
+
+MAX_TEXT_CHARS = 80
+
+
+def show_speakers(
+    page: Page, row: Row, conversation: Conversation, numbers: Sequence[int], edits: Sequence[Row]
+) -> None:
+    """A table, and the forms of who may annotate."""
+    called = _called(conversation)
+    if not called:
+        return
+    st.subheader("Speakers")
+    st.dataframe(
+        [_facts(speaker, conversation) for speaker in called],
+        hide_index=True,
+        alt="One row per speaker: role, seconds of talk, words per minute, longest turn",
+    )
+    if page.viewer.annotate:
+        with st.expander("Name, join or part speakers"):
+            _show_forms(page, row, conversation, numbers, edits)
+
+
+def _called(conversation: Conversation) -> dict[str, str]:
+    """Speaker -> what people read; in the order in which they first speak."""
+    found: dict[str, str] = {}
+    for one in conversation.utterances:
+        found.setdefault(one.speaker, one.called if one.called == one.speaker else f"{one.called} ({one.speaker})")
+    return found
+
+
+def _facts(speaker: str, conversation: Conversation) -> dict[str, Any]:
+    own = [one for one in conversation.utterances if one.speaker == speaker]
+    measures = conversation.measures
+    talk_s = measures.talk_s.get(speaker, 0.0) if measures else sum(one.end_s - one.start_s for one in own)
+    all_s = sum(measures.talk_s.values()) if measures else talk_s
+    return {
+        "Speaker": own[0].called,
+        "Id": speaker,
+        "Role": own[0].role or "",
+        "Talks for": clock(round(1000 * talk_s)),
+        "Share of talk": percent(talk_s / all_s if all_s else None),
+        "Utterances": len(own),
+        "Words per minute": round(measures.words_per_minute.get(speaker, 0.0)) if measures else None,
+        "Longest utterance": clock(round(1000 * max(one.end_s - one.start_s for one in own))),
+    }
+
+
+def _show_forms(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int], edits: Sequence[Row]) -> None:
+    called = _called(conversation)
+    rename, merge, split, undo = st.tabs(["Name", "Join two", "Part one", "Undo"])
+    with rename, st.form("rename", border=False):
+        speaker = _choose("Speaker", called, "rename speaker")
+        name = st.text_input("New name", max_chars=MAX_NAME_CHARS, key="rename name")
+        if st.form_submit_button("Save the name") and speaker:
+            _edit(page, row, Rename(speaker, name), "speaker's name")
+    with merge, st.form("merge", border=False):
+        st.caption("Where one person was taken for two: everything that the first one says is said by the second one.")
+        speaker = _choose("This speaker", called, "merge speaker")
+        into = _choose("is this one", called, "merge into", index=min(1, len(called) - 1))
+        if st.form_submit_button("Join them") and speaker and into:
+            _edit(page, row, Merge(speaker, into), "joining of speakers")
+    with split:
+        _show_split(page, row, conversation, numbers)
+    with undo:
+        _show_undo(page, row, edits)
+
+
+def _show_split(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int]) -> None:
+    st.caption("Where two people were taken for one: choose what the other one says; it becomes a new speaker's.")
+    speaker = _choose("Speaker", _called(conversation), "split speaker")
+    texts = {
+        number: f"{clock(round(1000 * one.start_s))}  {one.text[:MAX_TEXT_CHARS]}"
+        for one, number in zip(conversation.utterances, numbers, strict=True)
+        if one.speaker == speaker
+    }
+    with st.form("split", border=False):
+        chosen = st.multiselect(
+            "What the other one says", list(texts), format_func=lambda one: texts.get(one, ""), key="split what"
+        )
+        if st.form_submit_button("Part them") and speaker:
+            _edit(page, row, Split(speaker, tuple(chosen)), "parting of a speaker")
+
+
+def _show_undo(page: Page, row: Row, edits: Sequence[Row]) -> None:
+    counting = in_force(edit_of(one) for one in edits)
+    if not counting:
+        st.caption("Nothing was changed about the speakers of this recording.")
+        return
+    told = {one.edit_id: f"{one}, by {one.author}{_when(one.edited_at)}" for one in reversed(counting)}
+    with st.form("undo", border=False):
+        edit_id = st.selectbox("Change", list(told), format_func=lambda one: told.get(one, ""), key="undo what")
+        if st.form_submit_button("Undo it"):
+            _edit(page, row, Undo(edit_id), "undoing of a change")
+
+
+def _edit(page: Page, row: Row, wanted: Rename | Merge | Split | Undo, what: str) -> None:
+    corpus, recording_id, author = row["corpus"], row["recording_id"], page.viewer.name
+    write(
+        page,
+        Writing(what, corpus, recording_id, lambda lake: edit_speakers(lake, recording_id, wanted, author, corpus)),
+    )
+
+
+def _choose(label: str, called: dict[str, str], key: str, index: int = 0) -> str | None:
+    return st.selectbox(label, list(called), format_func=lambda one: called.get(one, ""), key=key, index=index)
+
+
+def _when(edited_at: datetime | None) -> str:
+    return "" if edited_at is None else f", {edited_at:%Y-%m-%d %H:%M} UTC"
