@@ -100,7 +100,7 @@ def _file(dashboard: Dashboard, viewer: Viewer, export: Export, form: Format) ->
     corpora = export.filters.scope(viewer, held)
     question = export.question(corpora)
     try:
-        table = dashboard.reader.sql(question.sql, question.bound())
+        table = dashboard.reader.table(question.sql, question.bound())
     except MmerError as exc:
         return PlainTextResponse(f"This is too much for one file: {exc}\nChoose fewer days or corpora.\n", 413)
     for corpus in corpora:

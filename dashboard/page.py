@@ -11,7 +11,7 @@ from typing import NoReturn
 import pyarrow as pa
 import streamlit as st
 
-from dashboard.access import Mode, Refused, Viewer
+from dashboard.access import Access, Mode, Refused, Viewer
 from dashboard.audit import Event
 from dashboard.filters import CORPUS
 from dashboard.question import Question
@@ -92,20 +92,24 @@ def open_page(name: str, title: str | None = None) -> Iterator[Page]:
         _say_error(exc)
 
 
-def _viewer(dashboard: Dashboard) -> Viewer:
-    """Who looks; ends the page for a stranger."""
-    access = dashboard.access
-    name: str | None = None
+def name_of_viewer(access: Access) -> str | None:
+    """Who is signed in; ends the page with a button where somebody can sign in here."""
+    if access.mode is Mode.PROXY:
+        return st.context.headers.get(access.header)
     if access.mode is Mode.OIDC:
         if not st.user.is_logged_in:
             st.title("Calls and emotions")
             st.button("Sign in", type="primary", on_click=st.login)
             st.stop()
-        name = str(st.user.get("email") or "") if st.user.get("email_verified") else None
-    elif access.mode is Mode.PROXY:
-        name = st.context.headers.get(access.header)
+        return str(st.user.get("email")) if st.user.get("email_verified") else None
+    return None
+
+
+def _viewer(dashboard: Dashboard) -> Viewer:
+    """Who looks; ends the page for a stranger."""
+    name = name_of_viewer(dashboard.access)
     try:
-        return access.viewer(name)
+        return dashboard.access.viewer(name)
     except Refused as exc:
         dashboard.audit.note(Event.REFUSED, name, detail="page")
         st.error("Not shown to you.")
@@ -127,7 +131,10 @@ def _say_error(exc: MmerError) -> None:
     if isinstance(exc, LakeError):
         st.error("The lake cannot be read at the moment. `mmer lake verify` says what is wrong with it.")
     elif isinstance(exc, UsageError):
-        st.error("This is too much to ask at once. Choose fewer days or fewer corpora.")
+        st.error(
+            "This is too much to ask at once. Choose fewer days or corpora; if that does not help, the lake may need "
+            "`mmer lake compact`."
+        )
     else:
         st.error("The lake did not answer. Reload the page; if it fails again, tell whoever runs the dashboard.")
     st.text(str(exc))

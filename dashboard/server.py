@@ -127,6 +127,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        # From here on a browser may ask; it waits until the pages are ready.
+        listening.listen()
     except OSError as exc:
         listening.close()
         raise PreflightError(

@@ -20,6 +20,7 @@ from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.store import Lake
 
 LIMITS = QueryLimits(max_rows=1_000_000, timeout_s=60.0)
+"""Of one question; the memory is that of all that are answered at a time."""
 REFRESH_S = 5.0
 """So often at most it is looked whether anything was committed."""
 KEPT_BYTES = 256_000_000
@@ -32,6 +33,7 @@ class Settings:
     lake: str
     access: Access = LOCAL
     audit_log: Path | None = None
+    limits: QueryLimits = LIMITS
 
 
 class Dashboard:
@@ -44,7 +46,7 @@ class Dashboard:
         self.audit, self.tokens = Audit(settings.audit_log), Tokens()
         lake = Lake(settings.lake, to_read=True)
         lake.require_existing()
-        self.reader = LakeReader(lake, LIMITS, REFRESH_S)
+        self.reader = LakeReader(lake, settings.limits, REFRESH_S)
         self._answers = Answers()
         self._closing = ExitStack()
         self._closing.callback(self.reader.close)
@@ -58,11 +60,11 @@ class Dashboard:
         self._closing.close()
 
     def ask(self, question: Question) -> pa.Table:
-        """The answer, kept as long as the lake does not change. Raises as `LakeReader.sql` does."""
+        """The answer, kept as long as the lake does not change. Raises as `LakeReader.table` does."""
         version = self.reader.version()
         kept = self._answers.find(version, question)
         if kept is None:
-            kept = self.reader.sql(question.sql, question.bound())
+            kept = self.reader.table(question.sql, question.bound())
             self._answers.keep(version, question, kept)
         return kept
 

@@ -130,7 +130,8 @@ def negative_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
             WHERE label IS NOT NULL AND {chosen.sql}
         )
         SELECT least(4, 1 + 4 * start_ms // greatest(duration_ms, 1)) AS quarter,
-            sum(end_ms - start_ms) FILTER (list_contains($negative, label)) / sum(end_ms - start_ms) AS share
+            sum(CASE WHEN list_contains($negative, label) THEN end_ms - start_ms ELSE 0 END)
+                / sum(end_ms - start_ms) AS share
         FROM said JOIN (SELECT corpus, recording_id, duration_ms FROM results) AS heard USING (corpus, recording_id)
         GROUP BY quarter ORDER BY quarter
         """,

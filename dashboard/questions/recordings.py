@@ -33,7 +33,7 @@ class Order(StrEnum):
 
 _BY = {
     Order.WORST: f"worst_window_valence * num_utterances / (num_utterances + {PULL}) ASC NULLS LAST",
-    Order.NEGATIVE: f"negative_ms / (answered_ms + {PULL_MS}) DESC NULLS LAST",
+    Order.NEGATIVE: f"coalesce(negative_ms, 0) / (coalesce(answered_ms, 0) + {PULL_MS}) DESC",
     Order.INTERRUPTIONS: "interruptions DESC NULLS LAST",
     Order.LONGEST: "duration_ms DESC NULLS LAST",
     Order.NEWEST: "day DESC NULLS LAST",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,8 @@ AuditLog = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Note there what was opened, heard, exported and refused.", show_default=False),
 ]
+Memory = Annotated[int, typer.Option(min=200, help="Memory of all queries together (MB).")]
+Timeout = Annotated[float, typer.Option(min=1.0, help="Stop a query after so many seconds.")]
 
 
 def dashboard(
@@ -48,18 +51,21 @@ def dashboard(
     trusted_user_header: Header = None,
     trusted_proxy: Proxies = None,
     audit_log: AuditLog = None,
+    memory_mb: Memory = 2_000,
+    timeout_s: Timeout = 60.0,
 ) -> None:
     """Open a lake in the browser: overview, recordings, search, runs. Reads only, but for what people annotate."""
     if find_spec("streamlit") is None:
         raise PreflightError("the dashboard needs Streamlit, which is not installed: pip install 'mmer_ray[dashboard]'")
     from dashboard.access import Mode, access_from
     from dashboard.server import serve
-    from dashboard.session import Settings
+    from dashboard.session import LIMITS, Settings
 
     who = access_from(access, trusted_user_header, trusted_proxy or [])
     if who.mode is Mode.OIDC and find_spec("authlib") is None:
         raise PreflightError("[oidc] needs Authlib, which is not installed: pip install 'mmer_ray[dashboard-oidc]'")
-    serve(Settings(lake_to_read(lake), who, audit_log), host, port, on_ready=_say_address)
+    limits = replace(LIMITS, memory_mb=memory_mb, timeout_s=timeout_s)
+    serve(Settings(lake_to_read(lake), who, audit_log, limits), host, port, on_ready=_say_address)
 
 
 def _say_address(address: str) -> None:

@@ -43,13 +43,13 @@ def show_demo(result: Demo) -> None:
 
 
 def next_demo_commands(overviews: Sequence[CallOverview], lake: str) -> list[str]:
-    """Read the angriest call; ask the lake a question."""
+    """Look at all calls; read the angriest one; ask the lake a question."""
     place = shlex.quote(lake)
     sql = "SELECT speaker, role, label, count(*) AS n FROM active_emotions JOIN utterances "
     sql += "USING (recording_id, utterance_idx) GROUP BY ALL ORDER BY n DESC"
     angriest = min(overviews, key=_by_anger, default=None)
     show = [] if angriest is None else [f"mmer show --lake {place} {shlex.quote(angriest.name)}"]
-    return [*show, f'mmer query --lake {place} "{sql}"']
+    return [f"mmer dashboard --lake {place}", *show, f'mmer query --lake {place} "{sql}"']
 
 
 def _by_anger(one: CallOverview) -> tuple[float, str]:

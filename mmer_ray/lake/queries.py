@@ -143,6 +143,16 @@ class LakeReader:
                 raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
 
+    def table(self, query: str, parameters: Mapping[str, Any]) -> pa.Table:
+        """As `sql`, for a query of this project's own: what cannot be read is `LakeError`, what takes more than the
+        `limits` is `UsageError`."""
+        try:
+            return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
+        except duckdb.Error as exc:
+            if is_of_store(exc):
+                raise damaged(self.address, exc) from exc
+            raise
+
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
         a bare file name points to. Raises `SourceError` where it fits none or several."""

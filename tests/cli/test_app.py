@@ -18,7 +18,7 @@ from mmer_ray.errors import LakeError, PreflightError, StoreError, UsageError
 from mmer_ray.runners import job
 from tests.cli.makers import Ended, process
 
-COMMANDS = ("score", "plan", "query", "show", "status", "rescore", "retry", "export", "redact", "demo")
+COMMANDS = ("score", "plan", "query", "show", "status", "rescore", "retry", "export", "redact", "demo", "dashboard")
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:

@@ -85,8 +85,9 @@ def test_the_demo_prints_calls_the_worst_moment_and_the_measured_truth(
 
 def test_the_printed_commands_run(mmer: Mmer, asked: list[JobOptions], tmp_path: Path) -> None:
     document = json.loads(mmer("demo", "--into", tmp_path / "lake", "--json").out)
-    show, query = document["next"]
+    dashboard, show, query = document["next"]
 
+    assert dashboard == f"mmer dashboard --lake {tmp_path / 'lake'}"
     assert mmer(*show.split()[1:]).code == 0
     assert "angry" in mmer("query", "--lake", tmp_path / "lake", query.split('"')[1]).out
 

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboard.session import Dashboard
+from tests.dashboard.makers import dashboard_of, make_lake
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake of `makers.CALLS`; nobody writes to it."""
+    address = tmp_path_factory.mktemp("dashboard") / "lake"
+    make_lake(address)
+    return address
+
+
+@pytest.fixture
+def dashboard(lake: Path) -> Iterator[Dashboard]:
+    with dashboard_of(lake) as served:
+        yield served

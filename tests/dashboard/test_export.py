@@ -1,0 +1,155 @@
+"""Files of what is filtered, and who gets them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient
+
+from dashboard.access import LOCAL, Access, Viewer
+from dashboard.downloads import Export, What, export_of, export_route
+from dashboard.export import Format, as_file
+from dashboard.filters import Filters
+from dashboard.guard import Guard
+from dashboard.questions.recordings import Order
+from dashboard.session import Dashboard
+from dashboard.tokens import Claim, Purpose
+from tests.dashboard.makers import HOSTILE, dashboard_of, of_viewers
+
+ANNA, BEN = Viewer("anna", ("support",)), Viewer("ben", ("sales",))
+UTTERANCES, RECORDINGS = Export(What.UTTERANCES, Filters()), Export(What.RECORDINGS, Filters(), Order.LONGEST)
+
+
+@contextmanager
+def server(lake: Path, access: Access = LOCAL, audit: Path | None = None) -> Iterator[tuple[Dashboard, TestClient]]:
+    """The route behind the guard, as the real server has them."""
+    with dashboard_of(lake, access, audit) as dashboard:
+        guard = Middleware(Guard, access=access, audit=dashboard.audit)
+        app = Starlette(routes=[export_route(dashboard)], middleware=[guard])
+        yield dashboard, TestClient(app, base_url="http://localhost", client=("10.0.0.5", 1))
+
+
+def address(dashboard: Dashboard, viewer: str, export: Export, form: Format = Format.CSV) -> str:
+    return f"/export/{dashboard.tokens.sign(Claim(viewer, Purpose.EXPORT, export.subject(form)))}"
+
+
+def rows(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
+
+
+def test_cells_that_a_spreadsheet_would_run_become_text() -> None:
+    texts = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "plain", "a=b", 'with "quotes", and\nlines', None]
+    table = pa.table({"text": texts, "number": pa.array([-1.5] * len(texts))})
+
+    found = rows(b"".join(as_file(table, Format.CSV)))
+
+    shown = ["'=1+1", "'+1", "'-1", "'@A1", "'\tx", "'\rx", "plain", "a=b", 'with "quotes", and\nlines', ""]
+    assert [row["text"] for row in found] == shown
+    assert {row["number"] for row in found} == {"-1.5"}
+
+
+def test_what_is_filtered_comes_as_csv(lake: Path) -> None:
+    with server(lake) as (dashboard, client):
+        answer = client.get(address(dashboard, "local", Export(What.UTTERANCES, Filters(labels=("angry",)))))
+
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="utterances.csv"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert [row["text"] for row in rows(answer.content)] == [HOSTILE, "'=refund me"]
+
+
+def test_recordings_come_as_parquet_in_their_order(lake: Path) -> None:
+    with server(lake) as (dashboard, client):
+        answer = client.get(address(dashboard, "local", RECORDINGS, Format.PARQUET))
+
+    table = pq.read_table(io.BytesIO(answer.content))
+    assert [name[0] for name in table.column("recording_id").to_pylist()] == ["b", "a", "d", "c"]
+    assert table.column("uri").to_pylist()[0] == "/calls/b.opus"
+
+
+def test_a_viewer_gets_the_corpora_that_they_may_see_and_no_others(lake: Path, tmp_path: Path) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server(lake, of_viewers(ANNA, BEN), audit) as (dashboard, client):
+        everything = client.get(address(dashboard, "ben", UTTERANCES), headers={"x-user": "ben"})
+        others = Export(What.UTTERANCES, Filters(corpora=("support",)))
+        of_others = client.get(address(dashboard, "ben", others), headers={"x-user": "ben"})
+
+    assert {row["corpus"] for row in rows(everything.content)} == {"sales"}
+    assert rows(of_others.content) == []
+    (line,) = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert (line["event"], line["viewer"], line["corpus"]) == ("exported", "ben", "sales")
+    assert "secret" not in audit.read_text()
+
+
+@pytest.mark.parametrize("headers", [{"x-user": "ben"}, {}, {"x-user": "mallory"}])
+def test_the_address_of_another_viewer_is_refused_and_logged(
+    lake: Path, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server(lake, of_viewers(ANNA, BEN), audit) as (dashboard, client):
+        answer = client.get(address(dashboard, "anna", UTTERANCES), headers=headers)
+
+    assert answer.status_code == 403
+    assert "support" not in answer.text
+    assert json.loads(audit.read_text())["event"] == "refused"
+
+
+def test_an_address_holds_no_longer_once_its_viewer_is_gone(lake: Path) -> None:
+    with server(lake, of_viewers(ANNA)) as (dashboard, client):
+        answer = client.get(address(dashboard, "ben", UTTERANCES), headers={"x-user": "ben"})
+
+    assert answer.status_code == 403
+
+
+def test_a_made_up_address_is_refused_and_logged(lake: Path, tmp_path: Path) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server(lake, audit=audit) as (_, client):
+        assert client.get("/export/made.up").status_code == 403
+
+    assert json.loads(audit.read_text())["detail"].startswith("export:")
+
+
+def test_requests_that_do_not_come_through_the_proxy_are_refused(lake: Path, tmp_path: Path) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server(lake, of_viewers(ANNA), audit) as (dashboard, client):
+        outside = TestClient(client.app, base_url="http://localhost", client=("10.0.0.9", 1))
+        token = address(dashboard, "anna", UTTERANCES)
+        answers = [
+            outside.get(token, headers={"x-user": "anna"}),
+            outside.get(token, headers={"x-user": "anna", "x-forwarded-for": "10.0.0.5"}),
+            client.get(token, headers=[("x-user", "anna"), ("X-User", "boss")]),
+        ]
+
+    assert [one.status_code for one in answers] == [403, 403, 403]
+    assert len(audit.read_text().splitlines()) == 3
+
+
+def test_more_than_fits_is_refused_with_what_to_do(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(lake) as (dashboard, client):
+        monkeypatch.setattr(dashboard.reader, "limits", type(dashboard.reader.limits)(max_rows=2))
+        answer = client.get(address(dashboard, "local", UTTERANCES))
+
+    assert answer.status_code == 413
+    assert "Choose fewer days" in answer.text
+
+
+def test_an_export_comes_back_from_its_token_as_it_was() -> None:
+    export = Export(What.RECORDINGS, Filters(corpora=("a&b",), text='it\'s "x" = 1', labels=("angry",)), Order.WORST)
+
+    assert export_of(export.subject(Format.PARQUET)) == (export, Format.PARQUET)
+
+
+def test_the_log_of_what_was_opened_is_for_its_owner_alone(lake: Path, tmp_path: Path) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with server(lake, audit=audit):
+        assert audit.stat().st_mode & 0o777 == 0o600

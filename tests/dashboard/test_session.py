@@ -1,0 +1,94 @@
+"""What pages share: answers are kept while they are true, and no longer."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dashboard.question import Question
+from dashboard.session import Answers, Dashboard, Settings
+from mmer_ray.errors import LakeError, PreflightError
+from tests.dashboard.makers import FIRST, commit_to, dashboard_of, make_lake
+
+COUNT = Question.of("SELECT count(*) AS number FROM recordings WHERE corpus = $corpus", corpus="support")
+
+
+def test_the_same_question_is_asked_of_the_lake_once(dashboard: Dashboard) -> None:
+    first = dashboard.ask(COUNT)
+
+    assert first.to_pylist() == [{"number": 4}]
+    assert dashboard.ask(Question.of(COUNT.sql, corpus="support")) is first
+    assert dashboard.ask(Question.of(COUNT.sql, corpus="sales")) is not first
+
+
+def test_a_new_commit_gives_new_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.session.REFRESH_S", 0.0)
+    lake = make_lake(tmp_path / "lake")
+    with dashboard_of(tmp_path / "lake") as dashboard:
+        assert dashboard.ask(COUNT).to_pylist() == [{"number": 4}]
+        failed = {"recording_id": "f" * 32, "corpus": "support", "month": "2026-11", "day": FIRST, "uri": "/new"}
+        commit_to(lake, 2, {"recordings": [failed | {"status": "failed"}]})
+
+        assert dashboard.ask(COUNT).to_pylist() == [{"number": 5}]
+
+
+def test_answers_about_another_moment_are_forgotten_at_once() -> None:
+    answers, table = Answers(), pa.table({"text": ["erased since"]})
+    answers.find("1", COUNT)
+    answers.keep("1", COUNT, table)
+
+    assert answers.find("1", COUNT) is table
+    assert answers.find("2", COUNT) is None
+    assert answers.find("1", COUNT) is None
+    answers.keep("2", COUNT, table)
+    assert answers.find("1", COUNT) is None
+
+
+def test_the_least_used_answers_make_room() -> None:
+    table = pa.table({"number": pa.array(range(100), pa.int64())})
+    questions = [Question.of(f"SELECT {number}") for number in range(4)]
+    answers = Answers(max_bytes=3 * table.nbytes)
+    answers.find("1", COUNT)
+    for question in questions[:3]:
+        answers.keep("1", question, table)
+    answers.find("1", questions[0])
+    answers.keep("1", questions[3], table)
+
+    kept = [answers.find("1", question) is not None for question in questions]
+    assert kept == [True, False, True, True]
+
+
+def test_an_answer_that_would_fill_the_room_is_not_kept() -> None:
+    table = pa.table({"number": pa.array(range(100), pa.int64())})
+    answers = Answers(max_bytes=table.nbytes)
+    answers.find("1", COUNT)
+    answers.keep("1", COUNT, table)
+
+    assert answers.find("1", COUNT) is None
+
+
+def test_values_are_shown_on_lines_of_their_own_and_cannot_leave_them() -> None:
+    question = Question.of(
+        "SELECT $text, $days, $day", text="a\n'; DROP TABLE calls; --\u202e", days=("x", "y"), day=date(2026, 11, 1)
+    )
+
+    shown = question.shown().splitlines()
+
+    assert len(shown) == 4
+    assert all(line.startswith("-- $") for line in shown[:3])
+    assert shown[0] == "-- $day = '2026-11-01'"
+    assert "\u202e" not in question.shown()
+
+
+def test_a_lake_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="nothing"):
+        Dashboard(Settings(str(tmp_path / "nothing")))
+
+
+def test_an_audit_log_that_cannot_be_written_ends_the_start(lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PreflightError, match="--audit-log"):
+        Dashboard(Settings(str(lake), audit_log=tmp_path / "file" / "audit.jsonl"))
