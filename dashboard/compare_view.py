@@ -100,8 +100,16 @@ def _show_tiles(found: Comparison) -> None:
             "-" if found.mean_distance is None else f"{found.mean_distance:.2f}",
             "Total variation of the two models' probabilities, 0 equal to 1 nothing in common.",
         ),
-        ("Only the first answered", count_of(found.num_first_only), "The second one was not sure enough."),
-        ("Only the second answered", count_of(found.num_second_only), "The first one was not sure enough."),
+        (
+            "Only the first",
+            count_of(found.num_first_only),
+            "Labelled by the first one alone: the second one was not sure enough.",
+        ),
+        (
+            "Only the second",
+            count_of(found.num_second_only),
+            "Labelled by the second one alone: the first one was not sure enough.",
+        ),
     )
     for column, (label, value, words) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value, help=words, border=True, height="stretch")
@@ -113,7 +121,7 @@ def _show_labels(found: Comparison) -> None:
     counts = [[found.confusion[row][column] for column in at] for row in at]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Which label the one gives where the other gives another")
+        st.subheader("Labels of the one by labels of the other")
         words = f"Share of each label of {found.second} among the utterances that {found.first} gave one label: " + (
             "; ".join(f"{label}: {line}" for label, line in zip(order, counts, strict=True))
         )

@@ -49,6 +49,7 @@ def confusion(
                 },
             },
             {
+                "transform": [{"filter": "datum.number > 0"}],
                 "mark": {"type": "text", "fontSize": 13, "dy": -7, "fontWeight": "bold"},
                 "encoding": {"text": {"field": "share", "format": ".0%"}, "color": _INK},
             },

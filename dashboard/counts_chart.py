@@ -32,7 +32,7 @@ def counts_over_time(rows: Sequence[Row], step: str) -> Spec:
     return {
         "data": {"values": values},
         "height": HEIGHT,
-        "mark": {"type": "bar", **({"width": 40} if few else {})},
+        "mark": {"type": "bar", **({"width": {"band": 0.5}} if few else {})},
         "encoding": {
             "x": day | {"axis": {"labelOverlap": True, "labelAngle": 0, "format": WRITTEN[step].split("of ")[-1]}},
             "y": number | {"axis": {"tickCount": 4, "format": ",d", "tickMinStep": 1}},
