@@ -48,8 +48,8 @@ def show_drift(page: Page, filters: Filters, corpora: Sequence[str]) -> None:
     if not found:
         st.info("Drift needs answers of two runs. Score another night, or clear the corpora and days above.")
         return
-    names = run_names(list(found))
-    found = {names[run]: some for run, some in found.items()}
+    called = run_names(list(found))
+    found = {called[run]: some for run, some in found.items()}
     order = list(found)
     words = "; ".join(f"{run}: " + ", ".join(f"{one.quantity} {one.psi:.3f}" for one in found[run]) for run in order)
     charts.show(run_charts.drift(found, order), f"Population stability index of each run: {words}")
