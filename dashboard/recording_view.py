@@ -103,20 +103,12 @@ def _say_failed(row: Row) -> NoReturn:
 
 
 def _known(page: Page, row: Row) -> Known:
-    """What was heard and felt; kept while the lake stays as it is and this recording is looked at."""
+    """What was heard and felt."""
     place = (row["recording_id"], row["corpus"], page.corpora)
-    numbers = [
-        one["utterance_idx"] for one in page.ask("Its utterances", questions.utterance_numbers(*place)).to_pylist()
-    ]
-    key = (page.dashboard.reader.version(), row["corpus"], row["recording_id"])
-    kept = st.session_state.get(_KNOWN)
-    if kept is None or kept[0] != key:
-        kept = (key, Known(page.dashboard.reader.conversation(row), numbers))
-        st.session_state[_KNOWN] = kept
-    known: Known = kept[1]
-    if len(known.conversation.utterances) != len(numbers):
+    found = page.ask("Its utterances", questions.utterance_numbers(*place)).to_pylist()
+    known = Known(page.dashboard.conversations.of(row), [one["utterance_idx"] for one in found])
+    if len(known.conversation.utterances) != len(known.numbers):
         # The lake was changed between the two questions.
-        st.session_state.pop(_KNOWN)
         st.rerun()
     return known
 
@@ -169,5 +161,5 @@ def _name(row: Row) -> str:
     return PurePosixPath(row["uri"] or row["recording_id"]).name
 
 
-_OPENED, _KNOWN, _ADDRESSES = "recording opened", "recording known", "recording addresses"
+_OPENED, _ADDRESSES = "recording opened", "recording addresses"
 _NOTICE = Notice.KEY

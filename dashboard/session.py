@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dashboard.access import LOCAL, Access
 from dashboard.audit import Audit
+from dashboard.conversations import Conversations
 from dashboard.question import Question
 from dashboard.tokens import Tokens
 from mmer_ray.lake.limits import QueryLimits
@@ -47,6 +48,7 @@ class Dashboard:
         lake = Lake(settings.lake, to_read=True)
         lake.require_existing()
         self.reader = LakeReader(lake, settings.limits, REFRESH_S)
+        self.conversations = Conversations(self.reader)
         self._answers = Answers()
         self._closing = ExitStack()
         self._closing.callback(self.reader.close)

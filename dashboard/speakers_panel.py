@@ -68,7 +68,7 @@ def _show_forms(page: Page, row: Row, conversation: Conversation, numbers: Seque
     rename, merge, split, undo = st.tabs(["Name", "Join two", "Part one", "Undo"])
     with rename, st.form("rename", border=False):
         speaker = _choose("Speaker", called, "rename speaker")
-        name = st.text_input("Name", max_chars=MAX_NAME_CHARS, key="rename name")
+        name = st.text_input("New name", max_chars=MAX_NAME_CHARS, key="rename name")
         if st.form_submit_button("Save the name") and speaker:
             _edit(page, row, Rename(speaker, name), "speaker's name")
     with merge, st.form("merge", border=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,14 @@ class Asked:
 
 def show_player(data: Mapping[str, Any], key: str) -> Asked:
     """Show the player with what `payload.payload_of` gives. It plays on while the page is run again."""
-    component = st.components.v2.component("mmer_player", css=_read("style.css"), js="\n".join(map(_read, SCRIPTS)))
-    result = component(data=data, key=key, on_judged_change=_nothing, on_renew_change=_nothing)
+    result = _component()(data=data, key=key, on_judged_change=_nothing, on_renew_change=_nothing)
     return Asked(result.judged, result.renew is not None)
+
+
+@cache
+def _component() -> Any:
+    """Registered once; a runtime that does not know it yet is told when it is shown."""
+    return st.components.v2.component("mmer_player", css=_read("style.css"), js="\n".join(map(_read, SCRIPTS)))
 
 
 def _nothing() -> None:

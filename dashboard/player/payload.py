@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboard.palette import COLOURS, NO_ANSWER_COLOUR, OTHER_COLOUR
@@ -16,10 +16,11 @@ from mmer_ray.tables import CLASSES, Row
 UNSURE_BELOW = 0.5
 """A label with less confidence is written as an unsure one."""
 MAX_SHARES = 5
+POLICY = "policy"
 SKIPPED = {
     "too_short": "too short to judge",
     "low_confidence": "not sure",
-    "policy": "not scored: policy",
+    POLICY: "not scored: policy",
 }
 """Reason why there is no label -> what people read."""
 NOT_SCORED = "not scored"
@@ -55,9 +56,12 @@ class Shown:
 def payload_of(
     conversation: Conversation, indices: Sequence[int], annotations: Sequence[Row], shown: Shown
 ) -> dict[str, Any]:
-    """Everything that the player shows. `indices` are the `utterance_idx` of the conversation's utterances in order,
-    `annotations` the rows of this hearing."""
+    """Everything that the player shows, and nothing of the emotions that a policy withholds.
+
+    `indices` are the `utterance_idx` of the conversation's utterances in order, `annotations` the rows of this hearing.
+    """
     assert len(indices) == len(conversation.utterances)
+    conversation = replace(conversation, utterances=tuple(map(_withheld, conversation.utterances)))
     row, marks = conversation.recording, talk_marks(conversation)
     said = _by_utterance(annotations)
     interrupting = {(one.start_s, one.speaker) for one in marks.interruptions}
@@ -99,6 +103,14 @@ def answer_in_words(emotion: Emotion | None) -> tuple[str, str]:
     sure = "" if emotion.confidence is None else f" {round(100 * emotion.confidence)} %"
     unsure = ", unsure" if _is_unsure(emotion) else ""
     return f"{emotion.label}{sure}", f"{emotion.label}, confidence{sure or ' unknown'}{unsure}."
+
+
+def _withheld(one: Utterance) -> Utterance:
+    """The utterance without what must not be known of it, should a lake hold it all the same."""
+    if all(emotion.skip_reason != POLICY for emotion in one.emotions):
+        return one
+    kept = tuple(Emotion(e.scorer, None, skip_reason=POLICY) if e.skip_reason == POLICY else e for e in one.emotions)
+    return replace(one, emotions=kept)
 
 
 def _is_unsure(emotion: Emotion) -> bool:

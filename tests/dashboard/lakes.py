@@ -31,7 +31,9 @@ RATE_HZ = 8_000
 BLOCK_S = 60
 
 
-def call_lake(folder: Path, durations_s: Sequence[float] = (60.0,), corpus: str = "calls") -> Lake:
+def call_lake(
+    folder: Path, durations_s: Sequence[float] = (60.0,), corpus: str = "calls", container: str = "wav"
+) -> Lake:
     """A lake with a call for each duration, `call_0.wav` first: two people on one channel, who talk at the same time
     now and then; labels sure and unsure, withheld ones, utterances too short; valence and arousal."""
     audio = folder / "audio" / corpus
@@ -39,8 +41,8 @@ def call_lake(folder: Path, durations_s: Sequence[float] = (60.0,), corpus: str 
     recordings = []
     for number, duration_s in enumerate(durations_s):
         said = utterances(duration_s, random.Random(f"{corpus} {number}"))
-        write_tones(audio / f"call_{number}.wav", duration_s, said)
-        recordings.append(scored_call(audio / f"call_{number}.wav", audio, corpus, duration_s, said))
+        write_tones(audio / f"call_{number}.{container}", duration_s, said)
+        recordings.append(scored_call(audio / f"call_{number}.{container}", audio, corpus, duration_s, said))
     lake = Lake(folder / "lake")
     plan = plan_of([one.recording for one in recordings], lake, KEYS)
     by_uri = {one.recording.uri: one for one in recordings}
@@ -59,7 +61,7 @@ def scored_call(path: Path, root: Path, corpus: str, duration_s: float, said: Se
     return ScoredRecording(
         recording=recording_at(path, root, corpus),
         status="scored",
-        audio=AudioFacts(content_digest(path.read_bytes()), duration_s, 1, RATE_HZ, "pcm_s16le", "wav"),
+        audio=AudioFacts(content_digest(path.read_bytes()), duration_s, 1, RATE_HZ, "pcm_s16le", path.suffix[1:]),
         utterances=tuple(said),
         turns=turns,
         measures=measures,

@@ -15,6 +15,9 @@ from starlette.testclient import TestClient
 from dashboard.byte_range import ByteRange, asked_range
 from dashboard.stored_sound import SoundOf
 from tests.dashboard.sounds import serving, sound_of, write_sound
+from tests.fake_store import FakeStore, store
+
+__all__ = ["store"]
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,23 @@ def test_a_container_that_browsers_do_not_play_comes_as_wav(client: TestClient) 
 def test_sound_that_cannot_be_decoded_is_told_of_and_the_next_one_is_served(client: TestClient) -> None:
     assert client.get("/sound/noise.amr?as=wav").status_code == 503
     assert client.get("/sound/old.au?as=wav").status_code == 200
+
+
+def test_an_object_of_a_bucket_is_sent_in_ranges_and_no_more_of_it_is_read(
+    store: FakeStore, sound: SoundOf, tmp_path: Path
+) -> None:
+    content = Path(sound.uri).read_bytes()
+    store.put_object("s3://calls/call.wav", content)
+    remote = replace(sound, uri="s3://calls/call.wav")
+    with serving(remote, cache=tmp_path) as client:
+        answer = client.get("/sound/call.wav", headers={"range": "bytes=1000-1999"})
+        assert (answer.status_code, answer.content) == (206, content[1000:2000])
+        assert store.ranges == [(1000, 2000)]
+        assert client.get("/peaks/call.wav").status_code == 200
+        store.put_object("s3://calls/call.wav", content + b"more")
+        assert client.get("/sound/call.wav").status_code == 409
+        del store.objects["s3://calls/call.wav"]
+        assert client.get("/sound/call.wav").status_code == 404
 
 
 def test_a_range_is_never_longer_than_the_file() -> None:

@@ -1,0 +1,102 @@
+"""How soon does an hour of sound play from a link to its middle, and does the server's memory grow?
+
+    PYTHONPATH=. python benchmarks/recording_page.py [--opens 50]
+
+A real `mmer dashboard`, a real Chromium, an hour of WAV (8 kHz, mono) with about a thousand utterances. Each opening is
+a new browser context that knows nothing, and goes to another second. Waiting is told apart: until the page is there
+(Streamlit's part), and from then until sound plays at the second (the player's and the route's part).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from mmer_ray.lake.queries import open_lake
+from tests.dashboard.browser import chromium, dashboard_at
+from tests.dashboard.lakes import call_lake
+
+HOUR_S = 3_600.0
+HEARD = """
+    () => {
+        const place = document.querySelector('[data-testid=stBidiComponentIsolated]');
+        const audio = place?.shadowRoot.querySelector('audio');
+        if (!audio) return null;
+        if (window.seen === undefined) { window.seen = performance.now(); audio.play(); }
+        return audio.currentTime > %s ? performance.now() - window.seen : null;
+    }
+"""
+
+
+def opened(browser: Any, address: str, at_s: float) -> tuple[float, float, float]:
+    """Open a link to a second. Seconds until the player is there, then until sound plays; MB that the browser got."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, received = context.new_page(), [0.0]
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.dataReceived", lambda event: received.__setitem__(0, received[0] + event["dataLength"] / 1e6))
+    began = time.perf_counter()
+    page.goto(f"{address}&at={at_s:g}")
+    heard_ms = page.wait_for_function(HEARD % (at_s + 0.05), polling=20, timeout=120_000).json_value()
+    total_s = time.perf_counter() - began
+    context.close()
+    return total_s - heard_ms / 1000, heard_ms / 1000, received[0]
+
+
+def server_of(address: str) -> int:
+    """The process that listens there."""
+    port = f"{int(address.rpartition(':')[2]):04X}"
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inode = next(one[9] for one in listening if one[1].endswith(f":{port}") and one[3] == "0A")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(link.readlink()) == f"socket:[{inode}]" for link in (process / "fd").iterdir()):
+                return int(process.name)
+        except OSError:
+            continue
+    raise SystemExit("nobody listens any longer")
+
+
+def rss_mb(process: int) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--opens", type=int, default=50)
+    opens = parser.parse_args().opens
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        lake = call_lake(folder, (HOUR_S,))
+        with open_lake(lake.address) as reader:
+            recording_id = reader.find_recording("call_0.wav")["recording_id"]
+        with dashboard_at(lake.address, folder / "cache") as server, chromium() as browser:
+            address, process = f"{server}/recording?recording={recording_id}&of=calls", server_of(server)
+            report(browser, address, process, opens)
+
+
+def report(browser: Any, address: str, process: int, opens: int) -> None:
+    page_s, sound_s, mb = opened(browser, address, HOUR_S / 2)
+    print(f"first opening of all, no waveform kept: page {page_s:.2f} s, then sound {sound_s:.2f} s, {mb:.1f} MB")
+    pages, sounds, memory = [], [], []
+    for number in range(opens):
+        page_s, sound_s, mb = opened(browser, address, 60 + number * (HOUR_S - 120) / opens)
+        pages.append(page_s)
+        sounds.append(sound_s)
+        memory.append(rss_mb(process))
+        if number % 10 == 9:
+            print(f"after {number + 1} openings: server {memory[-1]:.0f} MiB", flush=True)
+    for name, values in (("page", pages), ("from page to sound", sounds)):
+        ranked = sorted(values)
+        print(f"{name}: median {statistics.median(values):.2f} s, worst {ranked[-1]:.2f} s, of {opens}")
+    middle = statistics.median(memory[opens // 5 : opens // 2 + 1])
+    print(f"server: {memory[0]:.0f} MiB after 1, {middle:.0f} (median) before the half, {memory[-1]:.0f} at the end")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The page of one recording as Streamlit runs it: full, empty, failed, refused; what it gives its player."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard as package
+from dashboard.access import Viewer
+from dashboard.heard import CACHE_VARIABLE
+from dashboard.player.payload import Addresses, Shown, answer_in_words, payload_of
+from mmer_ray.lake.conversation import Conversation
+from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
+from mmer_ray.lake.verdicts import Judged, Judgement, judge
+from mmer_ray.records import Emotion, Utterance
+from tests.dashboard.lakes import call_lake
+from tests.dashboard.makers import HOSTILE, dashboard_of, make_lake, of_viewers
+
+MAIN = Path(package.__file__).parent / "main.py"
+ADDRESSES = Addresses("/sound/token", "/sound/token?as=wav", "/peaks/token")
+ROW = {"corpus": "support", "recording_id": "a" * 32, "heard_key": "heard", "duration_ms": 10_000}
+SHOWN = Shown(ADDRESSES, 3.0, "ann", True, {"recording": "b" * 32}, "at")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+
+
+def opened(**address: str) -> AppTest:
+    page = AppTest.from_file(str(MAIN), default_timeout=60)
+    for key, value in address.items():
+        page.query_params[key] = value
+    return page.switch_page("pages/recording.py").run()
+
+
+def said(page: AppTest) -> str:
+    parts = [page.info, page.warning, page.error, page.text, page.markdown, page.caption, page.title, page.subheader]
+    return "\n".join(str(one.value) for part in parts for one in part)
+
+
+def test_a_recording_is_shown_with_its_speakers_and_what_was_asked(lake: Path, tmp_path: Path) -> None:
+    with dashboard_of(lake, audit_log=tmp_path / "audit"):
+        page = opened(recording="b" * 32, of="support")
+        assert not page.exception
+        assert not page.error
+        assert [one.value for one in page.subheader] == ["Speakers"]
+        assert any("$recording = " in one.value for one in page.code)
+        page.run()
+    (line,) = (json.loads(one) for one in (tmp_path / "audit").read_text().splitlines())
+    assert (line["event"], line["recording_id"]) == ("opened", "b" * 32)
+
+
+def test_no_recording_says_how_to_choose_one(lake: Path) -> None:
+    with dashboard_of(lake):
+        page = opened()
+    assert not page.exception
+    assert "Choose one from the list" in page.info[0].value
+
+
+def test_a_failed_recording_says_why_and_what_to_do(lake: Path) -> None:
+    with dashboard_of(lake):
+        page = opened(recording="e" * 32, of="support")
+    assert not page.exception
+    assert "empty_file at decode" in said(page)
+    assert "mmer retry" in said(page)
+
+
+@pytest.mark.parametrize(
+    "address", [{"recording": "d" * 32, "of": "sales"}, {"recording": "d" * 32}, {"recording": "no such one"}]
+)
+def test_a_recording_of_others_and_one_that_is_not_there_are_refused_alike(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: dict[str, str]
+) -> None:
+    ann = Viewer("ann", ("support",))
+    monkeypatch.setattr("dashboard.page._viewer", lambda dashboard: ann)
+    with dashboard_of(lake, of_viewers(ann), tmp_path / "audit"):
+        page = opened(**address)
+    assert not page.exception
+    assert page.error[0].value == "Not shown to you."
+    assert "secret of sales" not in said(page)
+    (line,) = (json.loads(one) for one in (tmp_path / "audit").read_text().splitlines())
+    assert (line["event"], line["viewer"], line["recording_id"]) == ("refused", "ann", address["recording"])
+
+
+def test_who_may_not_annotate_sees_no_forms(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.page._viewer", lambda dashboard: Viewer("ann", None, annotate=False))
+    with dashboard_of(lake):
+        page = opened(recording="b" * 32, of="support")
+    assert not page.exception
+    assert [one.value for one in page.subheader] == ["Speakers"]
+    assert not page.expander or all("Name, join" not in one.label for one in page.expander)
+
+
+def test_text_of_a_lake_reaches_the_player_as_it_is(lake: Path) -> None:
+    found = payload_in(lake, "b" * 32)
+    assert found["utterances"][1]["text"] == HOSTILE
+    assert json.loads(json.dumps(found)) == found
+    assert [one["is_worst"] for one in found["moments"]] == [True]
+    assert found["moments"][0]["start"] == 60
+
+
+def test_what_people_said_stands_at_its_utterance(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake")
+    about = Judged("support", "b" * 32, "heard", 1)
+    judge(lake, about, Judgement("wrong", "mmer-12345678", "sad", "other words"), "ann")
+    judge(lake, about, Judgement("right", "mmer-12345678"), "ben")
+    one = payload_in(tmp_path / "lake", "b" * 32)["utterances"][1]
+    assert (one["verdict"], one["heard"], one["corrected"]) == ("wrong", "sad", "other words")
+    assert one["others"] == ["ben: right"]
+
+
+def payload_in(lake: Path, name: str) -> dict[str, Any]:
+    with open_lake(lake) as reader:
+        conversation = reader.conversation(name)
+        annotations = reader.rows("FROM annotations WHERE recording_id = $id", {"id": name})
+    return payload_of(conversation, range(len(conversation.utterances)), annotations, SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("emotion", "short", "sentence"),
+    [
+        (None, "not scored", "This utterance was not scored."),
+        (Emotion("m", "sad", {"sad": 0.8}, 0.8), "sad 80 %", "sad, confidence 80 %."),
+        (Emotion("m", "sad", {"sad": 0.4}, 0.4), "sad 40 %", "sad, confidence 40 %, unsure."),
+        (Emotion("m", "sad"), "sad", "sad, confidence unknown."),
+        (
+            Emotion("m", None, {"sad": 0.4, "happy": 0.3}, 0.4, skip_reason="low_confidence"),
+            "not sure",
+            "No answer: not sure; most likely sad (40%).",
+        ),
+        (Emotion("m", None, skip_reason="too_short"), "too short to judge", "No answer: too short to judge."),
+        (Emotion("m", None, skip_reason="policy"), "not scored: policy", "No answer: not scored: policy."),
+        (Emotion("m", None, skip_reason="something new"), "not scored", "No answer: not scored."),
+    ],
+)
+def test_an_answer_is_told_in_words_and_no_answer_is_told_as_such(
+    emotion: Emotion | None, short: str, sentence: str
+) -> None:
+    assert answer_in_words(emotion) == (short, sentence)
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return call_lake(tmp_path_factory.mktemp("call"), (90.0,))
+
+
+def test_of_whom_nothing_may_be_scored_nothing_is_sent() -> None:
+    shares = {"angry": 0.9, "sad": 0.1}
+    kept = Emotion("m", None, shares, 0.9, valence=-0.8, arousal=0.7, skip_reason="policy")
+    one = Utterance(0, 5, 0, "S1", "hello", role="agent", emotions=(kept,))
+    found = payload_of(Conversation(ROW, (one,), None, "m"), [0], [], SHOWN)
+    (shown,) = found["utterances"]
+    assert "angry" not in json.dumps(found["utterances"])
+    assert (shown["probabilities"], shown["valence"], shown["arousal"], shown["confidence"]) == ([], None, None, None)
+    assert found["moments"] == []
+
+
+def test_marks_and_dimensions_are_those_of_the_lake(call: Lake) -> None:
+    with open_lake(call.address) as reader:
+        conversation = reader.conversation("call_0.wav")
+    found = payload_of(conversation, range(len(conversation.utterances)), [], SHOWN)
+    assert conversation.measures is not None
+    assert len(found["interruptions"]) == conversation.measures.interruptions > 0
+    assert sum(one["interrupts"] for one in found["utterances"]) == conversation.measures.interruptions
+    spans = sum(end_s - start_s for start_s, end_s in found["overlaps"])
+    assert spans == pytest.approx(conversation.measures.overlap_s, abs=0.01)
+    assert [one["valence"] for one in found["utterances"]] == [
+        one.emotions[0].valence for one in conversation.utterances
+    ]
+    assert found["utterances"][0]["words"][0][0] == conversation.utterances[0].words[0].word
