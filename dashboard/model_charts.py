@@ -44,9 +44,8 @@ def forest(models: Sequence[tuple[str, Measure, bool]], title: str, floor: float
 def recalls(found: Mapping[str, Measure]) -> Spec:
     """A dot and its interval for each class, in its colour."""
     labels = in_order(sorted(found))
-    values = [
-        {"label": one, "value": found[one].value, "low": found[one].low, "high": found[one].high} for one in labels
-    ]
+    figures = [(label, found[label]) for label in labels]
+    values = [{"label": label, "value": one.value, "low": one.low, "high": one.high} for label, one in figures]
     down = {"field": "label", "type": "nominal", "title": None, "sort": labels, "axis": {"labelFontSize": 13}}
     colour = {
         "field": "label",
@@ -83,10 +82,7 @@ def _dots(values: list[Spec], down: Spec, across: Spec, colour: Spec, title: str
 def reliability(bins: Sequence[ReliabilityBin]) -> Spec:
     """Share of right answers by confidence: on the line a model is as often right as it says. Larger dots hold more
     answers."""
-    values = [
-        {"confidence": one.confidence, "accuracy": one.accuracy, "answers": one.num_answers, "low": one.low, "high": one.high}
-        for one in bins
-    ]  # fmt: skip
+    values = [{"confidence": one.confidence, "accuracy": one.accuracy, "answers": one.num_answers} for one in bins]
     unit = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": ".0%", "tickCount": 5}}
     across = {"field": "confidence", "title": "Confidence", **unit}
     up = {"field": "accuracy", "title": "Share that is right", **unit}

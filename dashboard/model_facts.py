@@ -89,9 +89,7 @@ def gate_words(model: RegisteredModel) -> list[str]:
     if verdict.paired is None:
         found.append("There was no active model to be measured against, or nothing to compare the two on.")
     else:
-        found.append(
-            f"Against the active model, which it may not be worse than by {gate.margin:.3f}: {verdict.paired}."
-        )
+        found.append(f"Against the active model, at most {gate.margin:.3f} worse: {verdict.paired}.")
         found += verdict.paired.notes
     return found + [f"Refused: {reason}." for reason in verdict.reasons]
 
@@ -104,7 +102,7 @@ def conditions(found: Evaluation, *, may_name: bool) -> list[str]:
     num_folds = len({one.fold for one in found.folds})
     lines = [
         f"Tested on {found.num_utterances:,} utterances of {found.num_speakers} speakers; corpus: {corpus}.",
-        f"{found.protocol or 'One fixed test set'}, {num_folds or 1} fold(s), seed(s) {', '.join(map(str, found.seeds))}.",
+        f"Folds: {found.protocol or 'one fixed test set'}, {num_folds or 1}; seeds: {', '.join(map(str, found.seeds))}.",
         f"Words given to the model: {words}{wer}.",
         f"Intervals: 95 %, bootstrap over {found.num_clusters} {found.cluster}s.",
     ]
