@@ -7,7 +7,7 @@ from datetime import date
 from textwrap import dedent
 from typing import Any
 
-Value = str | int | float | bool | date | tuple[str, ...] | None
+Value = str | int | float | bool | date | tuple[str, ...] | tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

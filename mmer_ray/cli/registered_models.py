@@ -14,9 +14,9 @@ from mmer_ray.cli.output import note, print_json, print_table, say
 
 if TYPE_CHECKING:
     from mmer_ray.training.registry.entry import RegisteredModel
-    from mmer_ray.training.registry.gate import Verdict
     from mmer_ray.training.registry.promotion import Promotion
     from mmer_ray.training.registry.registry import Registry
+    from mmer_ray.training.registry.verdict import Verdict
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The --into folder of a finished `mmer train`.")]
 Name = Annotated[

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmer_ray.errors import UsageError
-from mmer_ray.tables import CLASSES
+from mmer_ray.tables import CLASSES, Row
 
 if TYPE_CHECKING:
     from mmer_ray.lake.queries import LakeReader
@@ -29,33 +29,53 @@ _DISTANCE = " + ".join(f"abs(coalesce(ours.{name}, 0) - coalesce(theirs.{name}, 
 _HAS_P = "coalesce({}) IS NOT NULL"
 _BOTH_P = " AND ".join(_HAS_P.format(", ".join(f"{side}.{name}" for name in _COLUMNS)) for side in ("ours", "theirs"))
 _MINE = """
-    SELECT * FROM emotions WHERE scorer = ${} AND ($corpus IS NULL OR corpus = $corpus)
+    SELECT * FROM emotions WHERE scorer = ${} AND ({})
     QUALIFY row_number() OVER (PARTITION BY recording_id, heard_key, utterance_idx ORDER BY corpus) = 1
 """
-_PAIRS = f"""
-    WITH ours AS ({_MINE.format("first")}), theirs AS ({_MINE.format("second")}), pairs AS (
-        SELECT ours.corpus, recording_id, heard_key, utterance_idx,
-            ours.label AS first_label, theirs.label AS second_label,
-            CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END AS distance,
-            {", ".join(f"theirs.{name} - ours.{name} AS {name}" for name in DIMENSIONS)}
-        FROM ours JOIN theirs USING (recording_id, heard_key, utterance_idx)
-    )
-"""
-SCORERS = "SELECT DISTINCT scorer FROM emotions WHERE $corpus IS NULL OR corpus = $corpus ORDER BY scorer"
-CELLS = f"{_PAIRS} SELECT first_label, second_label, count(*) AS num FROM pairs GROUP BY ALL ORDER BY ALL"
 _SHIFTS = ", ".join(f"avg({name}) AS {name}, count({name}) AS num_{name}" for name in DIMENSIONS)
-SHIFTS = f"{_PAIRS} SELECT {_SHIFTS}, avg(distance) AS distance FROM pairs"
-FURTHEST = f"""
-    {_PAIRS}
-    SELECT said.corpus, said.recording_id, file.uri, said.utterance_idx, said.start_ms / 1000 AS start_s,
-        said.end_ms / 1000 AS end_s, said.speaker, said.text, first_label, second_label, distance
-    FROM pairs JOIN utterances AS said USING (corpus, recording_id, heard_key, utterance_idx)
-    JOIN (
-        SELECT corpus, recording_id, min(uri) AS uri FROM recordings WHERE status = 'scored' GROUP BY ALL
-    ) AS file USING (corpus, recording_id)
-    WHERE distance > 0
-    ORDER BY distance DESC, recording_id, utterance_idx LIMIT $limit
-"""
+OF_CORPUS = "$corpus IS NULL OR corpus = $corpus"
+SCORERS = f"SELECT DISTINCT scorer FROM emotions WHERE {OF_CORPUS} ORDER BY scorer"
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What is asked of a lake. Each has the parameters `$first` and `$second`, and those of the condition."""
+
+    cells: str
+    """`first_label`, `second_label`, `num`: how often the two stand together; null where a model gave no label."""
+    shifts: str
+    """One row: mean difference and number of each dimension, and the mean `distance`."""
+    furthest: str
+    """The `$limit` utterances furthest apart, the fields of `Disagreement`."""
+
+
+def statements(condition: str = OF_CORPUS) -> Statements:
+    """The statements over the answers that fit a condition on the columns of `emotions`, one of our own making."""
+    pairs = f"""
+        WITH ours AS ({_MINE.format("first", condition)}), theirs AS ({_MINE.format("second", condition)}), pairs AS (
+            SELECT ours.corpus, recording_id, heard_key, utterance_idx,
+                ours.label AS first_label, theirs.label AS second_label,
+                CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END AS distance,
+                {", ".join(f"theirs.{name} - ours.{name} AS {name}" for name in DIMENSIONS)}
+            FROM ours JOIN theirs USING (recording_id, heard_key, utterance_idx)
+        )
+    """
+    return Statements(
+        cells=f"{pairs} SELECT first_label, second_label, count(*) AS num FROM pairs GROUP BY ALL ORDER BY ALL",
+        shifts=f"{pairs} SELECT {_SHIFTS}, avg(distance) AS distance FROM pairs",
+        furthest=f"""
+            {pairs}, furthest AS (
+                SELECT * FROM pairs WHERE distance > 0 ORDER BY distance DESC, recording_id, utterance_idx LIMIT $limit
+            )
+            SELECT said.corpus, said.recording_id, file.uri, said.utterance_idx, said.start_ms / 1000 AS start_s,
+                said.end_ms / 1000 AS end_s, said.speaker, said.text, first_label, second_label, distance
+            FROM furthest JOIN utterances AS said USING (corpus, recording_id, heard_key, utterance_idx)
+            JOIN (
+                SELECT corpus, recording_id, min(uri) AS uri FROM recordings WHERE status = 'scored' GROUP BY ALL
+            ) AS file USING (corpus, recording_id)
+            ORDER BY distance DESC, recording_id, utterance_idx
+        """,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,21 +147,27 @@ def compare(reader: LakeReader, first: str, second: str, corpus: str | None = No
     Raises `UsageError` for a model without answers there.
     """
     _require_answers(reader, (first, second), corpus)
-    asked = {"first": first, "second": second, "corpus": corpus}
-    cells: Counter[tuple[str | None, str | None]] = Counter()
-    for row in reader.sql(CELLS, asked).to_pylist():
-        cells[row["first_label"], row["second_label"]] = row["num"]
-    both = {(one, other): num for (one, other), num in cells.items() if one is not None and other is not None}
+    asked, of = {"first": first, "second": second, "corpus": corpus}, statements()
+    (means,) = reader.sql(of.shifts, asked).to_pylist()
+    furthest = reader.sql(of.furthest, asked | {"limit": limit}).to_pylist()
+    return comparison_of(first, second, reader.sql(of.cells, asked).to_pylist(), means, furthest)
+
+
+def comparison_of(first: str, second: str, cells: Iterable[Row], means: Row, furthest: Iterable[Row]) -> Comparison:
+    """What the answers to `statements` say."""
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for row in cells:
+        counts[row["first_label"], row["second_label"]] = row["num"]
+    both = {(one, other): num for (one, other), num in counts.items() if one is not None and other is not None}
     labels = tuple(sorted({label for pair in both for label in pair}))
-    (means,) = reader.sql(SHIFTS, asked).to_pylist()
     num_labelled = sum(both.values())
     return Comparison(
         first=first,
         second=second,
-        num_utterances=cells.total(),
+        num_utterances=counts.total(),
         num_labelled=num_labelled,
-        num_first_only=sum(num for (one, other), num in cells.items() if one is not None and other is None),
-        num_second_only=sum(num for (one, other), num in cells.items() if one is None and other is not None),
+        num_first_only=sum(num for (one, other), num in counts.items() if one is not None and other is None),
+        num_second_only=sum(num for (one, other), num in counts.items() if one is None and other is not None),
         num_agreed=sum(num for (one, other), num in both.items() if one == other),
         kappa=_kappa(both),
         labels=labels,
@@ -150,7 +176,7 @@ def compare(reader: LakeReader, first: str, second: str, corpus: str | None = No
         second_shares={one: sum(both.get((other, one), 0) for other in labels) / num_labelled for one in labels},
         shifts={name: Shift(means[name], means[f"num_{name}"]) for name in DIMENSIONS if means[f"num_{name}"]},
         mean_distance=means["distance"],
-        disagreements=tuple(Disagreement(**row) for row in reader.sql(FURTHEST, asked | {"limit": limit}).to_pylist()),
+        disagreements=tuple(Disagreement(**row) for row in furthest),
     )
 
 

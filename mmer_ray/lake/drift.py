@@ -1,28 +1,95 @@
-"""Whether a model's answers have drifted between two runs of a lake."""
+"""Whether a model's answers have drifted between the runs of a lake."""
+
+# The statements are put together from constants.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmer_ray.errors import UsageError
-from mmer_ray.training.evaluation.drift import Drift, drift_of_labels, drift_of_numbers
+from mmer_ray.training.evaluation.drift import Drift, drift_of_counts, drift_of_numbers
 
 if TYPE_CHECKING:
     from mmer_ray.lake.queries import LakeReader
+    from mmer_ray.tables import Row
 
 NUMBERS = ("confidence", "valence", "arousal", "dominance")
-ANSWERS = """
-    SELECT DISTINCT ON (recording_id, heard_key, utterance_idx, scorer) scorer, label, confidence, valence, arousal,
-        dominance
-    FROM emotions JOIN (SELECT commit_id, run_id FROM commits) USING (commit_id)
-    WHERE run_id = $run AND ($corpus IS NULL OR corpus = $corpus)
-    ORDER BY recording_id, heard_key, utterance_idx, scorer, corpus
+LABEL, NO_LABEL = "label", "none"
+OF_CORPUS = "$corpus IS NULL OR corpus = $corpus"
+SCORERS = f"""
+    SELECT DISTINCT run_id, scorer FROM emotions JOIN (SELECT commit_id, run_id FROM commits) USING (commit_id)
+    WHERE list_contains($runs, run_id) AND ({OF_CORPUS})
 """
 RUNS = """
     SELECT DISTINCT run_id FROM emotions JOIN (SELECT commit_id, run_id FROM commits) USING (commit_id) ORDER BY run_id
 """
+
+
+def answers_by_run(condition: str = OF_CORPUS) -> str:
+    """The statement that counts what `$scorer` answered in each of `$runs`, of the answers that fit a condition on the
+    columns of `emotions`, one of our own making: `run_id`, `quantity`, `name` (of a label), `value` (of a number),
+    `num`. Audio that several corpora have counts once."""
+    numbers = "\n".join(
+        f"    UNION ALL SELECT run_id, '{name}', NULL, {name}, count(*) FROM mine WHERE {name} IS NOT NULL GROUP BY ALL"
+        for name in NUMBERS
+    )
+    return f"""
+    WITH mine AS MATERIALIZED (
+        SELECT DISTINCT ON (run_id, recording_id, heard_key, utterance_idx) run_id, label, {", ".join(NUMBERS)}
+        FROM emotions JOIN (SELECT commit_id, run_id FROM commits WHERE list_contains($runs, run_id)) USING (commit_id)
+        WHERE scorer = $scorer AND ({condition})
+        ORDER BY run_id, recording_id, heard_key, utterance_idx, corpus
+    )
+    SELECT run_id, '{LABEL}' AS quantity, coalesce(label, '{NO_LABEL}') AS name, NULL::FLOAT AS value, count(*) AS num
+    FROM mine GROUP BY ALL
+{numbers}
+    """
+
+
+@dataclass
+class Answers:
+    """What a model answered in one run."""
+
+    labels: dict[str, int] = field(default_factory=dict)
+    """Label, or `NO_LABEL` -> utterances."""
+    values: dict[str, list[float]] = field(default_factory=dict)
+    """Of `NUMBERS` -> each value once, and in `counts` how often it occurs."""
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def num_answers(self) -> int:
+        """Utterances, with a label or without."""
+        return sum(self.labels.values())
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """All values of a number, shape (num_answers that have one,)."""
+        return np.repeat(np.array(self.values.get(name, []), np.float64), self.counts.get(name, []))
+
+
+def answers_of(rows: Iterable[Row]) -> dict[str, Answers]:
+    """Run -> what was answered in it, of the rows of `answers_by_run`; a run without any is missing."""
+    found: dict[str, Answers] = {}
+    for row in rows:
+        answers, quantity = found.setdefault(row["run_id"], Answers()), row["quantity"]
+        if quantity == LABEL:
+            answers.labels[row["name"]] = row["num"]
+        else:
+            answers.values.setdefault(quantity, []).append(row["value"])
+            answers.counts.setdefault(quantity, []).append(row["num"])
+    return found
+
+
+def drift_of(before: Answers, after: Answers) -> list[Drift]:
+    """How the labels have moved, and each number that both have."""
+    found = [drift_of_counts(LABEL, before.labels, after.labels)]
+    shared = [name for name in NUMBERS if before.values.get(name) and after.values.get(name)]
+    return found + [drift_of_numbers(name, before.numbers(name), after.numbers(name)) for name in shared]
 
 
 def drift_between(
@@ -32,20 +99,24 @@ def drift_between(
 
     Raises `UsageError` for a run without visible answers, and where several models answered and none is named.
     """
-    answers = [reader.rows(ANSWERS, {"run": run, "corpus": corpus}) for run in (before, after)]
-    for run, rows in zip((before, after), answers, strict=True):
-        if not rows:
+    asked = {"runs": [before, after], "corpus": corpus}
+    answered: dict[str, set[str]] = {before: set(), after: set()}
+    for row in reader.rows(SCORERS, asked):
+        answered[row["run_id"]].add(row["scorer"])
+    chosen = _scorer(reader, answered, (before, after), scorer)
+    found = answers_of(reader.rows(answers_by_run(), {**asked, "scorer": chosen}))
+    return drift_of(found[before], found[after])
+
+
+def _scorer(reader: LakeReader, answered: Mapping[str, set[str]], runs: Sequence[str], scorer: str | None) -> str:
+    """Whose answers are compared."""
+    for run in runs:
+        if not answered[run]:
             known = ", ".join(row["run_id"] for row in reader.rows(RUNS, {})) or "none"
             raise UsageError(f"run {run!r} has no visible answers in {reader.address}; these have: {known}")
-    shared = sorted(set.intersection(*({row["scorer"] for row in rows} for rows in answers)))
+    shared = sorted(set.intersection(*(answered[run] for run in runs)))
     if scorer is None and len(shared) != 1:
         raise UsageError(f"{len(shared)} emotion models answered in both runs: name one of {', '.join(shared) or '-'}")
     if scorer is not None and scorer not in shared:
         raise UsageError(f"{scorer!r} did not answer in both runs; these did: {', '.join(shared) or 'none'}")
-    first, second = ([row for row in rows if row["scorer"] == (scorer or shared[0])] for rows in answers)
-    found = [drift_of_labels("label", *([row["label"] or "none" for row in rows] for rows in (first, second)))]
-    for name in NUMBERS:
-        columns = [np.array([row[name] for row in rows], np.float64) for rows in (first, second)]
-        if all(np.isfinite(column).any() for column in columns):
-            found.append(drift_of_numbers(name, *columns))
-    return found
+    return scorer or shared[0]

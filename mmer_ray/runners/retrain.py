@@ -26,10 +26,10 @@ from mmer_ray.runners.rescore import RescoreReport
 from mmer_ray.runners.tally import OnProgress as OnRescoring
 from mmer_ray.runners.train import OnProgress as OnTraining
 from mmer_ray.training.evaluation.result import EVALUATION_NAME
-from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.promotion import Promotion, free_name, promote
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
+from mmer_ray.training.registry.verdict import Gate
 from mmer_ray.training.run import MODEL, Asked
 from mmer_ray.training.utterances import Corpus
 from mmer_ray.training.whole_files import locked_at_once

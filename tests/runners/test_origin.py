@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mmer_ray.runners.origin import NOT_KNOWN, TRAINED_ON_IT, origin_of
-from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.promotion import promote
 from mmer_ray.training.registry.registry import Registry
+from mmer_ray.training.registry.verdict import Gate
 from mmer_ray.training.run import RunFolder
 from mmer_ray.training.utterances import Corpus
 from tests.training.registry.makers import run

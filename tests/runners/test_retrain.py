@@ -22,9 +22,9 @@ from mmer_ray.runners.training_run import Finished
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.training.family_recipes import recipe_of
 from mmer_ray.training.fresh_model import Architecture
-from mmer_ray.training.registry.gate import Gate
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import read_run
+from mmer_ray.training.registry.verdict import Gate
 from mmer_ray.training.run import Asked
 from mmer_ray.training.whole_files import locked_at_once
 from tests.runners.tiny_lakes import TinyEngines, another_model, files_of, profile, rows, score, speech

@@ -10,7 +10,8 @@ Shape letters: N answers before, M after, B bins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,8 +47,13 @@ class Drift:
 
 def drift_of_labels(quantity: str, before: Sequence[str], after: Sequence[str]) -> Drift:
     """Compare the shares of labels."""
+    return drift_of_counts(quantity, Counter(before), Counter(after))
+
+
+def drift_of_counts(quantity: str, before: Mapping[str, int], after: Mapping[str, int]) -> Drift:
+    """Compare how often each label occurs."""
     names = sorted({*before, *after})
-    counts = [np.array([labels.count(name) for name in names], np.float64) for labels in (list(before), list(after))]
+    counts = [np.array([labels.get(name, 0) for name in names], np.float64) for labels in (before, after)]
     return _drift(quantity, *counts)
 
 

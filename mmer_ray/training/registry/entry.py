@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmer_ray.errors import PreflightError
 from mmer_ray.models.digests import file_sha256s
 from mmer_ray.training.evaluation.result import Measure
-from mmer_ray.training.registry.gate import Verdict
+from mmer_ray.training.registry.verdict import Verdict
 
 SCHEMA = "mmer.registered_model/1"
 

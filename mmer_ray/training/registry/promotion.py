@@ -13,10 +13,11 @@ from mmer_ray.models.family_names import FAMILIES
 from mmer_ray.models.refs import EMBEDDED
 from mmer_ray.models.registered import NAME
 from mmer_ray.training.registry.entry import RegisteredModel, file_digests
-from mmer_ray.training.registry.gate import Gate, Verdict, judge
+from mmer_ray.training.registry.gate import judge
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import FinishedRun
 from mmer_ray.training.registry.shared_data import Judged
+from mmer_ray.training.registry.verdict import Gate, Verdict
 from mmer_ray.versions import code_revision
 
 

@@ -16,18 +16,17 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
-from mmer_ray.errors import PreflightError, UsageError
-from mmer_ray.models.registered import ENTRY_NAME, MODEL, MODELS, registry_folder
-from mmer_ray.training.evaluation.result import EVALUATION_NAME, read_evaluation
-from mmer_ray.training.registry.entry import RegisteredModel, file_digests, read_entry
+from mmer_ray.errors import PreflightError
+from mmer_ray.models.registered import ENTRY_NAME, MODEL, MODELS
+from mmer_ray.training.evaluation.result import EVALUATION_NAME
+from mmer_ray.training.registry.entry import RegisteredModel, file_digests
 from mmer_ray.training.registry.gate import GATE_NAME
+from mmer_ray.training.registry.reading import ACTIVE_NAME, Activation, Active, RegisteredModels
 from mmer_ray.training.registry.shared_data import Judged
 from mmer_ray.training.run import RUN_NAME
 from mmer_ray.training.whole_files import locked, remove_unfinished, whole_folder, write_whole
@@ -36,69 +35,16 @@ if TYPE_CHECKING:
     from mmer_ray.training.predictions import Predictions
     from mmer_ray.training.registry.run_folder import FinishedRun
 
-ACTIVE_NAME, LOCK_NAME, PREDICTIONS = "active.json", "lock", "predictions"
-ACTIVE_SCHEMA = "mmer.active_model/1"
+LOCK_NAME, PREDICTIONS = "lock", "predictions"
 
 
-@dataclass(frozen=True)
-class Activation:
-    """A model and the time from which it was the active one."""
-
-    name: str
-    activated_at: str
-    """UTC, ISO 8601."""
-
-
-@dataclass(frozen=True)
-class _Active:
-    """`active.json`."""
-
-    activations: tuple[Activation, ...]
-    """In order of time; the last one holds."""
-    schema: str = ACTIVE_SCHEMA
-
-
-_ACTIVE = TypeAdapter(_Active)
-
-
-class Registry:
-    """The models that passed their gate, by name."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = registry_folder() if folder is None else folder.absolute()
+class Registry(RegisteredModels):
+    """The models that passed their gate, by name, and how others are added."""
 
     @property
     def gate_file(self) -> Path:
         """Where its gate is declared, whether or not it is."""
         return self.folder / GATE_NAME
-
-    def names(self) -> list[str]:
-        """Of all models, sorted."""
-        return sorted(file.parent.name for file in (self.folder / MODELS).glob(f"[!.]*/{ENTRY_NAME}"))
-
-    def models(self) -> list[RegisteredModel]:
-        """All of them, the oldest first. Raises `PreflightError` as `read`."""
-        return sorted((self.read(name) for name in self.names()), key=lambda one: (one.registered_at, one.name))
-
-    def read(self, name: str) -> RegisteredModel:
-        """One model. Raises `UsageError` naming those that are known, `PreflightError` for a damaged entry."""
-        if name not in (known := self.names()):
-            raise UsageError(f"no registered model is called {name!r}; registered are: {', '.join(known) or 'none'}")
-        return read_entry(self.folder / MODELS / name / ENTRY_NAME)
-
-    def find(self, name: str) -> RegisteredModel | None:
-        """A model by its name or by its name in a lake (`Emotion.scorer`); None where there is none."""
-        if name in self.names():
-            return self.read(name)
-        return next((one for one in self.models() if one.scorer == name), None)
-
-    def of_digest(self, sha256: str) -> RegisteredModel | None:
-        """The model with these bytes (`ResolvedModel.sha256`); None where it is not registered."""
-        return next((one for one in self.models() if one.sha256 == sha256), None)
-
-    def model_folder(self, name: str) -> Path:
-        """Where a model's checkpoint lies."""
-        return self.folder / MODELS / name / MODEL
 
     def judged(self, name: str) -> Judged:
         """What a model did on strangers. Raises `UsageError` where a file of it cannot be read."""
@@ -106,16 +52,7 @@ class Registry:
 
         folder = self.folder / MODELS / name
         predictions = [read_predictions(file) for file in sorted((folder / PREDICTIONS).glob("*.parquet"))]
-        return Judged(name, read_evaluation(folder / EVALUATION_NAME), predictions)
-
-    def active(self) -> str | None:
-        """The model that later ones are measured against; None where there is none yet."""
-        activations = self._active().activations
-        return activations[-1].name if activations else None
-
-    def activations(self) -> tuple[Activation, ...]:
-        """Which model was active from when on, in order of time."""
-        return self._active().activations
+        return Judged(name, self.evaluation(name), predictions)
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -158,21 +95,9 @@ class Registry:
         if self.active() == name:
             return False
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        held = _Active((*self.activations(), Activation(name, now)))
+        held = Active((*self.activations(), Activation(name, now)))
         write_whole(self.folder / ACTIVE_NAME, json.dumps(asdict(held), indent=2) + "\n")
         return True
-
-    def _active(self) -> _Active:
-        file = self.folder / ACTIVE_NAME
-        try:
-            found: _Active = _ACTIVE.validate_json(file.read_bytes())
-        except FileNotFoundError:
-            return _Active(())
-        except ValidationError as exc:
-            raise PreflightError(
-                f"{file} is no {ACTIVE_SCHEMA}: restore it, or remove it and activate a model"
-            ) from exc
-        return found
 
 
 def _without_text(answers: Predictions) -> Predictions:

@@ -13,11 +13,12 @@ from mmer_ray.training.evaluation.evaluate import Conditions, evaluate
 from mmer_ray.training.evaluation.result import TextCondition
 from mmer_ray.training.predictions import Predictions
 from mmer_ray.training.registry import promotion
-from mmer_ray.training.registry.gate import Gate, judge
+from mmer_ray.training.registry.gate import judge
 from mmer_ray.training.registry.promotion import Promotion, promote
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.run_folder import FinishedRun, read_run
 from mmer_ray.training.registry.shared_data import Judged
+from mmer_ray.training.registry.verdict import Gate
 from mmer_ray.training.utterances import Corpus
 from tests.training.registry.makers import CORPUS, answers, run, run_folder
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mmer_ray.errors import PreflightError, UsageError
-from mmer_ray.training.registry.gate import Gate, read_gate
+from mmer_ray.training.registry.gate import read_gate
 from mmer_ray.training.registry.promotion import promote
 from mmer_ray.training.registry.registry import Registry
+from mmer_ray.training.registry.verdict import Gate
 from mmer_ray.training.whole_files import UNFINISHED, locked, whole_folder, write_whole
 from tests.training.registry.makers import run
 

@@ -1,0 +1,64 @@
+"""How often two models give each label: two dots a label, and the line between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dashboard.charts import Spec
+from dashboard.palette import in_order
+
+ROW_HEIGHT = 44
+FIRST_COLOUR, SECOND_COLOUR = "#E69F00", "#0072B2"
+
+
+def label_shift(first: Mapping[str, float], second: Mapping[str, float], names: tuple[str, str]) -> Spec:
+    """Label -> share, of each model; `names` are those of the models."""
+    labels = in_order(sorted({*first, *second}))
+    dots = [
+        {"label": label, "model": name, "share": shares.get(label, 0.0)}
+        for name, shares in zip(names, (first, second), strict=True)
+        for label in labels
+    ]
+    lines = [{"label": one, "from": first.get(one, 0.0), "to": second.get(one, 0.0)} for one in labels]
+    down = {"field": "label", "type": "nominal", "title": None, "sort": labels, "axis": {"labelFontSize": 13}}
+    axis = {"format": ".0%", "tickCount": 5}
+    colour = {
+        "field": "model",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": [FIRST_COLOUR, SECOND_COLOUR]},
+    }
+    legend = {"title": None, "orient": "top", "labelFontSize": 13, "labelLimit": 400}
+    return {
+        "height": {"step": ROW_HEIGHT},
+        "layer": [
+            {
+                "data": {"values": lines},
+                "mark": {"type": "rule", "strokeWidth": 3, "color": "#8A8A8A"},
+                "encoding": {
+                    "y": down,
+                    "x": {"field": "from", "type": "quantitative", "title": "Share of utterances", "axis": axis},
+                    "x2": {"field": "to"},
+                },
+            },
+            {
+                "data": {"values": dots},
+                "mark": {"type": "point", "filled": True, "size": 170, "opacity": 1},
+                "encoding": {
+                    "y": down,
+                    "x": {"field": "share", "type": "quantitative"},
+                    "color": {**colour, "legend": legend},
+                    "shape": {
+                        "field": "model",
+                        "type": "nominal",
+                        "scale": {"domain": list(names), "range": ["circle", "diamond"]},
+                        "legend": legend,
+                    },
+                    "tooltip": [
+                        {"field": "label", "title": "Emotion"},
+                        {"field": "model", "title": "Model"},
+                        {"field": "share", "title": "Share", "format": ".1%"},
+                    ],
+                },
+            },
+        ],
+    }
