@@ -26,7 +26,7 @@ def forest(models: Sequence[tuple[str, Measure, bool]], title: str, floor: float
         "legend": {"title": None, "orient": "top", "labelFontSize": 13},
     }
     scale = {"zero": False, "nice": True, "padding": 12}
-    across = {"type": "quantitative", "title": title, "scale": scale}
+    across = {"type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 6, "format": ".2f"}}
     line = {
         "data": {"values": [{"floor": floor}]},
         "mark": {"type": "rule", "strokeDash": [5, 4], "color": "#8A8A8A"},

@@ -102,7 +102,7 @@ def conditions(found: Evaluation, *, may_name: bool) -> list[str]:
     num_folds = len({one.fold for one in found.folds})
     lines = [
         f"Tested on {found.num_utterances:,} utterances of {found.num_speakers} speakers; corpus: {corpus}.",
-        f"Folds: {found.protocol or 'one fixed test set'}, {num_folds or 1}; seeds: {', '.join(map(str, found.seeds))}.",
+        f"Folds: {num_folds or 1}, {found.protocol or 'a fixed test set'}; seeds: {', '.join(map(str, found.seeds))}.",
         f"Words given to the model: {words}{wer}.",
         f"Intervals: 95 %, bootstrap over {found.num_clusters} {found.cluster}s.",
     ]

@@ -117,8 +117,7 @@ def _show_one(page: Page, registry: RegisteredModels, models: Sequence[Registere
     chosen = st.selectbox("Report of", names, default, key=MODEL, bind="query-params", width=420)
     model = next(one for one in models if one.name == chosen)
     with st.expander("What the gate asked and found", expanded=bool(model.verdict.reasons)):
-        for line in gate_words(model):
-            st.text(line)
+        st.text("\n".join(gate_words(model)))
     try:
         found = registry.evaluation(model.name)
     except MmerError as exc:
@@ -135,8 +134,7 @@ def _show_report(found: Evaluation, *, may_name: bool) -> None:
         interval = "" if one.low is None else f"95 %: {one.low:.3f} to {one.high:.3f}"
         column.metric(title_of(name), f"{one.value:.3f}", interval or None, delta_color="off", delta_arrow="off",
                       border=True, height="stretch")  # fmt: skip
-    for line in conditions(found, may_name=may_name):
-        st.text(line)
+    st.text("\n".join(conditions(found, may_name=may_name)))
     _show_classes(found)
     if found.calibration is not None:
         _show_calibration(found.calibration)

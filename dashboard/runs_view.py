@@ -100,11 +100,16 @@ def _in_words(parts: Sequence[Part]) -> str:
     lines = []
     for whole in ("planned", "scored"):
         found = [one for one in parts if one.whole == whole and (one.milliseconds or one.name in ("scored", "speech"))]
-        total = sum(one.milliseconds for one in found)
-        lines.append(
-            f"{whole} {hours(total)} = " + " + ".join(f"{one.name} {hours(one.milliseconds)}" for one in found)
-        )
-    return ";   ".join(lines)
+        total = _amount(sum(one.milliseconds for one in found))
+        lines.append(f"{whole} {total} = " + " + ".join(f"{one.name} {_amount(one.milliseconds)}" for one in found))
+    return "\n".join(lines)
+
+
+def _amount(milliseconds: int) -> str:
+    """Exact enough to be added up."""
+    if milliseconds < run_charts.MANY_MS:
+        return f"{milliseconds / 60_000:,.2f} min"
+    return f"{milliseconds / 3_600_000:,.3f} h"
 
 
 def _show_times(page: Page, runs: Sequence[Row], names: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import charts
 from dashboard.counts_chart import counts_over_time
 from dashboard.downloads import Export, What, offer
+from dashboard.felt import step_for
 from dashboard.filter_bar import say_nothing_found
 from dashboard.filters import Filters
 from dashboard.hits.component import show_hits
@@ -18,7 +19,6 @@ from dashboard.hits.payload import contexts, hit_of, mark_of, sounds_of
 from dashboard.numbers import count_of
 from dashboard.page import Page
 from dashboard.questions import search as questions
-from dashboard.questions.overview import step_for
 from dashboard.questions.search import Order, Part
 from mmer_ray.tables import Row
 

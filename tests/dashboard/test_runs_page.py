@@ -1,0 +1,175 @@
+"""The page on runs: the ledger, speed, failures and drift, for who may see what."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dashboard.access import Viewer
+from dashboard.drift_view import Against, drifts, run_names
+from dashboard.run_facts import gap_s, names_of, parts_of_run, speed, stage_seconds
+from dashboard.session import Dashboard
+from mmer_ray.lake.drift import answers_of, drift_between
+from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
+from tests.dashboard.makers import SCORER, dashboard_of, make_lake, of_viewers
+from tests.dashboard.nights import FIRST_NIGHT, add_night, run_of
+from tests.dashboard.test_pages import figures, opened, said
+
+CALM, UPSET = ["happy"] * 200 + ["sad"] * 200, ["happy"] * 20 + ["sad"] * 380
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three nights of 400 utterances, the third of which is sadder, and a run that was killed."""
+    address = tmp_path_factory.mktemp("nights") / "lake"
+    lake = make_lake(address)
+    for night, labels in enumerate((CALM, CALM, UPSET)):
+        add_night(lake, night, labels)
+    add_night(lake, 3, [], is_over=False)
+    return address
+
+
+def test_runs_are_counted_and_the_ledger_sums(nights: Path) -> None:
+    with dashboard_of(nights):
+        page = opened("runs")
+
+    assert not page.exception
+    # 401 s in 2 s, each night.
+    assert figures(page)["Median speed"] == "200.5 x"
+    assert figures(page)["Runs"] == "4"
+    assert figures(page)["Files that failed"] == "1"
+    assert "The ledger sums" in said(page)
+    assert "taken" not in page.error
+    assert "was killed" in said(page)
+
+
+def test_the_ledger_of_one_run_can_be_chosen_by_address(nights: Path) -> None:
+    with dashboard_of(nights):
+        page = opened("runs", ledger=run_of(1))
+
+    assert "planned 6.68 min = scored 6.68 min" in said(page)
+    assert "scored 6.68 min = speech 6.67 min + no speech 0.02 min" in said(page)
+
+
+def test_a_gap_in_a_ledger_is_told(nights: Path) -> None:
+    with open_lake(nights) as reader:
+        (run,) = reader.rows("SELECT * FROM runs WHERE run_id = $run", {"run": run_of(0)})
+
+    assert gap_s(parts_of_run(run), run["planned_ms"]) == 0.0
+    assert gap_s(parts_of_run(run), run["planned_ms"] + 7_000) == 7.0
+    assert gap_s(parts_of_run(run | {"speech_ms": 0}), run["planned_ms"]) == 400.0
+
+
+def test_speed_and_stages_are_per_hour_of_audio(nights: Path) -> None:
+    with open_lake(nights) as reader:
+        runs = reader.rows("SELECT * FROM runs ORDER BY run_id", {})
+    of_nights = {run["run_id"]: run for run in runs}
+
+    assert speed(of_nights[run_of(0)]) == 200.5
+    assert stage_seconds(of_nights[run_of(0)]) == pytest.approx(
+        {"decode": 0.5 * 3600 / 401, "emotion": 1.5 * 3600 / 401}
+    )
+    assert speed(of_nights[run_of(3)]) is None
+    assert stage_seconds(of_nights[run_of(3)]) == {}
+
+
+def test_runs_are_named_as_shortly_as_they_differ() -> None:
+    second = FIRST_NIGHT.replace(hour=5)
+
+    assert names_of({"a": FIRST_NIGHT}) == {"a": "10 Nov"}
+    assert names_of({"a": FIRST_NIGHT, "b": second}) == {"a": "10 Nov 01:00", "b": "10 Nov 05:00"}
+    assert names_of({"1-aaaa": second, "1-bbbb": second}) == {
+        "1-aaaa": "10 Nov 05:00 aaaa",
+        "1-bbbb": "10 Nov 05:00 bbbb",
+    }
+    assert run_names([run_of(0), run_of(1)]) == {run_of(0): "10 Nov", run_of(1): "11 Nov"}
+    assert run_names(["by hand"]) == {"by hand": "by hand"}
+
+
+def test_failures_are_listed_by_code_with_what_to_do(nights: Path) -> None:
+    with dashboard_of(nights):
+        page = opened("runs")
+
+    failed = page.dataframe[0].value
+    assert failed["Code"].to_list() == ["empty_file"]
+    assert "until the file is replaced" in failed["What to do"][0]
+    assert page.dataframe[1].value["File"].to_list() == ["broken.wav"]
+
+
+def test_a_night_that_has_drifted_is_pointed_at(nights: Path) -> None:
+    with dashboard_of(nights):
+        page = opened("runs", model=SCORER)
+
+    assert "have drifted" in said(page)
+    (drifted,) = [one.value for one in page.dataframe if "Verdict" in one.value]
+    assert drifted["Verdict"].to_list() == ["large drift"]
+    assert drifted["Quantity"].to_list() == ["label"]
+
+
+def test_drift_on_the_page_is_that_of_the_command_line(nights: Path) -> None:
+    from dashboard.filters import Filters
+    from dashboard.questions.runs import answers
+
+    runs = [run_of(night) for night in range(3)]
+    with dashboard_of(nights) as dashboard, open_lake(nights) as reader:
+        rows = dashboard.ask(answers(Filters(), ("support",), SCORER, runs)).to_pylist()
+        found = answers_of(rows)
+        by_run = {run: found[run] for run in runs}
+
+        assert drifts(by_run, Against.BEFORE)[runs[2]] == drift_between(reader, runs[1], runs[2])
+        assert drifts(by_run, Against.FIRST)[runs[2]] == drift_between(reader, runs[0], runs[2])
+    assert drifts(by_run, Against.BEFORE)[runs[1]][0].psi == 0.0
+
+
+def test_days_choose_the_runs_that_scored_them(nights: Path) -> None:
+    with dashboard_of(nights):
+        page = opened("runs", days=["2026-11-10", "2026-11-11"])
+
+    assert page.dataframe[-1].value["Run"].to_list() == [run_of(2), run_of(1)]
+
+
+def test_a_lake_without_runs_says_so(dashboard: Dashboard) -> None:
+    page = opened("runs")
+
+    assert not page.exception
+    assert "No run is recorded" in page.info[0].value
+    assert "Drift needs answers of two runs" in said(page)
+
+
+def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    add_night(lake, 0, CALM, "sales")
+    add_night(lake, 1, CALM, "support")
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
+    with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ben", ("sales",)))):
+        page = opened("runs")
+
+    assert page.dataframe[-1].value["Run"].to_list() == [run_of(0)]
+    assert figures(page)["Files that failed"] == "0"
+    assert run_of(1) not in str([one.value for one in page.dataframe])
+
+
+def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
+    Lake(tmp_path / "lake").create()
+    with dashboard_of(tmp_path / "lake"):
+        page = opened("runs")
+
+    assert not page.exception
+    assert "mmer score" in page.info[0].value
+
+
+def test_a_damaged_lake_says_so_in_words(tmp_path: Path) -> None:
+    make_lake(tmp_path / "lake")
+    with dashboard_of(tmp_path / "lake"):
+        for file in (tmp_path / "lake").rglob("*.parquet"):
+            file.write_bytes(b"no Parquet")
+        shutil.rmtree(tmp_path / "lake" / "commits" / "_delta_log")
+        page = opened("runs")
+
+    assert not page.exception
+    assert "mmer lake verify" in page.error[0].value

@@ -1,0 +1,197 @@
+"""Search and comparison as Streamlit runs them: full, empty, in error, for who may see what."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dashboard.access import Viewer
+from dashboard.compare_view import NUM_DISAGREEMENTS
+from dashboard.filters import Filters
+from dashboard.questions import compare as compare_questions
+from dashboard.questions import search as questions
+from dashboard.questions.search import Order, Part
+from dashboard.session import Dashboard
+from mmer_ray.lake.comparison import compare, comparison_of
+from mmer_ray.lake.queries import open_lake
+from mmer_ray.lake.store import Lake
+from tests.dashboard.makers import HOSTILE, SCORER, dashboard_of, make_lake, of_viewers
+from tests.dashboard.nights import OTHER_SCORER, add_other_answers
+from tests.dashboard.test_pages import figures, opened, said, said_as_markdown
+
+BOTH = ("sales", "support")
+NAMES = ("search", "compare")
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of call b: `SCORER` says neutral, angry, angry, sad."""
+    address = tmp_path_factory.mktemp("compared") / "lake"
+    answers: list[tuple[int, str | None, float]] = [
+        (0, "neutral", 0.05), (1, "sad", 0.1), (2, "angry", 0.9), (3, None, 0.4),
+    ]  # fmt: skip
+    add_other_answers(make_lake(address), answers, "b" * 32)
+    return address
+
+
+def hits(dashboard: Dashboard, filters: Filters, part: Part = Part.ANYWHERE, order: Order = Order.OLDEST) -> list[str]:
+    """The texts that a search finds."""
+    rows = dashboard.ask(questions.hits(filters, BOTH, part, 0.0, order, 50)).to_pylist()
+    return [row["text"] for row in rows]
+
+
+def test_words_are_found_in_any_case_with_the_file_that_holds_them(dashboard: Dashboard) -> None:
+    (row,) = dashboard.ask(
+        questions.hits(Filters(text="THANK"), BOTH, Part.ANYWHERE, 0.0, Order.NEWEST, 50)
+    ).to_pylist()
+
+    assert (row["recording_id"], row["start_ms"], row["role"]) == ("a" * 32, 10_000, "customer")
+    assert (row["uri"], row["duration_ms"]) == ("/calls/a.opus", 40_000)
+
+
+def test_words_emotion_role_and_days_narrow_together(dashboard: Dashboard) -> None:
+    assert hits(dashboard, Filters(labels=("angry",))) == [HOSTILE, "=refund me"]
+    assert hits(dashboard, Filters(labels=("angry",), text="refund")) == ["=refund me"]
+    assert hits(dashboard, Filters(roles=("agent",))) == ["hello there", "hello"]
+    assert hits(dashboard, Filters(text="refund", roles=("agent",))) == []
+
+
+def test_a_quarter_of_the_recording_can_be_chosen(dashboard: Dashboard) -> None:
+    assert hits(dashboard, Filters(corpora=("support",), labels=("happy",)), Part.LAST) == ["goodbye"]
+    assert hits(dashboard, Filters(corpora=("support",), labels=("happy",)), Part.SECOND) == ["thank you"]
+
+
+def test_the_order_and_the_part_of_the_list_are_followed(dashboard: Dashboard) -> None:
+    assert hits(dashboard, Filters(labels=("happy", "surprise")), order=Order.WORST)[0] == "secret of sales"
+    second = questions.hits(Filters(labels=("angry",)), BOTH, Part.ANYWHERE, 0.0, Order.OLDEST, 1, 1)
+    assert [row["text"] for row in dashboard.ask(second).to_pylist()] == ["=refund me"]
+
+
+def test_utterances_can_be_asked_to_be_long(dashboard: Dashboard) -> None:
+    asked = questions.by_day(Filters(), BOTH, Part.ANYWHERE, 6.0)
+    assert sum(row["num_utterances"] for row in dashboard.ask(asked).to_pylist()) == 7
+
+
+def test_a_search_says_how_many_fit_and_offers_them(dashboard: Dashboard) -> None:
+    page = opened("search", text="o")
+
+    assert not page.exception
+    assert "**9 utterances**" in said(page)
+    assert "contains(lower(text), lower($text))" in "\n".join(one.value for one in page.code)
+
+
+def test_a_search_for_nothing_says_what_to_do(dashboard: Dashboard) -> None:
+    assert "Type words" in opened("search").info[0].value
+    assert "Clear one of them" in opened("search", text="never said").info[0].value
+
+
+def test_what_was_said_is_nowhere_markdown(dashboard: Dashboard) -> None:
+    page = opened("search", text="img src")
+
+    assert "**1 utterances**" in said(page)
+    assert HOSTILE not in said_as_markdown(page)
+
+
+def test_two_models_are_compared_as_the_command_line_does(two_models: Path) -> None:
+    with dashboard_of(two_models) as dashboard, open_lake(two_models) as reader:
+        asked = (Filters(), ("support",), SCORER, OTHER_SCORER)
+        cells = dashboard.ask(compare_questions.cells(*asked)).to_pylist()
+        (means,) = dashboard.ask(compare_questions.shifts(*asked)).to_pylist()
+        furthest = dashboard.ask(compare_questions.furthest(*asked, NUM_DISAGREEMENTS)).to_pylist()
+        found = comparison_of(SCORER, OTHER_SCORER, cells, means, furthest)
+
+        assert found == compare(reader, SCORER, OTHER_SCORER, limit=NUM_DISAGREEMENTS)
+    assert (found.num_utterances, found.num_labelled, found.num_first_only, found.num_agreed) == (4, 3, 1, 2)
+    assert (found.disagreements[0].utterance_idx, found.disagreements[0].distance) == (1, pytest.approx(0.4))
+
+
+def test_filters_choose_the_utterances_that_are_compared(two_models: Path) -> None:
+    with dashboard_of(two_models) as dashboard:
+
+        def number(filters: Filters) -> int:
+            asked = compare_questions.cells(filters, BOTH, SCORER, OTHER_SCORER)
+            return sum(row["num"] for row in dashboard.ask(asked).to_pylist())
+
+        assert number(Filters(roles=("customer",))) == 2
+        assert number(Filters(text="refund")) == 1
+        assert number(Filters(labels=("sad",))) == 1
+        assert number(Filters(abstained=False)) == 4
+
+
+def test_a_comparison_shows_agreement_and_what_shifts(two_models: Path) -> None:
+    with dashboard_of(two_models):
+        page = opened("compare")
+
+    assert not page.exception
+    assert figures(page)["Utterances"] == "4"
+    assert figures(page)["Agreement"] == "66.7 %"
+    assert figures(page)["Only the first"] == "1"
+    # The other one gives 0; the first one -0.1, -0.8, -0.9 and -0.4.
+    assert figures(page)["Mean valence"] == "+0.55"
+    assert [one.value for one in page.selectbox] == [SCORER, OTHER_SCORER]
+
+
+def test_one_model_alone_says_how_to_get_another(dashboard: Dashboard) -> None:
+    page = opened("compare")
+
+    assert f"One model has answered about these corpora: {SCORER}" in page.info[0].value
+    assert "mmer rescore" in said(page)
+
+
+def test_a_comparison_of_nothing_says_which_filter_to_clear(two_models: Path) -> None:
+    with dashboard_of(two_models):
+        page = opened("compare", text="never said")
+
+    assert "Clear one of them" in page.info[0].value
+
+
+def test_the_same_model_twice_is_no_comparison(two_models: Path) -> None:
+    with dashboard_of(two_models):
+        page = opened("compare", second=SCORER)
+
+    assert "two different models" in page.info[0].value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, name: str) -> None:
+    Lake(tmp_path / "lake").create()
+    with dashboard_of(tmp_path / "lake"):
+        page = opened(name)
+
+    assert not page.exception
+    assert "mmer score" in page.info[0].value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_lake_says_so_in_words(tmp_path: Path, name: str) -> None:
+    make_lake(tmp_path / "lake")
+    with dashboard_of(tmp_path / "lake"):
+        for table in ("recordings", "results", "calls", "utterances", "emotions", "active_scorers"):
+            for file in (tmp_path / "lake" / table).rglob("*.parquet"):
+                file.write_bytes(b"no Parquet")
+        shutil.rmtree(tmp_path / "lake" / "commits" / "_delta_log")
+        page = opened(name, text="o")
+
+    assert not page.exception
+    assert "mmer lake verify" in page.error[0].value
+
+
+def test_another_corpus_by_address_is_refused_and_its_words_are_not_found(
+    two_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
+    audit = tmp_path / "audit.jsonl"
+    with dashboard_of(two_models, of_viewers(Viewer("ben", ("sales",))), audit):
+        refused = opened("search", corpus="support", text="refund")
+        nothing = opened("search", text="refund")
+        found = opened("search", text="secret")
+        alone = opened("compare")
+
+    assert refused.error[0].value == "Not shown to you."
+    assert json.loads(audit.read_text().splitlines()[0])["corpus"] == "support"
+    assert "Clear one of them" in nothing.info[0].value
+    assert "**1 utterances**" in said(found)
+    assert OTHER_SCORER not in said(alone)
