@@ -10,11 +10,11 @@ calls, the same for the same number. Three systems have the same `OnlineScorer` 
 - in process: no HTTP, 64 clips at a time from threads: what the models can do.
 
 All three are loaded all the time; one works at a time, so that rounds can alternate. Audio seconds are counted of
-answers that came within the window; it begins once the first answer is there. Of ours, nobody asks anything new then,
-and what is under way is waited for: its latencies count too. A lost answer is one that did not come, came with another
-status than 200, 429 or 503, or speaks of a clip of another length. Health is asked ten times a second by a process
-of its own, late answers counted from the moment at which they were due. At last, more clients than the endpoint admits:
-every answer must be 200, 429 or 503.
+answers from the end of the first batch to that of the last within the window, which is long enough for an answer to
+each client. Of ours, nobody asks anything new then, and what is under way is waited for: its latencies count too. A
+lost answer is one that did not come, came with another status than 200, 429 or 503, or speaks of a clip of another
+length. Health is asked ten times a second by a process of its own, late answers counted from the moment at which they
+were due. At last, more clients than the endpoint admits: every answer must be 200, 429 or 503.
 
 Clients and server share the machine: what clients and HTTP cost is in the figures. The default run takes some five
 minutes; `--seconds 60 --rounds 3` is a measured one.
@@ -38,13 +38,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -58,6 +58,8 @@ HEALTH_EVERY_S = 0.1
 START_S, ANSWER_S = 120.0, 600.0
 SATURATING = 64
 PAUSE_S = 1.0
+BATCH_END_S = 0.5
+"""Answers of one batch come within this time."""
 HERE = Path(__file__).resolve()
 
 
@@ -67,13 +69,35 @@ class Clip:
     seconds: float
 
 
+class Arrival(NamedTuple):
+    """An answer: when it came, and how long its clip is."""
+
+    at_s: float
+    clip_s: float
+
+
+def enough(clients: int) -> int:
+    """Answers that a window holds at least: more than one for each client, so that batches follow on batches."""
+    return clients + max(1, clients // 4)
+
+
+def rate(arrivals: Sequence[Arrival]) -> float:
+    """Audio seconds a second from the end of the first batch to the end of the last: answers come in batches."""
+    arrivals = sorted(arrivals)
+    if not arrivals:
+        return 0.0
+    first = [one for one in arrivals if one.at_s <= arrivals[0].at_s + BATCH_END_S]
+    rest = arrivals[len(first) :]
+    return sum(one.clip_s for one in rest) / (rest[-1].at_s - first[-1].at_s) if rest else 0.0
+
+
 @dataclass
 class Level:
     """What came of so many clients."""
 
     clients: int
-    audio_s: float = 0.0
-    window_s: float = 0.0
+    arrivals: list[Arrival] = field(default_factory=list)
+    """Of answers within the window."""
     latencies_s: list[float] = field(default_factory=list)
     health_s: list[float] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
@@ -84,7 +108,7 @@ class Level:
     @property
     def speed(self) -> float:
         """Audio seconds a second."""
-        return self.audio_s / self.window_s
+        return rate(self.arrivals)
 
     def row(self, name: str) -> str:
         shown = self.latencies_s if self.drains else []
@@ -120,32 +144,30 @@ def cut_clips(seed: int = 0) -> list[Clip]:
 
 
 async def load(address: str, clips: Sequence[Clip], clients: int, seconds: float, drains: bool) -> Level:
-    """Ask with so many clients at once; without `drains` they hang up when the window ends."""
-    level, chance = Level(clients), random.Random(clients)
-    order = iter(lambda: chance.choice(clips), None)
-    first = asyncio.Event()
-    ends: list[float] = []
+    """Ask with so many clients at once, until the window is over and, with `drains`, has `enough` answers.
+
+    Without `drains` they hang up then; with it they wait for what they asked.
+    """
+    level, chance, begun = Level(clients, drains=drains), random.Random(clients), time.monotonic()
+
+    def goes_on() -> bool:
+        return time.monotonic() < begun + seconds or (drains and len(level.arrivals) < enough(clients))
 
     async def ask(client: httpx.AsyncClient) -> None:
-        while not ends or time.monotonic() < ends[0]:
-            await _ask_one(client, next(order), level, first, ends)
+        while goes_on():
+            await _ask_one(client, chance.choice(clips), level, goes_on)
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=address, timeout=ANSWER_S, limits=limits) as client:
         asking = [asyncio.create_task(ask(client)) for _ in range(clients)]
-        await asyncio.wait({asyncio.create_task(first.wait()), *asking}, return_when=asyncio.FIRST_COMPLETED)
-        ends.append(time.monotonic() + seconds)
         await asyncio.wait(asking, timeout=None if drains else seconds)
         for one in asking:
             one.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-    level.window_s, level.drains = seconds, drains
     return level
 
 
-async def _ask_one(
-    client: httpx.AsyncClient, clip: Clip, level: Level, first: asyncio.Event, ends: Sequence[float]
-) -> None:
+async def _ask_one(client: httpx.AsyncClient, clip: Clip, level: Level, goes_on: Callable[[], bool]) -> None:
     lost, begun = level.lost.total(), time.monotonic()
     try:
         answer = await client.post(
@@ -156,13 +178,14 @@ async def _ask_one(
     except httpx.HTTPError as error:
         level.lost[type(error).__name__] += 1
     else:
-        await _count(answer, clip, time.monotonic() - begun, level, ends)
-    first.set()
+        await _count(answer, clip, time.monotonic() - begun, level, goes_on)
     if level.lost.total() > lost:
         await asyncio.sleep(PAUSE_S)
 
 
-async def _count(answer: httpx.Response, clip: Clip, latency_s: float, level: Level, ends: Sequence[float]) -> None:
+async def _count(
+    answer: httpx.Response, clip: Clip, latency_s: float, level: Level, goes_on: Callable[[], bool]
+) -> None:
     if answer.status_code in (429, 503):
         level.refused[answer.status_code] += 1
         await asyncio.sleep(float(answer.headers["retry-after"]))
@@ -172,9 +195,8 @@ async def _count(answer: httpx.Response, clip: Clip, latency_s: float, level: Le
         level.lost["another clip's"] += 1
     else:
         level.latencies_s.append(latency_s)
-        # The first answer comes from an empty endpoint: the window begins behind it.
-        if ends and time.monotonic() <= ends[0]:
-            level.audio_s += clip.seconds
+        if goes_on():
+            level.arrivals.append(Arrival(time.monotonic(), clip.seconds))
 
 
 def watch_health(address: str, stop: Event, into: Any) -> None:
@@ -273,25 +295,25 @@ def score_in_process(profile: str, cores: int) -> None:
 def _saturated(scorer: Any, asked: Any, clips: Sequence[Clip], seconds: float) -> float:
     from mmer_ray.pipelines.scoring import WorkStoppedError
 
-    chance, done, over, first = random.Random(SATURATING), [], threading.Event(), threading.Event()
+    chance, over = random.Random(SATURATING), threading.Event()
+    done: list[Arrival] = []
 
     def one_after_the_other() -> None:
         with suppress(WorkStoppedError):
             while not over.is_set():
                 clip = chance.choice(clips)
                 scorer.score(asked(clip.sound), over)
-                done.append(clip.seconds)
-                first.set()
+                done.append(Arrival(time.monotonic(), clip.seconds))
 
+    begun = time.monotonic()
     with ThreadPoolExecutor(SATURATING) as threads:
         for _ in range(SATURATING):
             threads.submit(one_after_the_other)
-        first.wait()
-        before = len(done)
-        time.sleep(seconds)
-        speed = sum(done[before:]) / seconds
+        while time.monotonic() < begun + seconds or len(done) < enough(SATURATING):
+            time.sleep(0.1)
+        found = rate(done)
         over.set()
-    return speed
+    return found
 
 
 def said(child: subprocess.Popen[str], line: IO[str] | None, seconds: float) -> float:
