@@ -151,3 +151,11 @@ def test_a_websocket_without_a_valid_key_is_not_accepted(address: str, keys: Key
     assert inner.num_calls == 0
     assert [(one.status, one.key) for one in inner.ended] == [(401, None)] * 3
     assert [one.code for one in inner.ended] == ["missing_api_key", "invalid_api_key", "invalid_api_key"]
+
+
+def test_without_keys_only_names_of_this_machine_are_answered(inner: Inner) -> None:
+    with serving(RequestIds(Errors(Access(inner, None), []))) as address:
+        for host, status in {"localhost:8000": 200, "127.0.0.1": 200, "[::1]:1": 200, "rebound.example": 403}.items():
+            assert httpx.get(f"{address}/v1/models", headers={"Host": host}).status_code == status, host
+        assert inner.num_calls == 3
+        assert httpx.get(f"{address}/healthz", headers={"Host": "rebound.example"}).status_code == 200
