@@ -12,7 +12,8 @@ class ServeOptions(Options):
     """The address that is listened on. Another one than loopback needs keys."""
     port: int = Field(8000, ge=1, le=65535)
     state: str = ".mmer-serve"
-    """Folder of the job table, idempotency records, sounds of jobs and the audit log. Shared by all hosts."""
+    """Folder of keys, job table, idempotency records, sounds of jobs and the audit log. On a disk of the gateway's own
+    host: SQLite's database in it must not lie on a network file system."""
     keys: str = ""
     """The file of hashed keys that `mmer keys` writes; empty: `keys.json` in `state`."""
 

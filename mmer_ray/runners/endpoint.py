@@ -28,6 +28,8 @@ END_S = 5.0
 """The gateway has this much longer to say that it is drained."""
 NICENESS = "RAY_worker_niceness"
 """By default Ray lets all its workers step back behind other programs; here the gateway must not."""
+PROXY_SETUP = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "mmer_ray.serving.bounded_heads:bound_heads")
+"""Serve's proxy, which keeps a request's head before we are asked, has no bounds of its own."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def online(profile: Profile, *, insecure: bool = False, stop: threading.Event | 
     preflight_models(profile)
     require_free(profile.serve)
     os.environ.setdefault(NICENESS, "0")
+    os.environ.setdefault(*PROXY_SETUP)
     with _speaking_again(), cluster(stop, store_bytes=STORE_BYTES), _serving(profile, insecure, stop):
         yield Endpoint(address_of(profile.serve), time.perf_counter() - begun)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,6 @@ from mmer_ray.serving.interface import Asked, Scorers, Served
 
 GATEWAY, SCORER = "Gateway", "Scorer"
 """The names of the deployments."""
-STEP_BACK = 5
-"""Steps of niceness between gateway and models: a third of what the gateway would get of a busy core, and health stays
-answered."""
-TASKS = Path("/proc/self/task")
-"""The threads of this process."""
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 2.0, 30.0
 """A replica is asked this often whether it is well, and replaced once it has not answered for the second time."""
 STUCK_AFTER = 2
@@ -86,8 +81,7 @@ class Scorer:
 
     def __init__(self, profile: Profile) -> None:
         self._progress = Progress(STUCK_AFTER * profile.serve.request_timeout_s)
-        with _stepping_back():
-            self._scorers = self.load(profile)
+        self._scorers = self.load(profile)
 
     def load(self, profile: Profile) -> Scorers:
         """The scorers of this replica. Raises `PreflightError` where a model is missing."""
@@ -252,22 +246,6 @@ def _actor_options(profile: Profile, threads: int) -> dict[str, Any]:
         "num_cpus": profile.run.cpus_per_actor * threads,
         "num_gpus": profile.run.gpus_per_actor,
     }
-
-
-@contextmanager
-def _stepping_back() -> Iterator[None]:
-    """Lower the priority of the threads that are started meanwhile, and of this one with all that it starts later.
-
-    Only at the end: the models are to be loaded as soon as they can be.
-    """
-    before = set(TASKS.iterdir())
-    yield
-    for thread in set(TASKS.iterdir()) - before:
-        # It may have ended.
-        with suppress(ProcessLookupError):
-            number = int(thread.name)
-            os.setpriority(os.PRIO_PROCESS, number, os.getpriority(os.PRIO_PROCESS, number) + STEP_BACK)
-    os.nice(STEP_BACK)
 
 
 class _BehindProxy:

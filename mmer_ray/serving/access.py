@@ -7,7 +7,9 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,7 +39,10 @@ class Caller:
 
 
 class Access:
-    """ASGI middleware: 401 before a byte of the body is read. `keys` None: everybody may ask.
+    """ASGI middleware: 401 before a byte of the body is read. `keys` None: everybody on this machine may ask.
+
+    Without keys the header `Host` must be a name of this machine: a page of another host whose name was made to point
+    here (DNS rebinding) would else be taken for one of ours by the browser, and could read what jobs found.
 
     What comes through has `key` and `key_id` in its state, both None on open paths. Raises `ApiError`, which
     `errors_middleware.Errors` tells, also to a WebSocket, which is not accepted.
@@ -61,6 +66,8 @@ class Access:
 
     async def _caller(self, scope: Scope) -> Caller:
         if self._keys is None:
+            if not is_loopback(_host(scope)):
+                raise ApiError(403, "foreign_host", "without keys only http://localhost and 127.0.0.1 are answered")
             return Caller(NOBODY, NOBODY)
         token = _token(scope)
         if token is None:
@@ -92,6 +99,24 @@ def is_open(scope: Mapping[str, Any]) -> bool:
     # A server below a prefix has it in front of the path, and routes are found without it.
     path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
     return scope["type"] == "http" and (path in OPEN_PATHS or path.startswith(OPEN_FOLDER))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host of a URL, with a port or without, is this machine.
+
+    >>> [is_loopback(one) for one in ("localhost:8000", "127.0.0.1", "[::1]:8000", "rebound.example:8000", "")]
+    [True, True, True, False, False]
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(scope: Scope) -> str:
+    found = [value for name, value in scope["headers"] if name.lower() == b"host"]
+    return str(found[0].decode("latin-1")) if len(found) == 1 else ""
 
 
 def _token(scope: Scope) -> str | None:

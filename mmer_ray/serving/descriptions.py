@@ -15,7 +15,7 @@ from mmer_ray.serving.access import OPEN_PATHS
 from mmer_ray.serving.analysis_schema import Analysis
 from mmer_ray.serving.form_fields import MAX_KNOWN_SPEAKERS
 from mmer_ray.serving.job_document import JobDocument
-from mmer_ray.serving.transcription_form import FORMATS, GRANULARITIES, MODELS, NEWER_MODELS
+from mmer_ray.serving.transcription_form import FORMATS, GRANULARITIES, MODELS, NAMING_FORMATS, NEWER_MODELS
 from mmer_ray.serving.transcription_formats import MEDIA_TYPES
 from mmer_ray.serving.transcription_schema import DiarizedTranscription, PlainTranscription, VerboseTranscription
 
@@ -207,6 +207,10 @@ _TRANSCRIPTION: Schema = {
     "model": _text("All names are the same models: those of the profile.", enum=list(MODELS)),
     "language": _text(f"ISO 639-1. Not with `languages[]`, `keywords[]` or `{NEWER_MODELS[0]}`.", pattern=_CODE),
     **_WISHES,
+    "known_speaker_names[]": {
+        **_WISHES["known_speaker_names[]"],
+        "description": f"Names of people whose voices are sent along. With {' and '.join(NAMING_FORMATS)} alone.",
+    },
     "response_format": _text("The kind of answer.", enum=list(FORMATS), default="json"),
     "timestamp_granularities[]": {
         "type": "array",

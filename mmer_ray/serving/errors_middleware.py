@@ -98,6 +98,7 @@ class Errors:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_accepted = False
         gone: OSError | None = None
+        began = time.perf_counter()
 
         async def watched(message: Message) -> None:
             nonlocal is_accepted, gone
@@ -116,6 +117,9 @@ class Errors:
             if gone is not None:
                 raise gone from None
         except ApiError as error:
+            if not is_accepted:
+                # Of a call that was begun its route tells.
+                self._tell(_never_begun(error, scope, time.perf_counter() - began))
             await _refuse_websocket(error, scope, receive, send, is_accepted=is_accepted)
         except Exception as bug:
             if gone is not None:
@@ -195,6 +199,21 @@ class _Answering:
         if self._is_held_open:
             await linger(self.receive)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _never_begun(error: ApiError, scope: Scope, seconds: float) -> Ended:
+    """What is told of a WebSocket that was refused before any route was asked."""
+    state = scope["state"]
+    return Ended(
+        request_id=state.get("request_id", ""),
+        key=state.get("key"),
+        method="GET",
+        route=UNKNOWN_ROUTE,
+        status=error.status,
+        seconds=seconds,
+        body_bytes=0,
+        code=error.code,
+    )
 
 
 def internal() -> ApiError:

@@ -18,7 +18,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, no_room
 from mmer_ray.serving.audio_form import looked_at
-from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError
+from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,20 @@ async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[A
         await _ended(scoring)
 
 
+async def served_by(service: Models) -> Served:
+    """What answers. Raises `ApiError` 503 until something does."""
+    try:
+        return await service.scorers.served()
+    except ScorersUnavailableError as error:
+        raise no_room("models_unavailable", "no model can answer now", service.options.retry_after_s) from error
+
+
+def unheeded(error: UsageError) -> ApiError:
+    """How a client is told of a wish that the models do not heed: the message begins with the field's name."""
+    message = str(error)
+    return ApiError(400, "invalid_value", message, message.partition(":")[0].split(" ", 1)[0])
+
+
 async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
     leaving = asyncio.ensure_future(_hang_up(request))
     try:
@@ -111,10 +125,7 @@ def _result(scoring: asyncio.Future[ScoredRecording], retry_after_s: int) -> Sco
         # Not by us: the replica was stopped.
         raise no_room("models_unavailable", "the models were stopped; send it again", retry_after_s) from error
     except UsageError as error:
-        # Its message begins with the field's name.
-        message = str(error)
-        param = message.partition(":")[0].split(" ", 1)[0]
-        raise ApiError(400, "invalid_value", message, param) from error
+        raise unheeded(error) from error
 
 
 async def _hang_up(request: Request) -> None:

@@ -17,8 +17,10 @@ def sound_of(form: Form) -> bytes | Path:
             raise ApiError(400, "unknown_field", f"{upload.field}: no file is taken here; send {FIELD}", upload.field)
     if len(form.files) > 1:
         raise invalid(FIELD, f"{len(form.files)} files; send one in a request")
+    as_text = any(name == FIELD for name, _ in form.fields)
+    if form.files and as_text:
+        raise invalid(FIELD, "sent as a file and as text; send the file alone")
     if not form.files:
-        as_text = any(name == FIELD for name, _ in form.fields)
         hint = "sent as text; send it with a file name" if as_text else "this field is required"
         raise ApiError(400, "missing_field", f"{FIELD}: {hint}", FIELD)
     return form.files[0].sound

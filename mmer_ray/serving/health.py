@@ -82,10 +82,12 @@ class Disk:
         """Why nothing can be kept on it; None where there is room."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.get_running_loop().run_in_executor(self._thread, disk_used, self._folder)
-        await asyncio.wait({self._asking}, timeout=ASKING_S)
-        if not self._asking.done() or self._asking.exception() is not None:
+        # Once it has answered, others may begin to ask anew before it is this one's turn.
+        asking = self._asking
+        await asyncio.wait({asking}, timeout=ASKING_S)
+        if not asking.done() or asking.exception() is not None:
             return "the disk of `serve.state` does not answer"
-        used = self._asking.result()
+        used = asking.result()
         return f"the disk of `serve.state` is {used:.0%} full" if used > MAX_DISK_USED else None
 
 

@@ -16,6 +16,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.ended import Ended, OnEnd
 from mmer_ray.serving.errors_middleware import internal, log_bug
+from mmer_ray.serving.exchange import unheeded
 from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError
 from mmer_ray.serving.job_table import CLAIM_S, Claim, JobTable
 from mmer_ray.serving.stored_asked import unpacked
@@ -145,9 +146,7 @@ class JobRunner:
             await _insist(lambda: self._table.give_back(claim, delay_s=RETRY_S * claim.job.attempts))
             return
         else:
-            told = error.body("")["error"]
-            del told["request_id"]
-            is_written = await _insist(lambda: self._table.fail(claim, told))
+            is_written = await _insist(lambda: self._table.fail(claim, error))
         if is_written:
             await asyncio.to_thread((self._folder / claim.sound).unlink, missing_ok=True)
             self._tell(claim, error, None if error is not None else scoring.result().audio_s)
@@ -178,7 +177,7 @@ def _error_of(name: str, scoring: asyncio.Future[_Analysis]) -> tuple[ApiError |
         # Cancelled by nobody here: the replica was stopped.
         return ApiError(503, "models_unavailable", "the models were gone while this recording was scored"), True
     except UsageError as exc:
-        return ApiError(400, "invalid_value", str(exc), str(exc).partition(":")[0].split(" ", 1)[0]), False
+        return unheeded(exc), False
     except Exception as bug:
         _log_bug(name, bug)
         return internal(), False

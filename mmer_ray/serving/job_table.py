@@ -27,11 +27,7 @@ MAX_ATTEMPTS = 3
 CLAIM_S = 30.0
 _ENDED = "('succeeded', 'failed', 'cancelled')"
 _FACTS = "job_id, key_name, status, attempts, created, started, ended, size_bytes, error"
-_LOST = json.dumps(
-    ApiError(500, "worker_crash", f"the server died {MAX_ATTEMPTS} times while it scored this recording").body("")[
-        "error"
-    ]
-)
+_LOST = ApiError(500, "worker_crash", f"the server died {MAX_ATTEMPTS} times while it scored this recording")
 
 
 class JobStatus(StrEnum):
@@ -216,9 +212,9 @@ class JobTable:
         """End a job with its result, JSON; False where the claim is lost."""
         return await self._end(claim, JobStatus.SUCCEEDED, result, None)
 
-    async def fail(self, claim: Claim, error: Mapping[str, Any]) -> bool:
+    async def fail(self, claim: Claim, error: ApiError) -> bool:
         """End a job with the reason; False where the claim is lost."""
-        return await self._end(claim, JobStatus.FAILED, None, json.dumps(error))
+        return await self._end(claim, JobStatus.FAILED, None, _told(error))
 
     async def give_back(self, claim: Claim, *, delay_s: float = 0.0, counts: bool = True) -> bool:
         """Queue a job again, not before `delay_s`; `counts`: whether this was an attempt."""
@@ -240,7 +236,7 @@ class JobTable:
             connection.execute(
                 "UPDATE jobs SET status = 'failed', ended = ?, error = ?, claim = NULL, asked = NULL, sound = NULL "
                 "WHERE status = 'running' AND claimed_until < ? AND attempts >= ?",
-                (now, _LOST, now, MAX_ATTEMPTS),
+                (now, _told(_LOST), now, MAX_ATTEMPTS),
             )
             rows = connection.execute("SELECT sound FROM jobs WHERE sound IS NOT NULL").fetchall()
             return [row["sound"] for row in rows]
@@ -256,6 +252,13 @@ class JobTable:
         statement = f"UPDATE jobs SET {what} WHERE job_id = ? AND claim = ?"
         arguments = (*values, claim.job.job_id, claim.token)
         return await self._database.run(lambda connection: connection.execute(statement, arguments).rowcount > 0)
+
+
+def _told(error: ApiError) -> str:
+    """The reason as JSON: that of a refusal, without the id of a request."""
+    told = error.body("")["error"]
+    del told["request_id"]
+    return json.dumps(told)
 
 
 def _one(connection: sqlite3.Connection, owner: str, job_id: str) -> Job | None:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,5 +137,7 @@ class Jobs:
 
     def _remove_left(self, needed: frozenset[str]) -> None:
         for file in self.folder.iterdir():
-            if file.name not in needed and time.time() - file.stat().st_mtime > LEFT_S:
-                file.unlink(missing_ok=True)
+            # Forms that arrive and jobs that end remove theirs meanwhile.
+            with suppress(FileNotFoundError):
+                if file.name not in needed and time.time() - file.stat().st_mtime > LEFT_S:
+                    file.unlink()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
@@ -19,7 +19,7 @@ from mmer_ray.records import Expected, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, invalid
-from mmer_ray.serving.exchange import refusal_of, scored_unless
+from mmer_ray.serving.exchange import refusal_of, scored_unless, served_by
 from mmer_ray.serving.interface import Asked, Scorers, Served
 from mmer_ray.serving.known_speakers import NAMES, SOUNDS
 from mmer_ray.serving.live_messages import message_of, progress_message, skipped_message, utterance_message
@@ -103,7 +103,8 @@ class LiveCall:
         scored = await self._scored(Asked(whole, self._expected, is_job=self._is_long), self._sound.duration_s, size)
         if scored.failure is not None:
             raise refusal_of(scored.failure, self._engine.options.retry_after_s)
-        document = await self._working(self._engine.document, scored, await self._engine.scorers.served())
+        served = await self._insisted(lambda: served_by(self._engine))
+        document = await self._working(self._engine.document, scored, served)
         await self._stretches.join()
         await self._connection.send({"type": "final", "ended_by": ended_by, "analysis": document})
 
@@ -188,13 +189,21 @@ class LiveCall:
             return await self._scored(Asked(sound, self._expected), seconds, len(sound))
 
     async def _scored(self, asked: Asked, seconds: float, size: int) -> ScoredRecording:
-        """Score as soon as there is room. Raises `ApiError` where there is none for the time of a request."""
+        """Score as soon as there is room. Raises `ApiError` as `_insisted`."""
+
+        async def score() -> ScoredRecording:
+            async with self._engine.admission.place(self._key, seconds, size):
+                return await scored_unless(self._engine, asked)
+
+        return await self._insisted(score)
+
+    async def _insisted(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Try again while there is no room, or no model. Raises `ApiError` where that lasts the time of a request."""
         options, admission = self._engine.options, self._engine.admission
         deadline = time.monotonic() + options.request_timeout_s
         while True:
             try:
-                async with admission.place(self._key, seconds, size):
-                    return await scored_unless(self._engine, asked)
+                return await work()
             except ApiError as refusal:
                 is_passing = refusal.status in (429, 503) and not admission.draining
                 if not is_passing or time.monotonic() + options.retry_after_s > deadline:

@@ -53,6 +53,10 @@ def start_of(text: str) -> Start:
             raise invalid("languages", "not an ISO 639-1 code; send for example en")
     if not all(keyword.strip() for keyword in start.keywords):
         raise invalid("keywords", "a keyword is empty; leave it out")
+    for field, texts in (("keywords", start.keywords), ("prompt", [start.prompt])):
+        if any("\ud800" <= char <= "\udfff" for text in texts for char in text):
+            # JSON can name half of a character, and tokenizers take none.
+            raise invalid(field, "holds half of a surrogate pair, which is no character")
     return start
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,10 +44,15 @@ CLOSED_BY_ERROR = 4000
 """Status of a WebSocket that ends with an error: 4000 and the HTTP status, as 4429."""
 NORMAL, POLICY_VIOLATION = 1000, 1008
 """Statuses of RFC 6455."""
+FOREIGN = "foreign_origin"
+"""Why a call that another site's page begins is refused."""
 SOUNDS = "streams"
 """Folder in `serve.state` of the calls' sounds while they last."""
 NUM_THREADS = 2
 """For all calls: listening takes less than a hundredth of a core each."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class LiveService(Protocol):
@@ -85,13 +91,15 @@ class LiveCalls:
 
     async def answer(self, websocket: WebSocket) -> None:
         """Hold one call, whatever becomes of it."""
+        note = _Note(websocket.scope)
         if not is_own_page(websocket):
             # The server answers the handshake with 403.
-            await websocket.close(POLICY_VIOLATION, "foreign_origin")
+            await websocket.close(POLICY_VIOLATION, FOREIGN)
+            note.status, note.code = HTTPStatus.FORBIDDEN, FOREIGN
+            self._tell(note)
             return
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
         client = SocketClient(websocket, self._options.stream_silence_s)
-        note = _Note(websocket.scope)
         try:
             await self._call(client, note)
             note.status = HTTPStatus.OK
@@ -99,14 +107,21 @@ class LiveCalls:
             pass
         except ApiError as refusal:
             await note.refuse(client, refusal)
+        except OSError as full:
+            _log.error("a call's sound cannot be kept: %s", type(full).__name__)
+            message = "the sound cannot be kept at the moment"
+            await note.refuse(client, no_room("no_space", message, self._options.retry_after_s))
         except Exception as bug:
             log_bug(bug, websocket.scope)
             await note.refuse(client, internal())
         finally:
-            ended = note.ended()
-            for told in self._on_end:
-                told(ended)
+            self._tell(note)
         await client.close(NORMAL if note.status == HTTPStatus.OK else CLOSED_BY_ERROR + note.status)
+
+    def _tell(self, note: _Note) -> None:
+        ended = note.ended()
+        for told in self._on_end:
+            told(ended)
 
     async def _call(self, client: SocketClient, note: _Note) -> None:
         options = self._options
@@ -216,11 +231,11 @@ class _Note:
         self.key = str(self._state["key"])
         self.sound: LiveSound | None = None
         self.status: int = CLIENT_GONE
-        self._code: str | None = None
+        self.code: str | None = None
 
     async def refuse(self, client: SocketClient, refusal: ApiError) -> None:
         """Note and tell the client why the call ends."""
-        self.status, self._code = refusal.status, refusal.code
+        self.status, self.code = refusal.status, refusal.code
         await client.refuse(refusal)
 
     def ended(self) -> Ended:
@@ -234,7 +249,7 @@ class _Note:
             seconds=time.perf_counter() - self._began,
             body_bytes=0 if sound is None else round(sound.duration_s * sound.bytes_per_s),
             audio_s=None if sound is None else sound.duration_s,
-            code=self._code,
+            code=self.code,
         )
 
 

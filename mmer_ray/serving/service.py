@@ -15,13 +15,12 @@ from mmer_ray.profiles import Profile
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
-from mmer_ray.serving.api_errors import no_room
 from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.audit import Audit
 from mmer_ray.serving.ended import OnEnd
-from mmer_ray.serving.exchange import refusal_of
+from mmer_ray.serving.exchange import refusal_of, served_by
 from mmer_ray.serving.idempotency import Idempotency
-from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
+from mmer_ray.serving.interface import Asked, Scorers, Served
 from mmer_ray.serving.jobs import Jobs
 from mmer_ray.serving.key_file import KeyFile, key_file_path
 from mmer_ray.serving.metrics import Metrics
@@ -95,10 +94,7 @@ class Service:
 
     async def served(self) -> Served:
         """What answers. Raises `ApiError` 503 until something does."""
-        try:
-            return await self.scorers.served()
-        except ScorersUnavailableError as error:
-            raise no_room("models_unavailable", "no model can answer now", self.options.retry_after_s) from error
+        return await served_by(self)
 
     def close(self) -> None:
         """Write what waits and close the files; a second time does nothing."""
@@ -107,7 +103,9 @@ class Service:
 
 async def _analysis(scorers: Scorers, options: ServeOptions, asked: Asked) -> dict[str, Any]:
     """The analysis of a job's sound. Raises `ApiError` for one that cannot be scored, and as `Scorers.score`."""
+    # First: hours of work would be thrown away if nobody said so in the end.
+    served = await scorers.served()
     scored = await scorers.score(asked)
     if scored.failure is not None:
         raise refusal_of(scored.failure, options.retry_after_s)
-    return await asyncio.to_thread(document, scored, await scorers.served())
+    return await asyncio.to_thread(document, scored, served)

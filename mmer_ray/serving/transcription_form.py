@@ -32,6 +32,8 @@ OLDER_MODELS: Final = (
 MODELS: Final = (OWN_MODEL, *NEWER_MODELS, *OLDER_MODELS)
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json", "diarized_json")
 STREAMED_FORMATS: Final = ("json", "text", "diarized_json")
+NAMING_FORMATS: Final = ("vtt", "diarized_json")
+"""Those that say who speaks."""
 GRANULARITIES: Final = ("segment", "word")
 SOUND_FIELDS: Final = ("file", "audio_url")
 VAD_FIELDS: Final = ("prefix_padding_ms", "silence_duration_ms", "threshold")
@@ -73,7 +75,7 @@ def transcription_request(form: Sequence[tuple[str, str]]) -> TranscriptionReque
         model,
         is_newer,
         _expected(fields, is_newer),
-        known_speakers_of(fields),
+        _known_speakers(fields, response_format),
         response_format,
         _granularities(fields, response_format),
         _logprobs(fields, response_format),
@@ -97,6 +99,14 @@ def _expected(fields: Fields, is_newer: bool) -> Expected:
     if language is not None:
         return Expected((language_code("language", language),), expected.keywords, expected.prompt)
     return expected
+
+
+def _known_speakers(fields: Fields, response_format: str) -> tuple[KnownSpeaker, ...]:
+    known = known_speakers_of(fields)
+    if known and response_format not in NAMING_FORMATS:
+        message = f"response_format={response_format} names nobody; {', '.join(NAMING_FORMATS)} do"
+        raise invalid("known_speaker_names[]", message)
+    return known
 
 
 def _number(text: str) -> float:

@@ -30,6 +30,8 @@ SOUND_FIELDS = frozenset({"known_speaker_references", "known_speaker_references[
 """Fields that hold sound as text (`data:` URLs), for which `max_field_bytes` is too little."""
 MAX_SOUND_FIELD_BYTES = 4 << 20
 """Ten seconds of 48 kHz stereo, 16 bit, in base64 have 2.6 MB."""
+CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii"})
+"""Python knows more, among them some that fail on everything, or take long."""
 SPOOL_BYTES = 256 << 10
 """Files in a form that is still arriving are in memory up to this size, then in a file without a name."""
 
@@ -63,8 +65,8 @@ async def received_form(
     Files above `max_file_bytes` are refused (None: the body's limit holds alone). With a `folder` files larger than
     `SPOOL_BYTES` go there instead of into memory.
 
-    Raises `ApiError`: 415 for another content type, 400 for a broken form, too many parts, or a field that is too big
-    or has a name that none of ours has, 413 for a file that is too big. Raises `ClientDisconnect`.
+    Raises `ApiError`: 415 for another content type or charset, 400 for a broken form, too many parts, or a field that
+    is too big or has a name that none of ours has, 413 for a file that is too big. Raises `ClientDisconnect`.
     """
     form = await _parsed(request)
     try:
@@ -78,7 +80,9 @@ async def received_form(
 
 
 async def _parsed(request: Request) -> FormData:
-    content_type, _ = parse_options_header(request.headers.get("content-type"))
+    content_type, parameters = parse_options_header(request.headers.get("content-type"))
+    if parameters.get(b"charset", b"utf-8").lower() not in CHARSETS:
+        raise ApiError(415, "unsupported_charset", "the form must be in UTF-8")
     try:
         if content_type == b"multipart/form-data":
             parser = _Multipart(

@@ -244,6 +244,13 @@ def test_a_replica_killed_under_load_costs_the_requests_that_it_held(client: Cli
     assert any(status == 200 for begun, status in statuses if begun > killed)
 
 
+def answer_to_an_endless_head(port: int) -> bytes:
+    """The beginning of what is answered to more of a head than is kept, whose end never comes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"a" * (100 << 10))
+        return connection.recv(13)
+
+
 @pytest.mark.slow
 def test_the_command_ends_what_it_answers_before_it_stops(tmp_path: Path) -> None:
     """On a cluster of its own. Prints the seconds of its start."""
@@ -255,6 +262,7 @@ def test_the_command_ends_what_it_answers_before_it_stops(tmp_path: Path) -> Non
         line = child.stdout.readline()
         assert f"http://127.0.0.1:{port} answers after" in line
         print(line)
+        assert answer_to_an_endless_head(port) == b"HTTP/1.1 431 "
         answers: list[httpx.Response] = []
         sound = CALL.read_bytes()
         asking = threading.Thread(

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from mmer_ray.serving.access import Access, caller_of, is_open
+from mmer_ray.serving.ended import Ended
 from mmer_ray.serving.errors_middleware import Errors, RequestIds
 from mmer_ray.serving.key_file import KeyFile
 from tests.serving.http_server import serving
@@ -26,6 +27,7 @@ class Inner:
 
     def __init__(self) -> None:
         self.num_calls = 0
+        self.ended: list[Ended] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -58,7 +60,7 @@ def inner() -> Inner:
 
 @pytest.fixture
 def address(keys: KeyFile, inner: Inner) -> Iterator[str]:
-    with serving(RequestIds(Errors(Access(inner, keys)))) as address:
+    with serving(RequestIds(Errors(Access(inner, keys), [inner.ended.append]))) as address:
         yield address
 
 
@@ -147,3 +149,13 @@ def test_a_websocket_without_a_valid_key_is_not_accepted(address: str, keys: Key
         assert refused.value.response.status_code == 401
         assert b"authentication_error" in refused.value.response.body
     assert inner.num_calls == 0
+    assert [(one.status, one.key) for one in inner.ended] == [(401, None)] * 3
+    assert [one.code for one in inner.ended] == ["missing_api_key", "invalid_api_key", "invalid_api_key"]
+
+
+def test_without_keys_only_names_of_this_machine_are_answered(inner: Inner) -> None:
+    with serving(RequestIds(Errors(Access(inner, None), []))) as address:
+        for host, status in {"localhost:8000": 200, "127.0.0.1": 200, "[::1]:1": 200, "rebound.example": 403}.items():
+            assert httpx.get(f"{address}/v1/models", headers={"Host": host}).status_code == status, host
+        assert inner.num_calls == 3
+        assert httpx.get(f"{address}/healthz", headers={"Host": "rebound.example"}).status_code == 200

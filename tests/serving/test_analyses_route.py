@@ -15,6 +15,7 @@ from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.records import Expected, ScoredRecording, SpeakerTurn
 from mmer_ray.serving.analysis import document
 from mmer_ray.serving.analysis_schema import Analysis
+from mmer_ray.serving.interface import Asked
 from mmer_ray.serving.rows import rows_of
 from mmer_ray.serving.transcription_form import MODELS
 from tests.serving.cheap_scorers import KEYS, SCORED, SERVED, CheapScorers, failed
@@ -147,6 +148,26 @@ def test_a_job_ends_with_the_same_analysis(client: httpx.Client, scorers: CheapS
     assert job["status"] == "succeeded"
     assert job["result"] == document(SCORED, SERVED)
     assert scorers.asked[-1].is_job
+
+
+def test_a_job_that_was_scored_is_not_scored_again_for_want_of_the_models_names(
+    client: httpx.Client, scorers: CheapScorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = scorers.score
+
+    async def score_and_say_no_more(asked: Asked) -> ScoredRecording:
+        scored = await score(asked)
+        scorers.is_ready = False
+        return scored
+
+    monkeypatch.setattr(scorers, "score", score_and_say_no_more)
+    job = client.get(post(client, "/v1/jobs", prompt="once").headers["location"])
+    deadline = time.monotonic() + 10
+    while job.json()["status"] != "succeeded":
+        assert time.monotonic() < deadline, job.text
+        time.sleep(0.05)
+        job = client.get(f"/v1/jobs/{job.json()['id']}")
+    assert job.json()["attempts"] == 1
 
 
 def test_a_job_whose_audio_cannot_be_scored_says_why(client: httpx.Client, scorers: CheapScorers) -> None:

@@ -99,7 +99,10 @@ def _checked(answer: bytes, told: str) -> str:
     status = int(head.split(b" ", 2)[1])
     assert status < 500 or status == 503, f"{told}: {answer[:600]!r}"
     if status >= 400 and b"\r\ncontent-type: application/json" in head.lower() and body:
-        error = json.loads(body)["error"]
+        try:
+            error = json.loads(body)["error"]
+        except ValueError:
+            raise AssertionError(f"{told}: {answer[:600]!r}") from None
         assert set(error) == {"message", "type", "param", "code", "request_id"}, told
         assert "Traceback" not in error["message"], told
         assert "/tmp" not in error["message"], f"{told}: {error['message']}"

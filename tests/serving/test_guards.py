@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from mmer_ray.errors import ErrorCode, UsageError
 from mmer_ray.serving.bounded_heads import BoundedHttp
+from mmer_ray.serving.health import Disk
 from mmer_ray.serving.interface import ScorersUnavailableError
 from tests.serving.cheap_scorers import failed
 from tests.serving.guarded_app import KEY, PATH, Guarded, OpenGuarded, opened, post, refusal
@@ -371,6 +373,18 @@ def test_a_disk_that_hangs_is_told_and_holds_up_nothing(opened: OpenGuarded, mon
     assert client.get("/healthz").status_code == 200
     assert post(client).status_code == 200
     assert guarded.scorers.num_answered == 1
+
+
+def test_a_disk_that_answers_is_never_told_not_to(tmp_path: Path) -> None:
+    async def ask_again_and_again(disk: Disk) -> list[str | None]:
+        return [await disk.full() for _ in range(20)]
+
+    async def ask_side_by_side() -> list[list[str | None]]:
+        disk = Disk(tmp_path)
+        return await asyncio.gather(*(ask_again_and_again(disk) for _ in range(3)))
+
+    for told in asyncio.run(ask_side_by_side()):
+        assert "the disk of `serve.state` does not answer" not in told
 
 
 def test_figures_tell_what_was_served_and_refused(opened: OpenGuarded) -> None:

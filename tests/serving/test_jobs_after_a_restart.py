@@ -20,6 +20,8 @@ import pytest
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving import job_runner, job_table
 from mmer_ray.serving.access import Caller
+from mmer_ray.serving.errors_middleware import internal
+from mmer_ray.serving.job_document import JobError
 from mmer_ray.serving.job_table import JobStatus, JobTable, NewJob
 from mmer_ray.serving.state_database import StateDatabase
 from tests.serving.cheap_scorers import CheapScorers
@@ -120,7 +122,7 @@ def test_a_claim_that_is_renewed_is_nobody_elses_and_one_that_ran_out_is(
     # What the slow one found out comes too late.
     assert not asyncio.run(table.renew(claim))
     assert not asyncio.run(table.succeed(claim, b'{"of": "the slow one"}'))
-    assert not asyncio.run(table.fail(claim, {"code": "internal"}))
+    assert not asyncio.run(table.fail(claim, internal()))
     assert not asyncio.run(table.give_back(claim))
     assert asyncio.run(table.succeed(other, b'{"of": "the other"}'))
     found = asyncio.run(table.find(CALLER.key_id, "job_1"))
@@ -141,6 +143,7 @@ def test_a_job_that_was_lost_three_times_is_not_tried_again(table: JobTable, mon
     assert found[0].status is JobStatus.FAILED
     assert found[0].error is not None
     assert found[0].error["code"] == "worker_crash"
+    assert set(found[0].error) == set(JobError.model_fields)
 
 
 def test_a_job_that_was_cancelled_or_deleted_takes_no_result(table: JobTable) -> None:
@@ -184,6 +187,18 @@ def test_sounds_that_belong_to_nothing_are_removed_once_they_are_old(tmp_path: P
     assert not old.exists()
     assert new.exists()
     assert needed.exists()
+
+
+def test_a_sound_that_goes_meanwhile_keeps_no_other_from_being_removed(tmp_path: Path) -> None:
+    gateway = JobGateway(tmp_path)
+    gone, old = gateway.jobs.folder / "gone.sound", gateway.jobs.folder / "old.sound"
+    # It is listed and cannot be looked at, as one that was removed in between.
+    gone.symlink_to(tmp_path / "nowhere")
+    old.write_bytes(b"left")
+    os.utime(old, (0, 0))
+    asyncio.run(gateway.jobs.tidy())
+    gateway.database.close()
+    assert not old.exists()
 
 
 def _until_answering(address: str, child: subprocess.Popen[bytes]) -> None:

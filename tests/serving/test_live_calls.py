@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 import time
@@ -87,10 +88,10 @@ def document(scored: ScoredRecording, served: Served) -> dict[str, Any]:
 
 
 @contextmanager
-def endpoint(state: Path, **options: Any) -> Iterator[Endpoint]:
+def endpoint(state: Path, scorers: CheapScorers | None = None, **options: Any) -> Iterator[Endpoint]:
     profile = load_profile("synthetic")
     serve = profile.serve.model_copy(update={"state": str(state), "retry_after_s": 1, **options})
-    one = Endpoint(profile.model_copy(update={"serve": serve}))
+    one = Endpoint(profile.model_copy(update={"serve": serve}), scorers or CheapScorers())
     app = FastAPI()
     app.include_router(live_router(one, document, [one.ended.append]))
     with serving(Named(app)) as address:
@@ -301,6 +302,40 @@ def test_scorers_that_come_back_go_on_with_the_call(live: Endpoint) -> None:
     assert asyncio.run(come_back()).last["type"] == "final"
 
 
+class Forgetful(CheapScorers):
+    """Scorers that cannot say what they are for a while, though they score."""
+
+    num_silent = 1
+
+    async def served(self) -> Served:
+        if self.num_silent:
+            self.num_silent -= 1
+            raise ScorersUnavailableError("busy")
+        return await super().served()
+
+
+def test_models_that_do_not_say_at_once_what_they_are_cost_no_call(tmp_path: Path) -> None:
+    with endpoint(tmp_path, Forgetful()) as one:
+        assert hold(one).last["type"] == "final"
+
+
+def test_models_that_never_say_what_they_are_end_the_call_with_503(tmp_path: Path) -> None:
+    scorers = Forgetful()
+    scorers.num_silent = 1_000
+    with endpoint(tmp_path, scorers, request_timeout_s=0.5) as one:
+        heard = hold(one)
+    assert (heard.last["status"], heard.last["error"]["code"]) == (503, "models_unavailable")
+
+
+def test_a_disk_that_is_full_is_no_bug(live: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: LiveSound, pcm: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LiveSound, "add", full)
+    heard = hold(live)
+    assert (heard.last["status"], heard.last["error"]["code"]) == (503, "no_space")
+
+
 BAD_STARTS = {
     "hello": ("start", "invalid_json"),
     "[1]": ("type", "invalid_value"),
@@ -313,6 +348,8 @@ BAD_STARTS = {
     '{"type": "start", "sample_rate": 16000, "codec": "opus"}': ("codec", "invalid_value"),
     '{"type": "start", "sample_rate": 16000, "languages": ["english"]}': ("languages", "invalid_value"),
     '{"type": "start", "sample_rate": 16000, "keywords": [" "]}': ("keywords", "invalid_value"),
+    '{"type": "start", "sample_rate": 16000, "keywords": ["a", "\\ud800"]}': ("keywords", "invalid_value"),
+    '{"type": "start", "sample_rate": 16000, "prompt": "\\udfff"}': ("prompt", "invalid_value"),
     "[" * 60_000: (None, "invalid_json"),
     "x" * 70_000: (None, "message_too_big"),
 }
@@ -428,6 +465,7 @@ def test_another_sites_page_opens_no_call(live: Endpoint) -> None:
             return refusal.response.status_code
 
     assert asyncio.run(opened("https://elsewhere.example")) == 403
+    assert [(one.status, one.code) for one in live.ended] == [(403, "foreign_origin")]
     assert asyncio.run(opened(live.address)) is None
 
 

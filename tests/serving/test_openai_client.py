@@ -148,7 +148,11 @@ def test_a_known_speaker_without_a_voice_is_refused_by_name(client: OpenAI) -> N
 
     with pytest.raises(openai.BadRequestError, match="nobody speaks") as refused:
         client.audio.transcriptions.create(
-            file=CALL, model=MODEL, known_speaker_names=["Ann"], known_speaker_references=[url]
+            file=CALL,
+            model=MODEL,
+            response_format="diarized_json",
+            known_speaker_names=["Ann"],
+            known_speaker_references=[url],
         )
 
     assert refused.value.param == "known_speaker_references[]"

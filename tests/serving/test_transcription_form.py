@@ -69,9 +69,11 @@ def test_words_alone_can_be_asked_for() -> None:
 
 
 def test_known_speakers_come_as_names_and_data_urls() -> None:
-    request = read(("known_speaker_names[]", "agent"), ("known_speaker_references[]", WAV_URL))
+    for response_format in ("vtt", "diarized_json"):
+        fields = [("known_speaker_names[]", "agent"), ("known_speaker_references[]", WAV_URL)]
+        request = read(("response_format", response_format), *fields)
 
-    assert request.known_speakers == (KnownSpeaker("agent", b"RIFF"),)
+        assert request.known_speakers == (KnownSpeaker("agent", b"RIFF"),)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,7 @@ def test_what_is_honoured_is_taken(fields: list[tuple[str, str]]) -> None:
         ([("known_speaker_names", "a"), ("known_speaker_references", "data:;base64,")], "known_speaker_references[]"),
         ([("known_speaker_names[]", "a"), ("known_speaker_references[]", WAV_URL)] * 2, "known_speaker_names[]"),
         ([("known_speaker_names[]", str(n)) for n in range(5)], "known_speaker_names[]"),
+        ([("known_speaker_names[]", "a"), ("known_speaker_references[]", WAV_URL)], "known_speaker_names[]"),
         ([("diarize", "true")], "diarize"),
         ([("stream[]", "true")], "stream[]"),
     ],

@@ -70,6 +70,7 @@ def test_what_the_form_says_reaches_the_models(client: httpx.Client, scorers: Ch
         "languages[]": ["en", "de"],
         "keywords[]": ["mmer"],
         "prompt": "Hello",
+        "response_format": "diarized_json",
         "known_speaker_names[]": ["agent"],
         "known_speaker_references[]": ["data:audio/wav;base64,UklGRg=="],
     }
@@ -79,6 +80,13 @@ def test_what_the_form_says_reaches_the_models(client: httpx.Client, scorers: Ch
     assert asked.expected == Expected(("en", "de"), ("mmer",), "Hello")
     assert asked.known_speakers == (KnownSpeaker("agent", b"RIFF"),)
     assert not asked.is_job
+
+
+def test_a_sound_sent_as_a_file_and_as_text_is_refused(client: httpx.Client, scorers: CheapScorers) -> None:
+    response = post(client, file="call.wav")
+
+    assert (response.status_code, error_of(response)["param"]) == (400, "file")
+    assert not scorers.asked
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,13 @@ def test_a_form_without_files_may_be_url_encoded() -> None:
     assert form == Form([("model", "whisper-1"), ("prompt", "a b!")], [])
 
 
+@pytest.mark.parametrize("charset", ["undefined", "utf-16", "utf-7", "idna"])
+def test_a_form_in_another_charset_is_refused(charset: str) -> None:
+    kind, body = multipart(("file", ("a.wav", b"sound")), ("prompt", (None, "hello")))
+    assert refused(f"{kind}; charset={charset}", body) == (415, "unsupported_charset")
+    assert read(f"{kind}; charset=UTF-8", body).fields == [("prompt", "hello")]
+
+
 @pytest.mark.parametrize("kind", [None, "", "application/json", "audio/wav", "multipart/mixed; boundary=x", "\xff"])
 def test_other_kinds_of_bodies_are_refused(kind: str | None) -> None:
     assert refused(kind, b"{}") == (415, "unsupported_media_type")
