@@ -36,7 +36,7 @@ def seconds_by_label(rows: pa.Table) -> dict[str, float]:
 
 
 def mix_over_time(rows: pa.Table, step: str) -> Spec:
-    """Stacked shares of speech; rows of `questions.overview.mix_over_time`."""
+    """Stacked shares of speech; rows of `felt.over_time`."""
     values, labels = _shares(rows, "begins")
     begins = {"field": "begins", "type": "ordinal", "timeUnit": f"utc{UNITS[step]}", "title": None}
     few = len({one["begins"] for one in values}) <= 3
@@ -54,7 +54,7 @@ def mix_over_time(rows: pa.Table, step: str) -> Spec:
 
 
 def by_role(rows: pa.Table) -> Spec:
-    """One bar per role; rows of `questions.overview.by_role`."""
+    """One bar per role; rows of `felt.by_role`."""
     values, labels = _shares(rows, "role")
     return {
         "data": {"values": values},

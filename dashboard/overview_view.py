@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import streamlit as st
 
-from dashboard import charts
+from dashboard import charts, felt
 from dashboard.corpus_table import show_corpora
 from dashboard.filter_bar import say_nothing_found
 from dashboard.filters import Filters
@@ -45,26 +45,31 @@ class Tile:
 def show_overview(page: Page, filters: Filters) -> None:
     """The page below its filters."""
     corpora = filters.scope(page.viewer, page.corpora)
-    (now,) = page.ask("Totals", questions.totals(filters, corpora)).to_pylist()
+    now, rows = _totals(page, filters, corpora, "")
     if not now["num_files"]:
         say_nothing_found(filters)
         return
     earlier = filters.previous()
-    before = None
-    if earlier is not None:
-        (before,) = page.ask("Totals of as many days before", questions.totals(earlier, corpora)).to_pylist()
+    before = None if earlier is None else _totals(page, earlier, corpora, " of as many days before")[0]
     _show_tiles(now, before)
     _warn_of_failures(now)
     if now["num_utterances"]:
-        _show_emotions(page, filters, corpora, now)
+        _show_emotions(page, filters, corpora, now, rows)
     else:
         say_nothing_found(filters)
     _show_coverage(page, filters, corpora)
     show_corpora(page, filters, corpora)
 
 
+def _totals(page: Page, filters: Filters, corpora: Sequence[str], when: str) -> tuple[Row, pa.Table]:
+    """The figures of the tiles, and the rows that those of emotions are made of."""
+    (held,) = page.ask(f"Recordings{when}", questions.held(filters, corpora)).to_pylist()
+    rows = page.ask(f"Emotions{when}, by day, role and label", questions.felt(filters, corpora))
+    return held | felt.totals(rows), rows
+
+
 def tiles(now: Row, before: Row | None) -> list[Tile]:
-    """The figures of the rows of `questions.totals`."""
+    """The figures of what `_totals` gives."""
     old = before if before and before["num_files"] else None
     negative, was_negative = _share(now, "negative_ms"), _share(old, "negative_ms")
     found = [
@@ -74,13 +79,13 @@ def tiles(now: Row, before: Row | None) -> list[Tile]:
         Tile(
             "Negative speech",
             percent(negative),
-            None if negative is None or was_negative is None else f"{100 * (negative - was_negative):+.1f} points",
+            None if negative is None or was_negative is None else _moved(negative - was_negative, _points),
             is_bad_up=True,
             help="Seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.",
         ),
     ]
     if now["valence"] is not None:
-        change = None if old is None or old["valence"] is None else signed(now["valence"] - old["valence"])
+        change = None if old is None or old["valence"] is None else _moved(now["valence"] - old["valence"], signed)
         found.append(Tile("Mean valence", signed(now["valence"]), change, is_bad_up=False, help="-1 bad .. 1 good"))
     else:
         found.append(
@@ -95,6 +100,15 @@ def _share(row: Row | None, name: str) -> float | None:
     return row[name] / row["answered_ms"] if row and row["answered_ms"] else None
 
 
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"
+
+
+def _moved(change: float, written: Callable[[float], str]) -> str | None:
+    """A change in words; None for one that rounds to nothing, which is neither up nor down."""
+    return written(change) if written(change).strip("+-") != written(0.0).strip("+-") else None
+
+
 def _change(now: Row, before: Row | None, name: str) -> str | None:
     return f"{100 * (now[name] / before[name] - 1):+.0f} %" if before and before[name] else None
 
@@ -105,7 +119,7 @@ def _show_tiles(now: Row, before: Row | None) -> None:
     for column, one in zip(st.columns(len(found)), found, strict=True):
         column.metric(
             one.label, one.now, one.change, delta_color=colours[one.is_bad_up], help=one.help, border=True,
-            delta_description="vs the days before" if one.change else None, height="stretch",
+            delta_description="vs before" if one.change else None, height="stretch",
         )  # fmt: skip
 
 
@@ -117,10 +131,9 @@ def _warn_of_failures(now: Row) -> None:
         )
 
 
-def _show_emotions(page: Page, filters: Filters, corpora: Sequence[str], now: Row) -> None:
-    (span,) = page.ask("Days", questions.days_held(filters, corpora)).to_pylist()
-    step = questions.step_for(span["num_days"] or 1)
-    mix = page.ask("Emotions over time", questions.mix_over_time(filters, corpora, step))
+def _show_emotions(page: Page, filters: Filters, corpora: Sequence[str], now: Row, rows: pa.Table) -> None:
+    step = felt.step_for(now["num_days"] or 1)
+    mix = felt.over_time(rows, step)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         st.subheader(f"Emotions by {step.value}")
@@ -133,13 +146,12 @@ def _show_emotions(page: Page, filters: Filters, corpora: Sequence[str], now: Ro
             chart = charts.by_quarter(points, "Mean valence", is_share=False)
         else:
             st.subheader("Negative speech within recordings")
-            rows = page.ask("Negative speech by quarter", questions.negative_by_quarter(filters, corpora)).to_pylist()
-            points = [(row["quarter"], row["share"] or 0.0) for row in rows]
+            found = page.ask("Negative speech by quarter", questions.negative_by_quarter(filters, corpora)).to_pylist()
+            points = [(one["quarter"], one["share"]) for one in found]
             chart = charts.by_quarter(points, "Share of speech", is_share=True)
         charts.show(chart, f"By quarter of the recording: {points}")
-    roles = page.ask("Emotions by role", questions.by_role(filters, corpora))
     st.subheader("Emotions by role")
-    charts.show(charts.by_role(roles), "Share of each emotion in the speech of each role")
+    charts.show(charts.by_role(felt.by_role(rows)), "Share of each emotion in the speech of each role")
 
 
 def _described_mix(mix: pa.Table) -> str:

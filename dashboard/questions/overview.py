@@ -6,103 +6,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
-from dashboard.filters import Filters
+from dashboard.filters import UNKNOWN_ROLE, Filters
 from dashboard.palette import NEGATIVE
 from dashboard.question import Question
-from dashboard.questions.chosen import Chosen, places, utterances
+from dashboard.questions.chosen import places, utterances
 
 
-class Step(StrEnum):
-    """How days are put together over time."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
-MAX_DAYS, MAX_WEEKS = 62, 430
-"""Longer spans, in days, are shown by week, and by month."""
-
-
-def step_for(num_days: int) -> Step:
-    """Bars few enough to tell apart."""
-    if num_days <= MAX_DAYS:
-        return Step.DAY
-    return Step.WEEK if num_days <= MAX_WEEKS else Step.MONTH
-
-
-_SUMS = """
-            count(*) AS num_utterances, sum(end_ms - start_ms) AS speech_ms,
-            count(valence) AS num_valence, coalesce(sum(valence), 0) AS valence_sum,
-            count(confidence) AS num_confidence, coalesce(sum(confidence), 0) AS confidence_sum
-"""
-
-
-def _days(filters: Filters, chosen: Chosen) -> str:
-    """The chosen utterances summed up by day, role and label: the stored sums, or, where these cannot tell, the
-    utterances themselves."""
-    if not filters.needs_utterances:
-        return f"SELECT * FROM day_rollup WHERE {chosen.sql}"
-    return f"SELECT corpus, day, role, label, {_SUMS} FROM serving_utterances WHERE {chosen.sql} GROUP BY ALL"
-
-
-def totals(filters: Filters, corpora: Sequence[str]) -> Question:
-    """One row: recordings, their hours and failures by corpus and day; utterances, their seconds, answers, negative
-    seconds, mean valence and mean confidence by all filters. Sums of nothing are 0, means of nothing null."""
-    chosen, place = utterances(filters, corpora), places(filters, corpora)
+def felt(filters: Filters, corpora: Sequence[str]) -> Question:
+    """What was felt, summed up: `day`, `role`, `label` (null: no answer), `num_utterances`, `speech_ms`, and of valence
+    and confidence how many (`num_...`) and their sum (`..._sum`). `felt.py` makes the page's figures of it: so words
+    are looked for in the lake once."""
+    chosen = utterances(filters, corpora)
     return Question.of(
         f"""
-        WITH days AS ({_days(filters, chosen)}),
-        felt AS (
-            SELECT coalesce(sum(num_utterances), 0)::BIGINT AS num_utterances,
-                coalesce(sum(num_utterances) FILTER (label IS NOT NULL), 0)::BIGINT AS num_answered,
-                coalesce(sum(speech_ms), 0)::BIGINT AS speech_ms,
-                coalesce(sum(speech_ms) FILTER (label IS NOT NULL), 0)::BIGINT AS answered_ms,
-                coalesce(sum(speech_ms) FILTER (list_contains($negative, label)), 0)::BIGINT AS negative_ms,
-                sum(valence_sum) / nullif(sum(num_valence), 0) AS valence,
-                sum(confidence_sum) / nullif(sum(num_confidence), 0) AS confidence
-            FROM days
-        ), held AS (
-            SELECT coalesce(sum(num_files), 0)::BIGINT AS num_files,
-                coalesce(sum(num_failed), 0)::BIGINT AS num_failed,
-                coalesce(sum(num_calls), 0)::BIGINT AS num_recordings,
-                coalesce(sum(duration_ms), 0)::BIGINT AS duration_ms
-            FROM day_calls WHERE {place.sql}
-        )
-        SELECT * FROM felt, held
+        SELECT day, coalesce(role, '{UNKNOWN_ROLE}') AS role, label, {_SUMS_OF_UTTERANCES}
+        FROM serving_utterances WHERE {chosen.sql} GROUP BY ALL ORDER BY ALL
+        """
+        if filters.needs_utterances
+        else f"""
+        SELECT day, coalesce(role, '{UNKNOWN_ROLE}') AS role, label, {_SUMS_OF_DAYS}
+        FROM day_rollup WHERE {chosen.sql} GROUP BY ALL ORDER BY ALL
         """,
-        negative=NEGATIVE,
+        **chosen.values,
+    )
+
+
+_SUMS_OF_DAYS = ", ".join(
+    f"sum({name})::BIGINT AS {name}" for name in ("num_utterances", "speech_ms", "num_valence", "num_confidence")
+)
+_SUMS_OF_DAYS += ", sum(valence_sum) AS valence_sum, sum(confidence_sum) AS confidence_sum"
+_SUMS_OF_UTTERANCES = (
+    "count(*) AS num_utterances, sum(end_ms - start_ms)::BIGINT AS speech_ms, count(valence) AS num_valence, "
+    "count(confidence) AS num_confidence, coalesce(sum(valence), 0) AS valence_sum, "
+    "coalesce(sum(confidence), 0) AS confidence_sum"
+)
+
+
+def held(filters: Filters, corpora: Sequence[str]) -> Question:
+    """One row, by corpus and day alone: `num_files`, `num_failed`, `num_recordings`, `duration_ms`, and `num_days` from
+    the first day with any to the last (null without any)."""
+    place = places(filters, corpora)
+    return Question.of(
+        f"""
+        SELECT coalesce(sum(num_files), 0)::BIGINT AS num_files, coalesce(sum(num_failed), 0)::BIGINT AS num_failed,
+            coalesce(sum(num_calls), 0)::BIGINT AS num_recordings, coalesce(sum(duration_ms), 0)::BIGINT AS duration_ms,
+            max(day) - min(day) + 1 AS num_days
+        FROM day_calls WHERE {place.sql}
+        """,
         **place.values,
-        **{name: value for name, value in chosen.values.items() if name not in place.values},
-    )
-
-
-def mix_over_time(filters: Filters, corpora: Sequence[str], step: Step) -> Question:
-    """`begins` (date), `label` (null: no answer), `speech_ms`, `num_utterances`, `valence` (mean, of that label)."""
-    chosen = utterances(filters, corpora)
-    return Question.of(
-        f"""
-        WITH days AS ({_days(filters, chosen)})
-        SELECT date_trunc('{step.value}', day)::DATE AS begins, label, sum(speech_ms)::BIGINT AS speech_ms,
-            sum(num_utterances)::BIGINT AS num_utterances, sum(valence_sum) / nullif(sum(num_valence), 0) AS valence
-        FROM days WHERE day IS NOT NULL GROUP BY ALL ORDER BY ALL
-        """,
-        **chosen.values,
-    )
-
-
-def by_role(filters: Filters, corpora: Sequence[str]) -> Question:
-    """`role`, `label` (null: no answer), `speech_ms`."""
-    chosen = utterances(filters, corpora)
-    return Question.of(
-        f"""
-        WITH days AS ({_days(filters, chosen)})
-        SELECT coalesce(role, 'unknown') AS role, label, sum(speech_ms)::BIGINT AS speech_ms
-        FROM days GROUP BY ALL ORDER BY ALL
-        """,
-        **chosen.values,
     )
 
 
@@ -177,14 +129,5 @@ def by_corpus(filters: Filters, corpora: Sequence[str]) -> Question:
             FROM day_calls WHERE {place.sql} GROUP BY corpus
         ) AS held LEFT JOIN active_scorers USING (corpus) ORDER BY corpus
         """,
-        **place.values,
-    )
-
-
-def days_held(filters: Filters, corpora: Sequence[str]) -> Question:
-    """One row: `num_days`, from the first day with recordings to the last; null without any."""
-    place = places(filters, corpora)
-    return Question.of(
-        f"SELECT max(day) - min(day) + 1 AS num_days FROM day_calls WHERE {place.sql}",
         **place.values,
     )

@@ -57,8 +57,19 @@ def has_valence(corpora: Sequence[str]) -> Question:
 
 def how_many(filters: Filters, corpora: Sequence[str]) -> Question:
     """One row: `num_recordings` that fit."""
-    rows, values = _fitting(filters, corpora, with_negative=False)
-    return Question.of(f"{rows}\nSELECT count(*) AS num_recordings FROM fitting", **values)
+    if not filters.chooses_utterances:
+        place = places(filters, corpora)
+        counted = f"SELECT coalesce(sum(num_calls), 0)::BIGINT AS num_recordings FROM day_calls WHERE {place.sql}"
+        return Question.of(counted, **place.values)
+    chosen = utterances(filters, corpora)
+    return Question.of(
+        f"""
+        SELECT count(*) AS num_recordings FROM (
+            SELECT DISTINCT corpus, recording_id FROM serving_utterances WHERE {chosen.sql}
+        )
+        """,
+        **chosen.values,
+    )
 
 
 def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | None, offset: int = 0) -> Question:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from dashboard import felt
+from dashboard.felt import Step, step_for
 from dashboard.filters import Filters
 from dashboard.question import Question
 from dashboard.questions import overview as questions
 from dashboard.questions.corpora import all_corpora, choices, facts, has_facts
-from dashboard.questions.overview import Step, step_for
 from dashboard.session import Dashboard
 from mmer_ray.lake.compaction import compact
 from mmer_ray.lake.store import Lake
@@ -28,8 +29,13 @@ def rows(dashboard: Dashboard, question: Question) -> list[dict[str, Any]]:
     return dashboard.ask(question).to_pylist()
 
 
+def totals(dashboard: Dashboard, filters: Filters, corpora: tuple[str, ...] = BOTH) -> dict[str, Any]:
+    (held,) = rows(dashboard, questions.held(filters, corpora))
+    return held | felt.totals(dashboard.ask(questions.felt(filters, corpora)))
+
+
 def test_totals_are_the_sums_of_all_calls(dashboard: Dashboard) -> None:
-    (found,) = rows(dashboard, questions.totals(Filters(), BOTH))
+    found = totals(dashboard, Filters())
 
     assert (found["num_files"], found["num_failed"], found["num_recordings"]) == (5, 1, 4)
     assert found["duration_ms"] == 1000 * (40 + 110 + 1 + 5)
@@ -54,10 +60,11 @@ def test_totals_are_the_sums_of_all_calls(dashboard: Dashboard) -> None:
 )
 def test_the_sums_of_days_and_the_utterances_say_the_same(dashboard: Dashboard, filters: Filters) -> None:
     by_utterance = replace(filters, min_confidence=ALWAYS.min_confidence)
-    for ask in (questions.totals, questions.by_role):
-        expected = rows(dashboard, ask(by_utterance, BOTH))
-        for one, other in zip(rows(dashboard, ask(filters, BOTH)), expected, strict=True):
-            assert one == pytest.approx(other, abs=1e-6)
+    summed, counted = (rows(dashboard, questions.felt(one, BOTH)) for one in (filters, by_utterance))
+
+    assert len(summed) == len(counted) > 0
+    for one, other in zip(summed, counted, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_a_compacted_lake_gives_the_same_figures(tmp_path: Path, dashboard: Dashboard) -> None:
@@ -65,8 +72,8 @@ def test_a_compacted_lake_gives_the_same_figures(tmp_path: Path, dashboard: Dash
     compact(Lake(tmp_path / "lake"))
     with dashboard_of(tmp_path / "lake") as compacted:
         for question in (
-            questions.totals(Filters(), BOTH),
-            questions.by_role(Filters(), BOTH),
+            questions.felt(Filters(), BOTH),
+            questions.held(Filters(), BOTH),
             questions.without_answer(Filters(), BOTH),
             questions.negative_by_quarter(Filters(), BOTH),
         ):
@@ -76,8 +83,7 @@ def test_a_compacted_lake_gives_the_same_figures(tmp_path: Path, dashboard: Dash
 
 def test_each_filter_leaves_out_what_it_says(dashboard: Dashboard) -> None:
     def number(filters: Filters, corpora: tuple[str, ...] = BOTH) -> int:
-        (found,) = rows(dashboard, questions.totals(filters, corpora))
-        return int(found["num_utterances"])
+        return int(totals(dashboard, filters, corpora)["num_utterances"])
 
     assert number(Filters(), ("sales",)) == 1
     assert number(Filters(), ()) == 0
@@ -93,13 +99,14 @@ def test_each_filter_leaves_out_what_it_says(dashboard: Dashboard) -> None:
 
 
 def test_nothing_chosen_gives_no_number_rather_than_zero_for_a_mean(dashboard: Dashboard) -> None:
-    (found,) = rows(dashboard, questions.totals(Filters(text="never said"), BOTH))
+    found = totals(dashboard, Filters(text="never said"))
 
     assert (found["num_utterances"], found["valence"], found["confidence"]) == (0, None, None)
 
 
 def test_emotions_over_time_are_seconds_by_day_and_label(dashboard: Dashboard) -> None:
-    found = rows(dashboard, questions.mix_over_time(Filters(corpora=("support",)), ("support",), Step.DAY))
+    rows_felt = dashboard.ask(questions.felt(Filters(corpora=("support",)), ("support",)))
+    found = felt.over_time(rows_felt, Step.DAY).to_pylist()
 
     assert [(row["begins"], row["label"], row["speech_ms"]) for row in found] == [
         (FIRST, "happy", 20_000),
@@ -113,9 +120,18 @@ def test_emotions_over_time_are_seconds_by_day_and_label(dashboard: Dashboard) -
 
 
 def test_weeks_begin_on_monday(dashboard: Dashboard) -> None:
-    found = rows(dashboard, questions.mix_over_time(Filters(), BOTH, Step.WEEK))
+    found = felt.over_time(dashboard.ask(questions.felt(Filters(), BOTH)), Step.WEEK).to_pylist()
 
     assert {row["begins"] for row in found} == {date(2026, 10, 26), date(2026, 11, 2)}
+
+
+def test_emotions_by_role_are_seconds_of_who_has_it(dashboard: Dashboard) -> None:
+    found = felt.by_role(dashboard.ask(questions.felt(Filters(), BOTH))).to_pylist()
+
+    assert {(row["role"], row["label"]): row["speech_ms"] for row in found if row["role"] != "customer"} == {
+        ("agent", "neutral"): 20_000,
+        ("unknown", "sad"): 10_000,
+    }
 
 
 def test_negative_speech_is_told_by_quarter_of_each_recording(dashboard: Dashboard) -> None:
