@@ -66,15 +66,11 @@ def _choose(names: Sequence[str], active: set[str]) -> tuple[str, str]:
     """By default what is in use, against the first of the others."""
     used = next((one for one in names if one in active), names[0])
     other = next(one for one in names if one != used)
-
-    def written(name: str) -> str:
-        return f"{name} (in use)" if name in active else name
-
     left, right = st.columns(2)
-    first = left.selectbox("One model", names, names.index(used), key=FIRST, format_func=written, bind="query-params")
-    second = right.selectbox(
-        "The other one", names, names.index(other), key=SECOND, format_func=written, bind="query-params"
-    )
+    first = left.selectbox("One model", names, names.index(used), key=FIRST, bind="query-params")
+    second = right.selectbox("The other one", names, names.index(other), key=SECOND, bind="query-params")
+    if active:
+        st.caption(f"In use: {', '.join(sorted(active))}")
     return first, second
 
 

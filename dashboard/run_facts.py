@@ -62,7 +62,7 @@ def speed(run: Row) -> float | None:
 def stage_seconds(run: Row) -> dict[str, float]:
     """Stage -> seconds that processes spent in it, per hour of audio; empty where a run tells none."""
     hours = (run["scored_ms"] or 0) / 3_600_000
-    return {stage: seconds / hours for stage, seconds in (run["stage_s"] or ())} if hours else {}
+    return {stage: seconds / hours for stage, seconds in dict(run["stage_s"] or ()).items()} if hours else {}
 
 
 def parts_of_run(run: Row) -> list[Part]:

@@ -36,7 +36,7 @@ def show_runs(page: Page, filters: Filters) -> None:
     (now,) = page.ask("What became of the files", questions.ledger(filters, corpora)).to_pylist()
     _show_tiles(runs, now)
     names = names_of({run["run_id"]: run["started_at"] for run in runs})
-    _show_ledger(runs, now, names)
+    _show_ledger(runs, now)
     if runs:
         _show_times(page, runs, names)
         _show_speeds(runs, names)
@@ -75,14 +75,11 @@ def _show_tiles(runs: Sequence[Row], now: Row) -> None:
         column.metric(label, value, help=words, border=True, height="stretch")
 
 
-def _show_ledger(runs: Sequence[Row], now: Row, named: Mapping[str, str]) -> None:
+def _show_ledger(runs: Sequence[Row], now: Row) -> None:
     st.subheader("Ledger")
-    closed = [run for run in runs if run["planned_ms"] is not None]
-    names = {run["run_id"]: f"run of {named[run['run_id']]} ({status_of(run)})" for run in closed}
-    chosen = st.selectbox(
-        "Of", [ALL_OF_IT, *names], key=RUN, bind="query-params", format_func=lambda one: names.get(one, one), width=420
-    )
-    run = next((one for one in closed if one["run_id"] == chosen), None)
+    closed = {run["run_id"]: run for run in runs if run["planned_ms"] is not None}
+    chosen = st.selectbox("Of", [ALL_OF_IT, *closed], key=RUN, bind="query-params", width=420)
+    run = closed.get(chosen)
     parts = parts_now(now) if run is None else parts_of_run(run)
     if not any(one.milliseconds for one in parts):
         st.caption("No second of audio is accounted for here.")

@@ -33,7 +33,7 @@ def add_night(
         "run_id": run_of(night), "status": "started", "started_at": started, "written_at": started, "profile": "calls",
         "num_planned": 1, "versions": [("mmer_ray", "1.0")], "model_digests": [("emotion", "ab" * 32)], "options": "{}",
     }  # fmt: skip
-    _append_run(lake, row, 10 * night)
+    _append_run(lake, row, 100 + 10 * night)
     if not is_over:
         return
     day = started.date() - timedelta(1)
@@ -46,9 +46,10 @@ def add_night(
             "status": "finished", "written_at": started + timedelta(seconds=2), "wall_s": 2.0, "num_scored": 1,
             "num_received": 1, "num_failed": 0, "num_copies": 0, "num_unreached": 0, "num_utterances": len(labels),
             "planned_ms": spoken_ms + 1000, "scored_ms": spoken_ms + 1000, "quarantined_ms": 0, "unreached_ms": 0,
-            "erased_ms": 0, "speech_ms": spoken_ms, "non_speech_ms": 1000, "stage_s": [("decode", 0.5), ("emotion", 1.5)],
+            "erased_ms": 0, "speech_ms": spoken_ms, "non_speech_ms": 1000,
+            "stage_s": [("decode", 0.5), ("emotion", 1.5)],
         },
-        10 * night + 1,
+        101 + 10 * night,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return address
 
 
-def test_runs_are_counted_and_the_ledger_sums(nights: Path) -> None:
+def test_runs_are_counted_with_their_speed(nights: Path) -> None:
     with dashboard_of(nights):
         page = opened("runs")
 
@@ -41,15 +41,22 @@ def test_runs_are_counted_and_the_ledger_sums(nights: Path) -> None:
     assert figures(page)["Median speed"] == "200.5 x"
     assert figures(page)["Runs"] == "4"
     assert figures(page)["Files that failed"] == "1"
-    assert "The ledger sums" in said(page)
-    assert "taken" not in page.error
     assert "was killed" in said(page)
+
+
+def test_a_ledger_that_does_not_sum_is_told(nights: Path) -> None:
+    """The calls of `makers` do not count their silences: of 151 s 75 s are speech."""
+    with dashboard_of(nights):
+        page = opened("runs", corpus="support", days=["2026-11-01", "2026-11-03"])
+
+    assert "does not sum: 76.0 s are missing" in page.error[0].value
 
 
 def test_the_ledger_of_one_run_can_be_chosen_by_address(nights: Path) -> None:
     with dashboard_of(nights):
         page = opened("runs", ledger=run_of(1))
 
+    assert "The ledger sums" in said(page)
     assert "planned 6.68 min = scored 6.68 min" in said(page)
     assert "scored 6.68 min = speech 6.67 min + no speech 0.02 min" in said(page)
 

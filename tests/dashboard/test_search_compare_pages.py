@@ -79,7 +79,7 @@ def test_a_search_says_how_many_fit_and_offers_them(dashboard: Dashboard) -> Non
     page = opened("search", text="o")
 
     assert not page.exception
-    assert "**9 utterances**" in said(page)
+    assert "**7 utterances**" in said(page)
     assert "contains(lower(text), lower($text))" in "\n".join(one.value for one in page.code)
 
 
