@@ -43,9 +43,8 @@ def show_corpora(page: Page, filters: Filters, corpora: Sequence[str]) -> None:
 
 
 def _facts(page: Page, corpora: Sequence[str]) -> list[Row]:
-    """What is recorded of the corpora; nothing in a lake that is older than the table."""
-    (found,) = page.dashboard.ask(known.has_facts()).to_pylist()
-    return page.ask("Facts of the corpora", known.facts(tuple(corpora))).to_pylist() if found["has_facts"] else []
+    """What is stated of the corpora."""
+    return page.ask("Facts of the corpora", known.facts(tuple(corpora))).to_pylist()
 
 
 def _shown(row: Row, facts: Row | None) -> Row:

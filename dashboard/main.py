@@ -50,7 +50,6 @@ def menu() -> None:
             visibility="hidden" if one.is_hidden else "visible",
         )
         for one in ENTRIES
-        if (HERE / "pages" / f"{one.name}.py").is_file()
     ]
     st.navigation(pages, position="top").run()
 

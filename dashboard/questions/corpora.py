@@ -23,13 +23,6 @@ def choices(corpora: tuple[str, ...]) -> Question:
     )
 
 
-def has_facts() -> Question:
-    """One row: `has_facts`, whether this lake's reader knows the table `corpus_facts`."""
-    return Question.of(
-        "SELECT count(*) > 0 AS has_facts FROM duckdb_views() WHERE schema_name = 'main' AND view_name = 'corpus_facts'"
-    )
-
-
 def facts(corpora: tuple[str, ...]) -> Question:
     """`corpus`, `legal_basis`, `notice_given`: null where it is not recorded."""
     return Question.of(

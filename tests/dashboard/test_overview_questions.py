@@ -14,9 +14,10 @@ from dashboard.felt import Step, step_for
 from dashboard.filters import Filters
 from dashboard.question import Question
 from dashboard.questions import overview as questions
-from dashboard.questions.corpora import all_corpora, choices, facts, has_facts
+from dashboard.questions.corpora import all_corpora, choices, facts
 from dashboard.session import Dashboard
 from mmer_ray.lake.compaction import compact
+from mmer_ray.lake.corpus_facts import state
 from mmer_ray.lake.store import Lake
 from tests.dashboard.makers import FIRST, SCORER, SECOND, THIRD, dashboard_of, make_lake
 
@@ -167,11 +168,13 @@ def test_what_there_is_to_choose_is_that_of_the_viewers_corpora(dashboard: Dashb
     assert found == {"first_day": SECOND, "last_day": SECOND, "labels": ["surprise"]}
 
 
-def test_facts_of_corpora_are_asked_for_where_the_lake_knows_them(dashboard: Dashboard) -> None:
-    (found,) = rows(dashboard, has_facts())
-
-    if found["has_facts"]:
-        assert rows(dashboard, facts(BOTH)) == []
+def test_the_legal_basis_and_the_notice_are_those_that_were_stated_of_the_viewers_corpora(tmp_path: Path) -> None:
+    make_lake(tmp_path / "lake")
+    state(Lake(tmp_path / "lake"), "support", legal_basis="consent", notice_given=True)
+    stated = {"corpus": "support", "legal_basis": "consent", "notice_given": True}
+    with dashboard_of(tmp_path / "lake") as found:
+        assert rows(found, facts(BOTH)) == [stated]
+        assert rows(found, facts(("sales",))) == []
 
 
 @pytest.mark.parametrize(("num_days", "step"), [(1, Step.DAY), (62, Step.DAY), (63, Step.WEEK), (800, Step.MONTH)])
