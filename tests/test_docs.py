@@ -20,8 +20,8 @@ _SETTING = re.compile(r"--set ([a-z]+)\.([a-z_]+)")
 
 
 def _is_in_tree(name: str) -> bool:
-    """Whether a name is that of a file or folder, from the top or from within the package."""
-    return (ROOT / name).exists() or any((ROOT / "mmer_ray").rglob(name))
+    """Whether a name is that of a file or folder, from the top or from within one of the packages."""
+    return (ROOT / name).exists() or any(any((ROOT / package).rglob(name)) for package in ("mmer_ray", "dashboard"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
