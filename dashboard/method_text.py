@@ -13,7 +13,7 @@ FIGURES = f"""
   sound and, with some models, its words. All shares are shares of seconds, not of utterances.
 - **Emotion**: the most probable of the model's classes. **Confidence** is its probability, calibrated where the model
   is.
-- **No answer**: the utterance was too short, the model was not sure enough, or the corpus' policy forbids the question.
+- **No answer**: the utterance was too short, the model was not sure enough, or the profile forbids the question.
   Nothing is guessed. Filters show or hide these utterances.
 - **Negative speech**: seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.
 - **Valence**: how pleasant speech sounds, from -1 to 1. Models of classes alone give none; the pages then show negative

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,13 @@ def tiles(now: Row, before: Row | None) -> list[Tile]:
         Tile(
             "Negative speech",
             percent(negative),
-            None if negative is None or was_negative is None else f"{100 * (negative - was_negative):+.1f} points",
+            None if negative is None or was_negative is None else _moved(negative - was_negative, _points),
             is_bad_up=True,
             help="Seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.",
         ),
     ]
     if now["valence"] is not None:
-        change = None if old is None or old["valence"] is None else signed(now["valence"] - old["valence"])
+        change = None if old is None or old["valence"] is None else _moved(now["valence"] - old["valence"], signed)
         found.append(Tile("Mean valence", signed(now["valence"]), change, is_bad_up=False, help="-1 bad .. 1 good"))
     else:
         found.append(
@@ -100,6 +100,15 @@ def _share(row: Row | None, name: str) -> float | None:
     return row[name] / row["answered_ms"] if row and row["answered_ms"] else None
 
 
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"
+
+
+def _moved(change: float, written: Callable[[float], str]) -> str | None:
+    """A change in words; None for one that rounds to nothing, which is neither up nor down."""
+    return written(change) if written(change).strip("+-") != written(0.0).strip("+-") else None
+
+
 def _change(now: Row, before: Row | None, name: str) -> str | None:
     return f"{100 * (now[name] / before[name] - 1):+.0f} %" if before and before[name] else None
 
@@ -110,7 +119,7 @@ def _show_tiles(now: Row, before: Row | None) -> None:
     for column, one in zip(st.columns(len(found)), found, strict=True):
         column.metric(
             one.label, one.now, one.change, delta_color=colours[one.is_bad_up], help=one.help, border=True,
-            delta_description="vs the days before" if one.change else None, height="stretch",
+            delta_description="vs before" if one.change else None, height="stretch",
         )  # fmt: skip
 
 

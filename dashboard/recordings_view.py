@@ -42,7 +42,9 @@ def show_recordings(page: Page, filters: Filters) -> None:
     rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()
     drawn = _courses(page, rows)
     with table:
-        _show_table(rows, drawn, has_valence=felt["has_valence"], key=f"{order.value}-{first}-{filters.to_address()}")
+        key = f"recordings-{order.value}-{first}-{filters.to_address()}"
+        columns = _columns(has_valence=felt["has_valence"], has_matches=filters.chooses_utterances)
+        _show_table(rows, drawn, columns, key)
     offer(page, [Export(What.RECORDINGS, filters, order), Export(What.UTTERANCES, filters, order)])
 
 
@@ -67,19 +69,19 @@ def _courses(page: Page, rows: Sequence[Row]) -> dict[tuple[str, str], Course]:
     return courses(said.to_pylist(), {(row["corpus"], row["recording_id"]): row["duration_ms"] for row in rows})
 
 
-def _show_table(rows: Sequence[Row], drawn: dict[tuple[str, str], Course], *, has_valence: bool, key: str) -> None:
-    shown = [_shown(row, drawn.get((row["corpus"], row["recording_id"])), has_valence=has_valence) for row in rows]
+def _show_table(rows: Sequence[Row], drawn: dict[tuple[str, str], Course], columns: dict[str, Any], key: str) -> None:
+    shown = [_shown(row, drawn.get((row["corpus"], row["recording_id"]))) for row in rows]
     event = st.dataframe(
         shown,
         hide_index=True,
-        key=f"recordings-{key}",
+        key=key,
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         height="content",
         row_height=38,
         placeholder="",
-        column_order=[name for name in shown[0] if any(row[name] not in (None, "") for row in shown)],
-        column_config=_columns(has_valence=has_valence, has_matches="num_matches" in rows[0]),
+        column_order=[name for name in columns if any(row[name] not in (None, "") for row in shown)],
+        column_config=columns,
         alt="One row per recording; choose one to open it",
     )
     chosen = [*event["selection"]["rows"], *(cell[0] for cell in event["selection"].get("cells", ()))]
@@ -95,17 +97,17 @@ def _opens_at(row: Row, course: Course | None) -> int | None:
     return row["worst_window_start_ms"] if worst is None else worst
 
 
-def _shown(row: Row, course: Course | None, *, has_valence: bool) -> Row:
+def _shown(row: Row, course: Course | None) -> Row:
     return {
         "Recording": PurePosixPath(row["uri"] or row["recording_id"]).name,
         "Course": list(course.parts) if course else [],
         "Negative": None if course is None else course.negative_share,
-        **({"Worst 30 s": row["worst_window_valence"]} if has_valence else {}),
+        "Worst 30 s": row["worst_window_valence"],
         "Opens at": clock(_opens_at(row, course)),
         "Length": clock(row["duration_ms"]),
         "Speakers": row["num_speakers"],
         "Interruptions": row["interruptions"],
-        **({"Matches": row["num_matches"]} if "num_matches" in row else {}),
+        "Matches": row.get("num_matches"),
         "Day": row["day"],
         "Corpus": row["corpus"],
         "Language": row["language"],
@@ -113,22 +115,33 @@ def _shown(row: Row, course: Course | None, *, has_valence: bool) -> Row:
 
 
 def _columns(*, has_valence: bool, has_matches: bool) -> dict[str, Any]:
+    """The columns to show, in order; those without any value are left out besides."""
     config = st.column_config
     course = (
         config.LineChartColumn("Valence, begin to end", y_min=-1, y_max=1, width="medium")
         if has_valence
         else config.BarChartColumn("Negative speech, begin to end", y_min=0, y_max=1, width="medium")
     )
+    worst = config.NumberColumn(
+        format="%+.2f", help="The lowest mean valence of 30 s. The order trusts it less where little was said."
+    )
     return {
         "Recording": config.TextColumn(width="medium"),
         "Course": course,
         "Negative": config.ProgressColumn(
-            "Negative speech", format="percent", min_value=0, max_value=1, help="Of the seconds with an answer."
+            "Negative speech",
+            format="percent",
+            min_value=0,
+            max_value=1,
+            help="Of the seconds with an answer. The order trusts it less where little was said.",
         ),
-        "Worst 30 s": config.NumberColumn(
-            format="%+.2f", help="The lowest mean valence of 30 s. The order trusts it less where little was said."
-        ),
+        **({"Worst 30 s": worst} if has_valence else {}),
         "Opens at": config.TextColumn(help="Its worst moment: the 30 s with the most expected anger."),
-        "Matches": config.NumberColumn(help="Utterances that fit the filters.") if has_matches else None,
+        "Length": config.TextColumn(),
+        "Speakers": config.NumberColumn(),
         "Interruptions": config.NumberColumn(help="Somebody takes the floor from who is still talking."),
+        **({"Matches": config.NumberColumn(help="Utterances that fit the filters.")} if has_matches else {}),
+        "Day": config.DateColumn(),
+        "Corpus": config.TextColumn(),
+        "Language": config.TextColumn(),
     }

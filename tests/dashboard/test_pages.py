@@ -21,7 +21,7 @@ NAMES = ("overview", "recordings", "method")
 
 def opened(name: str, **address: str | list[str]) -> AppTest:
     """A page as it is when somebody opens this address."""
-    page = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
+    page = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=240)
     for key, value in address.items():
         page.query_params[key] = value
     return page.run()
@@ -168,7 +168,7 @@ def test_a_model_without_a_valence_gives_figures_of_its_classes(tmp_path: Path) 
     assert not page.exception
     assert not listed.exception
     assert listed.selectbox[0].value == "most negative speech"
-    assert "Worst 30 s" not in listed.dataframe[0].value
+    assert "Worst 30 s" not in listed.dataframe[0].proto.column_order
 
 
 def test_the_list_of_recordings_begins_with_the_worst(dashboard: Dashboard) -> None:
@@ -176,6 +176,14 @@ def test_the_list_of_recordings_begins_with_the_worst(dashboard: Dashboard) -> N
 
     assert table["Recording"].to_list() == ["b.opus", "c.opus", "a.opus"]
     assert table["Opens at"].to_list() == ["1:00", "0:00", "0:10"]
+
+
+def test_matches_are_shown_where_utterances_are_chosen(dashboard: Dashboard) -> None:
+    all_listed, angry = opened("recordings").dataframe[0], opened("recordings", label="angry").dataframe[0]
+
+    assert "Matches" not in all_listed.proto.column_order
+    assert "Matches" in angry.proto.column_order
+    assert angry.value["Matches"].to_list() == [2]
 
 
 def test_an_order_in_the_address_orders_the_list(dashboard: Dashboard) -> None:

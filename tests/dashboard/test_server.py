@@ -138,7 +138,7 @@ def test_the_menu_opens_the_overview(lake: Path) -> None:
     from streamlit.testing.v1 import AppTest
 
     with dashboard_of(lake):
-        page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+        page = AppTest.from_file(str(MAIN), default_timeout=240).run()
 
     assert not page.exception
     assert page.title[0].value == "Overview"
