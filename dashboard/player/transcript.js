@@ -1,6 +1,7 @@
 // What was said, a row for each utterance: it follows the sound, is searched, and takes a person's verdict.
 
 const REST_MS = 4000;
+const MANY = 3000;
 
 class Transcript {
   /** `asks.seek(time)`, `asks.judge(row, what)`; `asks.said()` tells that a form was opened or closed. */
@@ -28,6 +29,8 @@ class Transcript {
     this.data = data;
     this.now = null;
     this.rows = new Map();
+    // Rows that are laid out only where they are seen have guessed heights: not for lists that do without.
+    this.list.classList.toggle("many", data.utterances.length > MANY);
     this.list.replaceChildren(...data.utterances.map((one) => this.row(one)));
     if (!data.utterances.length) {
       this.list.append(el("li", { class: "nothing" }, "Nobody was heard to speak in this recording."));

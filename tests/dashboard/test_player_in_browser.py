@@ -97,6 +97,7 @@ def test_a_deep_link_opens_at_its_second_plays_and_the_transcript_follows(shown:
     shown.wait_for_time(one.start_s, one.start_s + 0.2)
     now = shown.page.locator(".row.now")
     assert now.locator(".text").inner_text() == one.text
+    assert is_inside(now.bounding_box(), shown.page.locator(".rows").bounding_box())
     assert now.locator(".text .word").inner_text() == one.words[0].word
     shown.page.get_by_role("button", name="Play", exact=True).click()
     following = next(other for other in shown.utterances if other.start_s > one.end_s)
@@ -271,6 +272,20 @@ def test_the_page_is_drawn_in_the_dark_and_on_a_narrow_screen(shown: Shown, tmp_
     finally:
         shown.page.emulate_media(color_scheme="light")
         shown.page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+def test_the_transcript_is_scrolled_to_a_second_far_behind_its_beginning(shown: Shown) -> None:
+    shown.open(shown.utterances[-3].start_s + 0.1)
+    now = shown.page.locator(".row.now")
+    now.wait_for()
+    shown.page.wait_for_timeout(300)
+    assert is_inside(now.bounding_box(), shown.page.locator(".rows").bounding_box())
+
+
+def is_inside(place: dict[str, float], around: dict[str, float]) -> bool:
+    """Whether a row is seen in its list."""
+    bottom, last = place["y"] + place["height"], around["y"] + around["height"]
+    return around["y"] <= place["y"] and bottom <= last
 
 
 def lightness(page: Any, selector: str) -> float:

@@ -19,7 +19,9 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.records import Recording
 from tests.lake.makers import (
     EVERY_TABLE,
+    KEYS,
     audio_file,
+    audio_id,
     contents,
     failed,
     job,
@@ -390,3 +392,18 @@ def test_a_lake_of_version_1_can_be_edited(tmp_path: Path) -> None:
         assert "Anna" in {one.called for one in reader.conversation("/calls/b.wav").utterances}
     edit_speakers(lake, "/calls/b.wav", Undo(), "tester")
     assert views(lake) == before
+
+
+def test_of_audio_that_two_corpora_heard_differently_the_named_corpus_is_edited(tmp_path: Path) -> None:
+    lake, content = Lake(tmp_path / "lake"), b"the same bytes"
+    for corpus, keys in (("calls", KEYS), ("copies", newer("transcribe"))):
+        audio_file(tmp_path / corpus, "same.wav", content)
+        job(lake, listing(tmp_path / corpus, corpus), keys)
+    recording_id = audio_id(content)
+    edit_speakers(lake, recording_id, Rename("S1", "Ann"), "tester", corpus="copies")
+    query = "SELECT corpus, bool_or(speaker_name = 'Ann') AS is_named FROM utterances GROUP BY corpus ORDER BY corpus"
+    with open_lake(lake.address) as reader:
+        named = {row["corpus"]: bool(row["is_named"]) for row in reader.rows(query, {})}
+    assert named == {"calls": False, "copies": True}
+    with pytest.raises(SourceError, match="no recording in corpus 'other'"):
+        edit_speakers(lake, recording_id, Rename("S1", "Ben"), "tester", corpus="other")
