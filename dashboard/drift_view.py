@@ -15,6 +15,7 @@ from dashboard.questions import runs as questions
 from dashboard.questions.compare import scorers
 from dashboard.questions.method import models
 from dashboard.run_facts import names_of
+from mmer_ray.errors import UsageError
 from mmer_ray.lake.drift import Answers, answers_of, drift_of
 from mmer_ray.tables import Row
 from mmer_ray.training.evaluation.drift import MIN_ANSWERS, Drift
@@ -44,7 +45,13 @@ def show_drift(page: Page, filters: Filters, corpora: Sequence[str]) -> None:
     default = next((names.index(one) for one in used if one in names), 0)
     scorer = left.selectbox("Answers of", names, default, key=MODEL, bind="query-params")
     against = right.selectbox("Compared with", [one.value for one in Against], key=AGAINST, bind="query-params")
-    found = drifts(_answers(page, filters, corpora, scorer), Against(against))
+    try:
+        answers = _answers(page, filters, corpora, scorer)
+    except UsageError as exc:
+        st.warning("These runs hold too many answers to be compared at once. Choose fewer days or corpora above.")
+        st.text(str(exc))
+        return
+    found = drifts(answers, Against(against))
     if not found:
         st.info("Drift needs answers of two runs. Score another night, or clear the corpora and days above.")
         return

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dashboard.charts import LINE_COLOUR, Spec
-from dashboard.run_facts import STATUSES, Part, is_short, speed, stage_seconds, status_of
+from dashboard.run_facts import STATUSES, Part, ends_of, is_short, speed, stage_seconds, status_of
 from mmer_ray.tables import Row
 from mmer_ray.training.evaluation.drift import LARGE, MODERATE, Drift
 
@@ -67,7 +67,8 @@ def ledger(parts: Sequence[Part]) -> Spec:
 def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str]) -> Spec:
     """A bar per run from its start to its end, a tick for each commit; a run without an end is its start alone. By the
     clock or, where runs are too short to be seen so, by minutes since each run's start. `names`: run id -> name."""
-    by_clock = not is_short(runs)
+    ends = ends_of(runs, commits)
+    by_clock = not is_short(runs, ends)
     started = {run["run_id"]: run["started_at"] for run in runs}
 
     def at(run_id: str, when: datetime) -> str | float:
@@ -77,11 +78,11 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
         {
             "run": names[run["run_id"]],
             "from": at(run["run_id"], run["started_at"]),
-            "to": at(run["run_id"], run["written_at"]),
+            "to": at(run["run_id"], ends[run["run_id"]]),
             "began": run["started_at"].isoformat(),
             "status": status_of(run),
             "profile": run["profile"] or "",
-            "minutes": (run["written_at"] - run["started_at"]).total_seconds() / 60,
+            "minutes": (ends[run["run_id"]] - run["started_at"]).total_seconds() / 60,
         }
         for run in runs
     ]
@@ -93,6 +94,7 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
             "recordings": row["num_recordings"],
         }
         for row in commits
+        if row["committed_at"] <= ends[row["run_id"]]
     ]
     found = [status for status in STATUSES.values() if any(status_of(run) == status for run in runs)]
     colour = _colours("status", found, [STATUS_COLOURS[one] for one in found])
@@ -103,7 +105,7 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
     place = {"y": down, "x": {"field": "from", **across}, "color": colour, "tooltip": _RUN_TOOLTIP}
     bar = {"type": "bar", "height": 0.6 * RUN_HEIGHT, "cornerRadius": 2}
     start = {"type": "point", "filled": True, "shape": "triangle-right", "size": 60, "opacity": 1}
-    tick = {"type": "tick", "thickness": 2, "size": 0.9 * RUN_HEIGHT, "color": "#333333"}
+    tick = {"type": "tick", "thickness": 2, "size": 0.6 * RUN_HEIGHT, "color": "#FFFFFF"}
     of_commit = {"y": down, "x": {"field": "at", **across}, "tooltip": _COMMIT_TOOLTIP}
     return {
         "height": {"step": RUN_HEIGHT},

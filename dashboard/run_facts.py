@@ -46,10 +46,20 @@ def names_of(started: Mapping[str, datetime]) -> dict[str, str]:
     return {run_id: f"{at:%d %b %H:%M} {run_id[-4:]}" for run_id, at in started.items()}
 
 
-def is_short(runs: Sequence[Row]) -> bool:
+def ends_of(runs: Sequence[Row], commits: Sequence[Row]) -> dict[str, datetime]:
+    """Run id -> when it ended; of a run without an end, when it committed last."""
+    ends: dict[str, datetime] = {run["run_id"]: run["written_at"] for run in runs}
+    is_open = {run["run_id"] for run in runs if run["status"] == STARTED}
+    for row in commits:
+        if row["run_id"] in is_open:
+            ends[row["run_id"]] = max(ends[row["run_id"]], row["committed_at"])
+    return ends
+
+
+def is_short(runs: Sequence[Row], ends: Mapping[str, datetime]) -> bool:
     """Whether each run is too short to be seen beside the time from the first to the last."""
-    span_s = (max(run["written_at"] for run in runs) - min(run["started_at"] for run in runs)).total_seconds()
-    longest_s = max((run["written_at"] - run["started_at"]).total_seconds() for run in runs)
+    span_s = (max(ends.values()) - min(run["started_at"] for run in runs)).total_seconds()
+    longest_s = max((ends[run["run_id"]] - run["started_at"]).total_seconds() for run in runs)
     return len(runs) > 1 and longest_s < SEEN_SHARE * span_s
 
 

@@ -35,6 +35,8 @@ def show_runs(page: Page, filters: Filters) -> None:
     runs = page.ask("Runs", asked).to_pylist()
     (now,) = page.ask("What became of the files", questions.ledger(filters, corpora)).to_pylist()
     _show_tiles(runs, now)
+    if filters.chooses_utterances:
+        st.caption("This page follows the corpora and days chosen above alone.")
     names = names_of({run["run_id"]: run["started_at"] for run in runs})
     _show_ledger(runs, now)
     if runs:
@@ -43,9 +45,10 @@ def show_runs(page: Page, filters: Filters) -> None:
     else:
         _say_no_runs(filters, sees_all=sees_all)
     _show_failures(page, filters, corpora, now)
-    show_drift(page, filters, corpora)
     if runs:
         _show_table(runs, with_details=sees_all)
+    # Last: it reads more than all the rest.
+    show_drift(page, filters, corpora)
 
 
 def _say_no_runs(filters: Filters, *, sees_all: bool) -> None:

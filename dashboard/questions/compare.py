@@ -10,34 +10,31 @@ from dataclasses import replace
 
 from dashboard.filters import Filters
 from dashboard.question import Question, Value
-from dashboard.questions.chosen import Chosen, places, utterances
-from mmer_ray.lake.comparison import statements
+from dashboard.questions.chosen import places, utterances
+from mmer_ray.lake.comparison import Statements, asked_scorers, statements
 
 
 def scorers(corpora: Sequence[str]) -> Question:
-    """`scorer`: those with an answer about these corpora, sorted."""
-    return Question.of(
-        "SELECT DISTINCT scorer FROM emotions WHERE list_contains($corpora, corpus) ORDER BY scorer",
-        corpora=tuple(corpora),
-    )
+    """`scorer`: those that were asked about these corpora, sorted."""
+    return Question.of(asked_scorers("list_contains($corpora, corpus)"), corpora=tuple(corpora))
 
 
 def cells(filters: Filters, corpora: Sequence[str], first: str, second: str) -> Question:
     """The rows of `comparison.Statements.cells`, of the utterances that fit."""
-    chosen = _answers(filters, corpora)
-    return Question.of(statements(chosen.sql).cells, first=first, second=second, **chosen.values)
+    asked, values = _answers(filters, corpora)
+    return Question.of(asked.cells, first=first, second=second, **values)
 
 
 def shifts(filters: Filters, corpora: Sequence[str], first: str, second: str) -> Question:
     """The row of `comparison.Statements.shifts`, of the utterances that fit."""
-    chosen = _answers(filters, corpora)
-    return Question.of(statements(chosen.sql).shifts, first=first, second=second, **chosen.values)
+    asked, values = _answers(filters, corpora)
+    return Question.of(asked.shifts, first=first, second=second, **values)
 
 
 def furthest(filters: Filters, corpora: Sequence[str], first: str, second: str, limit: int) -> Question:
     """The rows of `comparison.Statements.furthest`, of the utterances that fit."""
-    chosen = _answers(filters, corpora)
-    return Question.of(statements(chosen.sql).furthest, first=first, second=second, limit=limit, **chosen.values)
+    asked, values = _answers(filters, corpora)
+    return Question.of(asked.furthest, first=first, second=second, limit=limit, **values)
 
 
 def shown(corpora: Sequence[str], recording_ids: Sequence[str], indices: Sequence[int]) -> Question:
@@ -62,13 +59,13 @@ def shown(corpora: Sequence[str], recording_ids: Sequence[str], indices: Sequenc
     )
 
 
-def _answers(filters: Filters, corpora: Sequence[str]) -> Chosen:
-    """The answers about utterances that fit, as a condition on `emotions`. Emotions and confidence are those of the
-    active model; what one of the two has not answered stays in, whatever the active one says."""
+def _answers(filters: Filters, corpora: Sequence[str]) -> tuple[Statements, dict[str, Value]]:
+    """The statements about utterances that fit, and their values. Emotions and confidence are those of the active
+    model; what one of the two has not answered stays in, whatever the active one says."""
     place = places(filters, corpora)
     if not filters.chooses_utterances:
-        return place
+        return statements(place.sql), place.values
     chosen = utterances(replace(filters, abstained=True), corpora)
-    values: dict[str, Value] = {**place.values, **chosen.values}
     fitting = f"SELECT corpus, recording_id, utterance_idx FROM serving_utterances WHERE {chosen.sql}"
-    return Chosen(f"{place.sql} AND (corpus, recording_id, utterance_idx) IN ({fitting})", values)
+    condition = f"(corpus, recording_id, utterance_idx) IN ({fitting})"
+    return statements(place.sql, condition), {**place.values, **chosen.values}

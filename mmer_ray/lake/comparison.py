@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,31 @@ _COLUMNS = [f"p_{name}" for name in (*CLASSES, "other")]
 _DISTANCE = " + ".join(f"abs(coalesce(ours.{name}, 0) - coalesce(theirs.{name}, 0))" for name in _COLUMNS)
 _HAS_P = "coalesce({}) IS NOT NULL"
 _BOTH_P = " AND ".join(_HAS_P.format(", ".join(f"{side}.{name}" for name in _COLUMNS)) for side in ("ours", "theirs"))
-_MINE = """
-    SELECT * FROM emotions WHERE scorer = ${} AND ({})
-    QUALIFY row_number() OVER (PARTITION BY recording_id, heard_key, utterance_idx ORDER BY corpus) = 1
-"""
-_SHIFTS = ", ".join(f"avg({name}) AS {name}, count({name}) AS num_{name}" for name in DIMENSIONS)
 OF_CORPUS = "$corpus IS NULL OR corpus = $corpus"
+"""A condition on the columns `corpus` and `day`."""
+
+
+def counted_once(places: str) -> str:
+    """The query that gives each hearing once, as the first corpus that has it and fits shows it: `recording_id`,
+    `heard_key`, `corpus`. `places` is a condition of our own making on `corpus` and `day`."""
+    return f"SELECT recording_id, heard_key, min(corpus) AS corpus FROM internal.shown WHERE {places} GROUP BY ALL"
+
+
+def asked_scorers(places: str) -> str:
+    """The query that gives each `scorer` that was asked about a recording, sorted, from what is kept for each hearing:
+    the answers themselves are many."""
+    return f"""
+        SELECT DISTINCT scorer FROM internal.felt SEMI JOIN ({counted_once(places)}) USING (recording_id, heard_key)
+        ORDER BY scorer
+    """
+
+
 SCORERS = f"SELECT DISTINCT scorer FROM emotions WHERE {OF_CORPUS} ORDER BY scorer"
 
 
 @dataclass(frozen=True)
 class Statements:
-    """What is asked of a lake. Each has the parameters `$first` and `$second`, and those of the condition."""
+    """What is asked of a lake. Each has the parameters `$first` and `$second`, and those of the conditions."""
 
     cells: str
     """`first_label`, `second_label`, `num`: how often the two stand together; null where a model gave no label."""
@@ -49,23 +62,30 @@ class Statements:
     """The `$limit` utterances furthest apart, the fields of `Disagreement`."""
 
 
-def statements(condition: str = OF_CORPUS) -> Statements:
-    """The statements over the answers that fit a condition on the columns of `emotions`, one of our own making."""
-    pairs = f"""
-        WITH ours AS ({_MINE.format("first", condition)}), theirs AS ({_MINE.format("second", condition)}), pairs AS (
-            SELECT ours.corpus, recording_id, heard_key, utterance_idx,
-                ours.label AS first_label, theirs.label AS second_label,
-                CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END AS distance,
-                {", ".join(f"theirs.{name} - ours.{name} AS {name}" for name in DIMENSIONS)}
-            FROM ours JOIN theirs USING (recording_id, heard_key, utterance_idx)
-        )
-    """
+def statements(places: str = OF_CORPUS, condition: str = "true") -> Statements:
+    """The statements over the answers that fit conditions of our own making: `places` on `corpus` and `day`,
+    `condition` on all columns of `emotions`."""
+    shifts = ", ".join(
+        f"avg(theirs.{name} - ours.{name}) AS {name}, count(theirs.{name} - ours.{name}) AS num_{name}"
+        for name in DIMENSIONS
+    )
+    distance = f"CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END"
     return Statements(
-        cells=f"{pairs} SELECT first_label, second_label, count(*) AS num FROM pairs GROUP BY ALL ORDER BY ALL",
-        shifts=f"{pairs} SELECT {_SHIFTS}, avg(distance) AS distance FROM pairs",
+        cells=f"""
+            {_pairs(places, condition, ["label"])}
+            SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num FROM {_PAIRED}
+            GROUP BY ALL ORDER BY ALL
+        """,
+        shifts=f"""
+            {_pairs(places, condition, [*_COLUMNS, *DIMENSIONS])}
+            SELECT {shifts}, avg({distance}) AS distance FROM {_PAIRED}
+        """,
         furthest=f"""
-            {pairs}, furthest AS (
-                SELECT * FROM pairs WHERE distance > 0 ORDER BY distance DESC, recording_id, utterance_idx LIMIT $limit
+            {_pairs(places, condition, ["label", *_COLUMNS])}, furthest AS (
+                SELECT recording_id, heard_key, corpus, utterance_idx, ours.label AS first_label,
+                    theirs.label AS second_label, {distance} AS distance
+                FROM {_PAIRED} JOIN once USING (hearing)
+                WHERE distance > 0 ORDER BY distance DESC, recording_id, utterance_idx LIMIT $limit
             )
             SELECT said.corpus, said.recording_id, file.uri, said.utterance_idx, said.start_ms / 1000 AS start_s,
                 said.end_ms / 1000 AS end_s, said.speaker, said.text, first_label, second_label, distance
@@ -76,6 +96,25 @@ def statements(condition: str = OF_CORPUS) -> Statements:
             ORDER BY distance DESC, recording_id, utterance_idx
         """,
     )
+
+
+_PAIRED = "ours JOIN theirs USING (hearing, utterance_idx)"
+
+
+def _pairs(places: str, condition: str, columns: Sequence[str]) -> str:
+    """A WITH clause that makes `ours` and `theirs`, the answers of the two models with these columns alone, and `once`.
+
+    Hearings are numbered and each side is made before the two are joined: millions of answers fit the memory so.
+    """
+    sides = ", ".join(
+        f"""{side} AS MATERIALIZED (
+            SELECT hearing, utterance_idx, {", ".join(columns)}
+            FROM emotions JOIN once USING (recording_id, heard_key, corpus) WHERE scorer = ${scorer} AND ({condition})
+        )"""
+        for side, scorer in (("ours", "first"), ("theirs", "second"))
+    )
+    numbered = f"SELECT *, row_number() OVER () AS hearing FROM ({counted_once(places)})"
+    return f"WITH once AS MATERIALIZED ({numbered}), {sides}"
 
 
 @dataclass(frozen=True)

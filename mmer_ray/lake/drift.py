@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmer_ray.errors import UsageError
+from mmer_ray.lake.comparison import OF_CORPUS, counted_once
 from mmer_ray.training.evaluation.drift import Drift, drift_of_counts, drift_of_numbers
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 NUMBERS = ("confidence", "valence", "arousal", "dominance")
 LABEL, NO_LABEL = "label", "none"
-OF_CORPUS = "$corpus IS NULL OR corpus = $corpus"
 SCORERS = f"""
     SELECT DISTINCT run_id, scorer FROM emotions JOIN (SELECT commit_id, run_id FROM commits) USING (commit_id)
     WHERE list_contains($runs, run_id) AND ({OF_CORPUS})
@@ -31,24 +31,22 @@ RUNS = """
 """
 
 
-def answers_by_run(condition: str = OF_CORPUS) -> str:
-    """The statement that counts what `$scorer` answered in each of `$runs`, of the answers that fit a condition on the
-    columns of `emotions`, one of our own making: `run_id`, `quantity`, `name` (of a label), `value` (of a number),
-    `num`. Audio that several corpora have counts once."""
-    numbers = "\n".join(
-        f"    UNION ALL SELECT run_id, '{name}', NULL, {name}, count(*) FROM mine WHERE {name} IS NOT NULL GROUP BY ALL"
-        for name in NUMBERS
-    )
+def answers_by_run(places: str = OF_CORPUS) -> str:
+    """The statement that counts what `$scorer` answered in each of `$runs`, where a condition of our own making on
+    `corpus` and `day` fits: `run_id`, `quantity`, `name` (of a label), `value` (of a number), `num`. Audio that several
+    corpora have counts once."""
+    which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in (LABEL, *NUMBERS))
+    sets = ", ".join(f"(run_id, {name})" for name in (LABEL, *NUMBERS))
     return f"""
-    WITH mine AS MATERIALIZED (
-        SELECT DISTINCT ON (run_id, recording_id, heard_key, utterance_idx) run_id, label, {", ".join(NUMBERS)}
-        FROM emotions JOIN (SELECT commit_id, run_id FROM commits WHERE list_contains($runs, run_id)) USING (commit_id)
-        WHERE scorer = $scorer AND ({condition})
-        ORDER BY run_id, recording_id, heard_key, utterance_idx, corpus
+    WITH once AS MATERIALIZED ({counted_once(places)}), counted AS (
+        SELECT run_id, CASE {which} END AS quantity, label AS name, coalesce({", ".join(NUMBERS)}) AS value,
+            count(*) AS num
+        FROM emotions SEMI JOIN once USING (recording_id, heard_key, corpus)
+        JOIN (SELECT commit_id, run_id FROM commits WHERE list_contains($runs, run_id)) USING (commit_id)
+        WHERE scorer = $scorer GROUP BY GROUPING SETS ({sets})
     )
-    SELECT run_id, '{LABEL}' AS quantity, coalesce(label, '{NO_LABEL}') AS name, NULL::FLOAT AS value, count(*) AS num
-    FROM mine GROUP BY ALL
-{numbers}
+    SELECT run_id, quantity, CASE WHEN quantity = '{LABEL}' THEN coalesce(name, '{NO_LABEL}') END AS name, value, num
+    FROM counted WHERE quantity = '{LABEL}' OR value IS NOT NULL
     """
 
 

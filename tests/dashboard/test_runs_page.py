@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from dashboard.access import Viewer
 from dashboard.drift_view import Against, drifts, run_names
-from dashboard.run_facts import gap_s, names_of, parts_of_run, speed, stage_seconds
+from dashboard.filters import Filters
+from dashboard.questions.runs import answers
+from dashboard.run_charts import gantt
+from dashboard.run_facts import ends_of, gap_s, is_short, names_of, parts_of_run, speed, stage_seconds
 from dashboard.session import Dashboard
 from mmer_ray.lake.drift import answers_of, drift_between
 from mmer_ray.lake.queries import open_lake
@@ -30,6 +35,13 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_night(lake, night, labels)
     add_night(lake, 3, [], is_over=False)
     return address
+
+
+def runs_in(page: AppTest) -> list[str]:
+    """The runs that the page lists."""
+    (listed,) = [one.value for one in page.dataframe if "Status" in one.value]
+    found: list[str] = listed["Run"].to_list()
+    return found
 
 
 def test_runs_are_counted_with_their_speed(nights: Path) -> None:
@@ -96,6 +108,24 @@ def test_runs_are_named_as_shortly_as_they_differ() -> None:
     assert run_names(["by hand"]) == {"by hand": "by hand"}
 
 
+def test_an_open_run_lasts_to_its_last_commit() -> None:
+    later = FIRST_NIGHT + timedelta(minutes=7)
+    runs = [{"run_id": name, "status": status, "started_at": FIRST_NIGHT, "written_at": FIRST_NIGHT}
+            for name, status in (("open", "started"), ("over", "finished"))]  # fmt: skip
+    commits = [{"run_id": name, "committed_at": later} for name in ("open", "over")]
+
+    assert ends_of(runs, commits) == {"open": later, "over": FIRST_NIGHT}
+
+
+def test_short_runs_far_apart_are_drawn_from_their_start() -> None:
+    apart = [{"run_id": str(day), "status": "finished", "started_at": FIRST_NIGHT + timedelta(day),
+              "written_at": FIRST_NIGHT + timedelta(day, minutes=3)} for day in range(5)]  # fmt: skip
+
+    assert is_short(apart, ends_of(apart, []))
+    assert not is_short(apart[:1], ends_of(apart[:1], []))
+    assert "Minutes since" in str(gantt(apart, [], {run["run_id"]: run["run_id"] for run in apart}))
+
+
 def test_failures_are_listed_by_code_with_what_to_do(nights: Path) -> None:
     with dashboard_of(nights):
         page = opened("runs")
@@ -117,9 +147,6 @@ def test_a_night_that_has_drifted_is_pointed_at(nights: Path) -> None:
 
 
 def test_drift_on_the_page_is_that_of_the_command_line(nights: Path) -> None:
-    from dashboard.filters import Filters
-    from dashboard.questions.runs import answers
-
     runs = [run_of(night) for night in range(3)]
     with dashboard_of(nights) as dashboard, open_lake(nights) as reader:
         rows = dashboard.ask(answers(Filters(), ("support",), SCORER, runs)).to_pylist()
@@ -135,7 +162,7 @@ def test_days_choose_the_runs_that_scored_them(nights: Path) -> None:
     with dashboard_of(nights):
         page = opened("runs", days=["2026-11-10", "2026-11-11"])
 
-    assert page.dataframe[-1].value["Run"].to_list() == [run_of(2), run_of(1)]
+    assert runs_in(page) == [run_of(2), run_of(1)]
 
 
 def test_a_lake_without_runs_says_so(dashboard: Dashboard) -> None:
@@ -156,7 +183,7 @@ def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
     with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ben", ("sales",)))):
         page = opened("runs")
 
-    assert page.dataframe[-1].value["Run"].to_list() == [run_of(0)]
+    assert runs_in(page) == [run_of(0)]
     assert figures(page)["Files that failed"] == "0"
     assert run_of(1) not in str([one.value for one in page.dataframe])
 
