@@ -23,6 +23,7 @@ PART_COLOURS = {
 STATUS_COLOURS = dict(zip(STATUSES.values(), ("#0072B2", "#E69F00", "#D55E00", "#999999"), strict=True))
 STAGE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 RUN_HEIGHT, LEDGER_HEIGHT, HEIGHT = 22, 58, 320
+MANY_BARS = 6
 MANY_MS = 4 * 3_600_000
 """From here on audio is counted in hours."""
 LEGEND = {"title": None, "orient": "top", "symbolType": "square", "labelFontSize": 13, "labelLimit": 300}
@@ -99,9 +100,9 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
     found = [status for status in STATUSES.values() if any(status_of(run) == status for run in runs)]
     colour = _colours("status", found, [STATUS_COLOURS[one] for one in found])
     down = {"field": "run", "type": "nominal", "title": None, "sort": [names[run["run_id"]] for run in runs]}
-    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC"}
+    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC", "axis": {"tickCount": 8}}
     if not by_clock:
-        across = {"type": "quantitative", "title": "Minutes since the start of the run"}
+        across = {"type": "quantitative", "title": "Minutes since the start of the run", "axis": {"tickCount": 8}}
     place = {"y": down, "x": {"field": "from", **across}, "color": colour, "tooltip": _RUN_TOOLTIP}
     bar = {"type": "bar", "height": 0.6 * RUN_HEIGHT, "cornerRadius": 2}
     start = {"type": "point", "filled": True, "shape": "triangle-right", "size": 60, "opacity": 1}
@@ -136,7 +137,7 @@ def speeds(runs: Sequence[Row], names: Mapping[str, str]) -> Spec:
     return {
         "data": {"values": values},
         "height": HEIGHT,
-        "mark": {"type": "bar", "color": LINE_COLOUR, "width": {"band": 0.6}},
+        "mark": {"type": "bar", "color": LINE_COLOUR, "width": _width(runs)},
         "encoding": {
             "x": _across([names[run["run_id"]] for run in reversed(runs)]),
             "y": {"field": "speed", "type": "quantitative", "title": title, "axis": {"tickCount": 5}},
@@ -161,7 +162,7 @@ def stages(runs: Sequence[Row], names: Mapping[str, str]) -> Spec:
     return {
         "data": {"values": values},
         "height": HEIGHT,
-        "mark": {"type": "bar", "width": {"band": 0.6}},
+        "mark": {"type": "bar", "width": _width(runs)},
         "encoding": {
             "x": _across([names[run["run_id"]] for run in reversed(runs)]),
             "y": {"field": "seconds", "type": "quantitative", "title": title, "axis": {"tickCount": 5}},
@@ -230,6 +231,11 @@ def _thresholds() -> list[Spec]:
         },
         {"data": {"values": levels}, "mark": words, "encoding": {**place, "text": {"field": "words"}}},
     ]
+
+
+def _width(runs: Sequence[Row]) -> Spec | int:
+    """Of a bar: a few of them need not fill the chart."""
+    return {"band": 0.6} if len(runs) >= MANY_BARS else 48
 
 
 def _across(order: Sequence[str]) -> Spec:

@@ -27,7 +27,7 @@ def label_shift(first: Mapping[str, float], second: Mapping[str, float], names: 
         "type": "nominal",
         "scale": {"domain": list(names), "range": [FIRST_COLOUR, SECOND_COLOUR]},
     }
-    legend = {"title": None, "orient": "top", "labelFontSize": 13, "labelLimit": 400}
+    legend = {"title": None, "orient": "top", "labelFontSize": 13, "labelLimit": 400, "columns": 1}
     return {
         "height": {"step": ROW_HEIGHT},
         "layer": [

@@ -118,7 +118,7 @@ def test_an_open_run_lasts_to_its_last_commit() -> None:
 
 
 def test_short_runs_far_apart_are_drawn_from_their_start() -> None:
-    apart = [{"run_id": str(day), "status": "finished", "started_at": FIRST_NIGHT + timedelta(day),
+    apart = [{"run_id": str(day), "status": "finished", "profile": "calls", "started_at": FIRST_NIGHT + timedelta(day),
               "written_at": FIRST_NIGHT + timedelta(day, minutes=3)} for day in range(5)]  # fmt: skip
 
     assert is_short(apart, ends_of(apart, []))
