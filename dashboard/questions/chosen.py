@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from dashboard.filters import UNKNOWN_ROLE, Filters
-from dashboard.question import Value
+from dashboard.question import Question, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,20 @@ def utterances(filters: Filters, corpora: Sequence[str]) -> Chosen:
 
 def _values(**values: Value) -> dict[str, Value]:
     return values
+
+
+def utterances_of(columns: str, corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[date]) -> Question:
+    """These columns, a constant of the caller, of the utterances of recordings, by start. `days` are those of the
+    recordings, so that few files are read."""
+    return Question.of(
+        f"""
+        SELECT {columns} FROM serving_utterances
+        WHERE day BETWEEN $first_day AND $last_day AND list_contains($corpora, corpus)
+            AND recording_id IN (SELECT unnest($recording_ids))
+        ORDER BY corpus, recording_id, start_ms, utterance_idx
+        """,  # noqa: S608
+        corpora=tuple(corpora),
+        recording_ids=tuple(recording_ids),
+        first_day=min(days),
+        last_day=max(days),
+    )

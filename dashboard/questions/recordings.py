@@ -12,7 +12,7 @@ from enum import StrEnum
 from dashboard.filters import Filters
 from dashboard.palette import NEGATIVE
 from dashboard.question import Question, Value
-from dashboard.questions.chosen import places, utterances
+from dashboard.questions.chosen import places, utterances, utterances_of
 
 PULL = 5
 """A recording's worst valence counts as if so many neutral utterances had been heard besides: of two with an equal
@@ -100,18 +100,8 @@ def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | 
 def said_in(corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[date]) -> Question:
     """The utterances of these recordings, by start: `corpus`, `recording_id`, `start_ms`, `end_ms`, `label`, `valence`,
     `p_angry`. `days` are those of the recordings, so that few files are read."""
-    return Question.of(
-        """
-        SELECT corpus, recording_id, start_ms, end_ms, label, valence, p_angry FROM serving_utterances
-        WHERE day BETWEEN $first_day AND $last_day AND list_contains($corpora, corpus)
-            AND recording_id IN (SELECT unnest($recording_ids))
-        ORDER BY corpus, recording_id, start_ms, utterance_idx
-        """,
-        corpora=tuple(corpora),
-        recording_ids=tuple(recording_ids),
-        first_day=min(days),
-        last_day=max(days),
-    )
+    columns = "corpus, recording_id, start_ms, end_ms, label, valence, p_angry"
+    return utterances_of(columns, corpora, recording_ids, days)
 
 
 def export_recordings(filters: Filters, corpora: Sequence[str], order: Order) -> Question:

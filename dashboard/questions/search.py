@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from dashboard.filters import Filters
 from dashboard.question import Question, Value
-from dashboard.questions.chosen import places, utterances
+from dashboard.questions.chosen import places, utterances, utterances_of
 
 
 class Order(StrEnum):
@@ -81,18 +81,8 @@ def hits(
 def around(corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[date]) -> Question:
     """The utterances of these recordings, by start: `corpus`, `recording_id`, `utterance_idx`, `text`, `speaker`,
     `speaker_name`, `role`. `days` are those of the recordings, so that few files are read."""
-    return Question.of(
-        """
-        SELECT corpus, recording_id, utterance_idx, text, speaker, speaker_name, role FROM serving_utterances
-        WHERE day BETWEEN $first_day AND $last_day AND list_contains($corpora, corpus)
-            AND recording_id IN (SELECT unnest($recording_ids))
-        ORDER BY corpus, recording_id, start_ms, utterance_idx
-        """,
-        corpora=tuple(corpora),
-        recording_ids=tuple(recording_ids),
-        first_day=min(days),
-        last_day=max(days),
-    )
+    columns = "corpus, recording_id, utterance_idx, text, speaker, speaker_name, role"
+    return utterances_of(columns, corpora, recording_ids, days)
 
 
 def _fitting(filters: Filters, corpora: Sequence[str], part: Part, min_s: float) -> tuple[str, dict[str, Value]]:

@@ -6,13 +6,12 @@ import asyncio
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter
 
-from mmer_ray.serve_options import ServeOptions
-from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import no_room
+from mmer_ray.serving.exchange import Models
 from mmer_ray.serving.interface import Scorers, ScorersUnavailableError
 
 MAX_DISK_USED = 0.9
@@ -21,20 +20,7 @@ ASKING_S = 2.0
 """Models or a disk that do not answer within this time are not ready."""
 
 
-class Ready(Protocol):
-    """What is needed of a `Service`."""
-
-    @property
-    def options(self) -> ServeOptions: ...
-
-    @property
-    def scorers(self) -> Scorers: ...
-
-    @property
-    def admission(self) -> Admission: ...
-
-
-def health_router(service: Ready) -> APIRouter:
+def health_router(service: Models) -> APIRouter:
     """`GET /healthz` and `GET /readyz`; no key is needed, and nothing is told that a stranger may not know."""
     router = APIRouter(tags=["state"])
     disk = Disk(Path(service.options.state))
@@ -53,7 +39,7 @@ def health_router(service: Ready) -> APIRouter:
     return router
 
 
-async def unready(service: Ready, disk: Disk) -> str | None:
+async def unready(service: Models, disk: Disk) -> str | None:
     """Why a request would not be scored now; None where it would be."""
     if service.admission.draining:
         return "the endpoint is stopping"

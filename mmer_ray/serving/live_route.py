@@ -28,11 +28,10 @@ from mmer_ray.audio.vad import VoiceDetector, load_vad
 from mmer_ray.lake.columns import clean
 from mmer_ray.profiles import Profile, VadOptions
 from mmer_ray.serve_options import ServeOptions
-from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
 from mmer_ray.serving.errors_middleware import internal, log_bug
-from mmer_ray.serving.interface import Scorers
+from mmer_ray.serving.exchange import Models
 from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
@@ -55,20 +54,11 @@ NUM_THREADS = 2
 _log = logging.getLogger(__name__)
 
 
-class LiveService(Protocol):
+class LiveService(Models, Protocol):
     """What live calls need of a `Service`."""
 
     @property
     def profile(self) -> Profile: ...
-
-    @property
-    def options(self) -> ServeOptions: ...
-
-    @property
-    def scorers(self) -> Scorers: ...
-
-    @property
-    def admission(self) -> Admission: ...
 
 
 def live_router(service: LiveService, document: Document, on_end: Iterable[OnEnd] = ()) -> APIRouter:
