@@ -53,7 +53,8 @@ class Admission:
         """Give no more places and wait until all are free; False if some were still taken in the end."""
         self.drain()
         try:
-            await asyncio.wait_for(self._is_empty.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._is_empty.wait()
         except TimeoutError:
             return False
         return True

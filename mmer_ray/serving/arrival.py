@@ -135,7 +135,8 @@ class _Body:
         left_s = min(self._options.body_silence_s, self._ends - time.monotonic())
         try:
             # At least one look: what has arrived meanwhile is not late.
-            return await asyncio.wait_for(self._receive(), max(left_s, 0.001))
+            async with asyncio.timeout(max(left_s, 0.001)):
+                return await self._receive()
         except TimeoutError:
             self._refuse(ApiError(408, "body_too_slow", "the body did not arrive in time; send it again"))
 

@@ -49,7 +49,8 @@ async def unready(service: Models, disk: Disk) -> str | None:
 
 async def _models_missing(scorers: Scorers) -> str | None:
     try:
-        await asyncio.wait_for(scorers.served(), ASKING_S)
+        async with asyncio.timeout(ASKING_S):
+            await scorers.served()
     except (ScorersUnavailableError, TimeoutError):
         return "no model is ready"
     return None

@@ -78,7 +78,8 @@ class JobRunner:
     async def _next(self) -> Claim | None:
         """A job to work on: none is taken while no model could answer, as that would use up its attempts."""
         try:
-            await asyncio.wait_for(self._scorers.served(), READY_S)
+            async with asyncio.timeout(READY_S):
+                await self._scorers.served()
             return await self._table.claim()
         except (ScorersUnavailableError, TimeoutError):
             return None

@@ -19,7 +19,8 @@ async def linger(receive: Receive) -> None:
     end, num_bytes = loop.time() + LINGER_S, 0
     while num_bytes <= MAX_BYTES and loop.time() < end:
         try:
-            message = await asyncio.wait_for(receive(), SILENCE_S)
+            async with asyncio.timeout(SILENCE_S):
+                message = await receive()
         except TimeoutError:
             return
         num_bytes += len(message.get("body", b""))

@@ -132,7 +132,8 @@ class LiveCall:
             if self._sound.duration_s >= options.max_stream_s or time.monotonic() >= deadline:
                 return "max_stream_s"
             try:
-                message = await asyncio.wait_for(self._connection.receive(), options.stream_silence_s)
+                async with asyncio.timeout(options.stream_silence_s):
+                    message = await self._connection.receive()
             except TimeoutError as exc:
                 silence_s = f"{options.stream_silence_s:g} s"
                 raise ApiError(408, "silent_client", f"nothing came for {silence_s}; send sound or end") from exc
@@ -159,7 +160,8 @@ class LiveCall:
 
     async def _wait_to_be_scored(self, stretch: LiveStretch) -> None:
         try:
-            await asyncio.wait_for(self._stretches.put(stretch), MAX_PAUSE_S)
+            async with asyncio.timeout(MAX_PAUSE_S):
+                await self._stretches.put(stretch)
             self._num_waiting += 1
         except TimeoutError:
             await self._connection.send(skipped_message(stretch.channel, stretch.start_s, stretch.end_s))

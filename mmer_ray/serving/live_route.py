@@ -131,7 +131,8 @@ class LiveCalls:
 
     async def _started(self, client: SocketClient) -> Start:
         try:
-            first = await asyncio.wait_for(client.receive(), self._options.body_silence_s)
+            async with asyncio.timeout(self._options.body_silence_s):
+                first = await client.receive()
         except TimeoutError as exc:
             raise ApiError(408, "silent_client", f"no start within {self._options.body_silence_s:g} s") from exc
         if isinstance(first, bytes):
@@ -196,8 +197,8 @@ class SocketClient:
         """As `Connection.send`. A client that takes nothing for long counts as gone."""
         text = clean(json.dumps(message, ensure_ascii=False, allow_nan=False))
         try:
-            async with self._sending:
-                await asyncio.wait_for(self._websocket.send_text(text), self._patience_s)
+            async with self._sending, asyncio.timeout(self._patience_s):
+                await self._websocket.send_text(text)
         except (TimeoutError, WebSocketDisconnect, RuntimeError) as exc:
             raise HungUpError from exc
 
@@ -209,7 +210,8 @@ class SocketClient:
     async def close(self, status: int) -> None:
         """End the connection, where it is still there."""
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-            await asyncio.wait_for(self._websocket.close(status), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                await self._websocket.close(status)
 
 
 class _Note:
