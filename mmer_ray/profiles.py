@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mmer_ray.errors import ProfileError
-from mmer_ray.options import Options
+from mmer_ray.options import LANGUAGE_CODE, Options
 from mmer_ray.runner import Runner
 from mmer_ray.serve_options import ServeOptions
 
@@ -79,7 +79,7 @@ class TranscribeOptions(Options):
     `onnx` member takes one, as a label of what it writes."""
     keywords: tuple[str, ...] = ()
     """Names and terms that the `whisper` member is told to expect."""
-    align_models: Mapping[Annotated[str, Field(pattern="^[a-z]{2,3}$")], str] = {}
+    align_models: Mapping[Annotated[str, Field(pattern=LANGUAGE_CODE)], str] = {}
     """ISO 639-1 code -> an aligner, named as `model` is: a wav2vec2 with a CTC head that gives the times of words, for
     the `whisper` member. Words in other languages have the times of cross-attention."""
 

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from mmer_ray import __version__
+from mmer_ray.options import LANGUAGE_CODE
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.access import OPEN_PATHS
 from mmer_ray.serving.analysis_schema import Analysis
@@ -181,14 +182,13 @@ _IDEMPOTENCY: Schema = {
     "schema": {"type": "string", "pattern": "^[ -~]{1,255}$"},
     "description": "The same value with the same request gives the answer that the first one had.",
 }
-_CODE = "^[a-z]{2,3}$"
 _FILE: Schema = {
     "type": "string",
     "format": "binary",
     "description": "A file of audio in any common container; it is told by its bytes, not by its name.",
 }
 _WISHES: Schema = {
-    "languages[]": _texts("ISO 639-1 codes that the speech may be in.", pattern=_CODE),
+    "languages[]": _texts("ISO 639-1 codes that the speech may be in.", pattern=LANGUAGE_CODE),
     "keywords[]": _texts("Names and terms to expect.", pattern=r"\S"),
     "prompt": _text("Text that may have come before."),
     "known_speaker_names[]": {
@@ -205,7 +205,9 @@ _ANALYSIS: Schema = {"file": _FILE, **_WISHES}
 _TRANSCRIPTION: Schema = {
     "file": _FILE,
     "model": _text("All names are the same models: those of the profile.", enum=list(MODELS)),
-    "language": _text(f"ISO 639-1. Not with `languages[]`, `keywords[]` or `{NEWER_MODELS[0]}`.", pattern=_CODE),
+    "language": _text(
+        f"ISO 639-1. Not with `languages[]`, `keywords[]` or `{NEWER_MODELS[0]}`.", pattern=LANGUAGE_CODE
+    ),
     **_WISHES,
     "known_speaker_names[]": {
         **_WISHES["known_speaker_names[]"],

@@ -7,7 +7,6 @@ once the work has ended.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -18,14 +17,11 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, no_room
 from mmer_ray.serving.audio_form import looked_at
+from mmer_ray.serving.ending_tasks import end_tasks
 from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
-
-logger = logging.getLogger(__name__)
 
 NO_KEY = "-"
 """Whose place it is where no keys are asked for."""
-CANCEL_S = 10.0
-"""Work that does not end this long after it was cancelled is left to itself."""
 TOO_LARGE = frozenset({ErrorCode.TOO_LONG, ErrorCode.FILE_TOO_BIG})
 
 
@@ -91,7 +87,7 @@ async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[A
             raise ClientDisconnect
         raise no_room("timeout", f"no answer within {timeout_s:g} s", service.options.retry_after_s)
     finally:
-        await _ended(scoring)
+        await end_tasks(scoring)
 
 
 async def served_by(service: Models) -> Served:
@@ -113,7 +109,7 @@ async def _while_there(service: Models, request: Request, asked: Asked) -> Score
     try:
         return await scored_unless(service, asked, leaving)
     finally:
-        await _ended(leaving)
+        await end_tasks(leaving)
 
 
 def _result(scoring: asyncio.Future[ScoredRecording], retry_after_s: int) -> ScoredRecording:
@@ -132,16 +128,3 @@ async def _hang_up(request: Request) -> None:
     """Return when the client has hung up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _ended(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still runs and wait until it has ended, also where this task is being cancelled itself."""
-    for task in tasks:
-        task.cancel()
-    _, running = await asyncio.wait(tasks, timeout=CANCEL_S)
-    if running:
-        logger.error("work that was cancelled goes on after %g s", CANCEL_S)
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            # Asked for, so that nobody logs that it was never asked.
-            task.exception()

@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from mmer_ray.options import LANGUAGE_CODE
 from mmer_ray.records import Expected
 from mmer_ray.serving.api_errors import ApiError, invalid
 from mmer_ray.serving.interface import KnownSpeaker
@@ -17,7 +18,6 @@ MAX_KNOWN_SPEAKERS = 4
 MAX_NAME_CHARS = 64
 MAX_SHOWN_CHARS = 80
 """Of a field's name or value in a message: the client knows the rest."""
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _DATA_URL = re.compile(r"data:[a-z0-9.+/-]*(;[a-z0-9.+-]+=[a-z0-9.+-]*)*;base64,", re.IGNORECASE)
 
 
@@ -101,7 +101,7 @@ def expected_of(fields: Fields) -> Expected:
 
 def language_code(param: str, value: str) -> str:
     """A language's code, checked for its form alone: which ones are read is the model's matter."""
-    if not _LANGUAGE.fullmatch(value):
+    if not re.fullmatch(LANGUAGE_CODE, value):
         raise invalid(param, f"{shown(value)} is no ISO 639-1 code; send for example en")
     return value
 

@@ -15,6 +15,7 @@ from mmer_ray.errors import UsageError
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.ended import Ended, OnEnd
+from mmer_ray.serving.ending_tasks import end_tasks
 from mmer_ray.serving.errors_middleware import internal, log_bug
 from mmer_ray.serving.exchange import unheeded
 from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError
@@ -28,7 +29,6 @@ RENEW_S = 1.0
 RETRY_S = 5.0
 """Pause before another attempt, times the number of those that there were."""
 READY_S = 10.0
-CANCEL_S = 10.0
 JOB_ROUTE, JOB_METHOD = "job", "JOB"
 """What stands for a request's in figures and the audit log."""
 
@@ -73,7 +73,7 @@ class JobRunner:
                     working.add(asyncio.create_task(self._work(claim), name=claim.job.job_id))
                 working = await self._some_ended(working)
         finally:
-            await _cancelled(*working)
+            await end_tasks(*working)
 
     async def _next(self) -> Claim | None:
         """A job to work on: none is taken while no model could answer, as that would use up its attempts."""
@@ -105,13 +105,13 @@ class JobRunner:
         try:
             is_ours = await self._held(claim, scoring)
         except asyncio.CancelledError:
-            await _cancelled(scoring)
+            await end_tasks(scoring)
             # Without it the claim runs out, and it was an attempt.
             with contextlib.suppress(ApiError):
                 await self._table.give_back(claim, counts=False)
             raise
         if not is_ours:
-            await _cancelled(scoring)
+            await end_tasks(scoring)
             return
         await self._settle(claim, scoring)
 
@@ -195,20 +195,6 @@ async def _insist(write: Callable[[], Awaitable[bool]]) -> bool:
             if time.monotonic() > until:
                 raise
             await asyncio.sleep(RENEW_S)
-
-
-async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks and wait for their end."""
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        _, running = await asyncio.wait(tasks, timeout=CANCEL_S)
-        if running:
-            _log.error("work that was cancelled goes on after %g s", CANCEL_S)
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            # Asked for, so that nobody logs it in its own words.
-            task.exception()
 
 
 def _log_bug(name: str, bug: BaseException) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmer_ray.audio.limits import MIN_RATE_HZ
+from mmer_ray.options import LANGUAGE_CODE
 from mmer_ray.records import Expected, Utterance, Word
 from mmer_ray.serving.api_errors import ApiError, invalid
 from mmer_ray.serving.transcription_formats import emotion_of, finite
@@ -18,7 +19,6 @@ MAX_RATE_HZ = 48_000
 MAX_TEXT_CHARS = 64 << 10
 """Longest message of text that a client sends."""
 MAX_KEYWORDS = 1_000
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
 class Start(BaseModel):
@@ -49,7 +49,7 @@ def start_of(text: str) -> Start:
         field = ".".join(str(part) for part in error["loc"])[:80] or "start"
         raise invalid(field, str(error["msg"])) from exc
     for language in start.languages:
-        if not _LANGUAGE.fullmatch(language):
+        if not re.fullmatch(LANGUAGE_CODE, language):
             raise invalid("languages", "not an ISO 639-1 code; send for example en")
     if not all(keyword.strip() for keyword in start.keywords):
         raise invalid("keywords", "a keyword is empty; leave it out")

@@ -20,7 +20,6 @@ from starlette.requests import Request
 
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError, invalid
-from mmer_ray.serving.arrival import too_big
 
 MAX_FILES, MAX_FIELDS = 16, 1_000
 MAX_NAME_CHARS = 64
@@ -57,16 +56,13 @@ class Form:
     files: list[Upload] = field(default_factory=list)
 
 
-async def received_form(
-    request: Request, options: ServeOptions, max_file_bytes: int | None = None, folder: Path | None = None
-) -> Form:
+async def received_form(request: Request, options: ServeOptions, folder: Path | None = None) -> Form:
     """Read a form to its end, as `multipart/form-data` or, without files, URL-encoded.
 
-    Files above `max_file_bytes` are refused (None: the body's limit holds alone). With a `folder` files larger than
-    `SPOOL_BYTES` go there instead of into memory.
+    With a `folder` files larger than `SPOOL_BYTES` go there instead of into memory.
 
     Raises `ApiError`: 415 for another content type or charset, 400 for a broken form, too many parts, or a field that
-    is too big or has a name that none of ours has, 413 for a file that is too big. Raises `ClientDisconnect`.
+    is too big or has a name that none of ours has. Raises `ClientDisconnect`.
     """
     form = await _parsed(request)
     try:
@@ -74,7 +70,7 @@ async def received_form(
         fields = [(name, value) for name, value in items if isinstance(value, str)]
         files = [(name, value) for name, value in items if isinstance(value, UploadFile)]
         _check(fields, options, [name for name, _ in files])
-        return Form(fields, [await _upload(name, file, max_file_bytes, folder) for name, file in files])
+        return Form(fields, [await _upload(name, file, folder) for name, file in files])
     finally:
         await form.close()
 
@@ -128,10 +124,8 @@ def _check(fields: list[tuple[str, str]], options: ServeOptions, file_names: lis
             raise invalid(name, f"more than {max_bytes} bytes")
 
 
-async def _upload(name: str, file: UploadFile, max_file_bytes: int | None, folder: Path | None) -> Upload:
+async def _upload(name: str, file: UploadFile, folder: Path | None) -> Upload:
     size_bytes = file.size or 0
-    if max_file_bytes is not None and size_bytes > max_file_bytes:
-        raise too_big(max_file_bytes)
     sound: bytes | Path
     if folder is not None and size_bytes > SPOOL_BYTES:
         sound = folder / f"{secrets.token_hex(16)}.sound"
