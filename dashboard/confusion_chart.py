@@ -15,7 +15,8 @@ WHITE_FROM = 0.5
 def confusion(
     rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]], row_title: str, column_title: str
 ) -> Spec:
-    """`counts` has shape (num_rows, num_columns)."""
+    """`counts` has shape (num_rows, num_columns). The titles may be names from a lake: a tooltip shows what stands
+    under a title `image` as a picture, from wherever it says, so that none of them is taken as it is."""
     values = [
         {"row": row, "column": column, "number": number, "share": number / (sum(line) or 1)}
         for row, line in zip(rows, counts, strict=True)
@@ -30,8 +31,8 @@ def confusion(
             "x": across | {"axis": {"orient": "top", "labelAngle": 0, "labelFontSize": 13, "domain": False}},
             "y": down | {"axis": {"labelFontSize": 13, "domain": False}},
             "tooltip": [
-                {"field": "row", "title": row_title},
-                {"field": "column", "title": column_title},
+                {"field": "row", "title": f"{row_title} (row)"},
+                {"field": "column", "title": f"{column_title} (column)"},
                 {"field": "number", "title": "Number", "format": ",d"},
                 {"field": "share", "title": "Share of the row", "format": ".1%"},
             ],

@@ -67,6 +67,7 @@ def make_app(dashboard: Dashboard) -> App:
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
+    from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
@@ -77,7 +78,7 @@ def make_app(dashboard: Dashboard) -> App:
     PagesManager.uses_pages_directory = False
     sounds = Sounds(dashboard)
     dashboard.at_close(sounds.close)
-    routes = [export_route(dashboard), *sounds.routes()]
+    routes = [export_route(dashboard), conversation_route(dashboard), *sounds.routes()]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
     return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard])
 
