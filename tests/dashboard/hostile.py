@@ -33,11 +33,12 @@ DURATION_S = 40
 
 def hostile_lake(folder: Path) -> Lake:
     """Two recordings that play and one that failed, two models, a finished run, a note and a name by people."""
-    sound = folder / FILE_NAME
-    write_tones(sound, DURATION_S, [])
+    sound, other_sound = folder / FILE_NAME, folder / "long.wav"
+    for path in (sound, other_sound):
+        write_tones(path, DURATION_S, [])
     lake = Lake(folder / "lake")
     lake.create()
-    calls = [_call(RECORDING, sound), _call(LONG_RECORDING, sound)]
+    calls = [_call(RECORDING, sound), _call(LONG_RECORDING, other_sound)]
     felt = [_felt(name, index, scorer) for name in (RECORDING, LONG_RECORDING) for index in range(3)
             for scorer in (FIRST_MODEL, SECOND_MODEL)]  # fmt: skip
     commit_to(
