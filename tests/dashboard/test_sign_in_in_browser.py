@@ -99,6 +99,8 @@ def test_who_signs_in_sees_their_corpora_alone_on_every_later_page(signed_out: S
 
     page.goto(f"{signed_out.address}/recordings")
     page.get_by_text("1 recordings").wait_for()
+    page.goto(f"{signed_out.address}/method")
+    page.get_by_text("The sign-in is kept in a cookie for up to 30 days").wait_for()
     page.goto(f"{signed_out.address}/recordings?corpus=support")
     page.get_by_text("You may not see the corpus 'support', or there is none.").wait_for()
     line = signed_out.lines()[-1]
