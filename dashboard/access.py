@@ -29,6 +29,7 @@ from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mmer_ray.errors import UsageError
 
@@ -100,6 +101,13 @@ class Access:
             raise Refused("this dashboard answers at localhost only")
         if self.mode is Mode.PROXY and not self._is_proxy(peer):
             raise Refused("this dashboard answers through its proxy only")
+
+    def check_page(self, origin: str | None, host: str | None) -> None:
+        """Raise `Refused` for a web socket that a page of another address opened. Streamlit itself allows every port of
+        this machine, and to know all addresses of this machine it would ask a host outside. Programs that are no
+        browsers name no page."""
+        if origin is not None and urlsplit(origin).netloc.lower() != (host or "").lower():
+            raise Refused("this dashboard answers its own pages only; a proxy must pass on the header Host as it came")
 
     def name_in(self, values: Iterable[str]) -> str | None:
         """Who the proxy says it is, of all values that the header has in a request. Raises `Refused` where it says

@@ -15,6 +15,7 @@ from dashboard.hits.payload import Mark, hit_of, sounds_of
 from dashboard.numbers import count_of, percent, signed
 from dashboard.page import Page
 from dashboard.palette import colour_of, in_order
+from dashboard.plain import in_line
 from dashboard.questions import compare as questions
 from dashboard.questions.method import models
 from dashboard.shift_chart import label_shift
@@ -50,8 +51,10 @@ def show_comparison(page: Page, filters: Filters) -> None:
 
 
 def _say_one(names: Sequence[str]) -> None:
-    who = f"One model has answered about these corpora: {names[0]}." if names else "No model has answered yet."
+    who = "One model has answered about these corpora." if names else "No model has answered yet."
     st.info(f"{who} A comparison needs two.")
+    if names:
+        st.text(f"It is {names[0]}")
     st.caption(
         "`mmer rescore --lake DIR --emotion MODEL` asks another model about the recordings that are here, without "
         "decoding or transcribing them again. The answers of both stay."
@@ -70,7 +73,7 @@ def _choose(names: Sequence[str], active: set[str]) -> tuple[str, str]:
     first = left.selectbox("One model", names, names.index(used), key=FIRST, bind="query-params")
     second = right.selectbox("The other one", names, names.index(other), key=SECOND, bind="query-params")
     if active:
-        st.caption(f"In use: {', '.join(sorted(active))}")
+        st.text(f"In use: {', '.join(map(in_line, sorted(active)))}")
     return first, second
 
 

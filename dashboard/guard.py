@@ -37,6 +37,8 @@ class Guard:
         headers, client = Headers(scope=scope), scope.get("client")
         try:
             self._access.check_origin(client[0] if client else None, headers.get("host"))
+            if scope["type"] == "websocket":
+                self._access.check_page(headers.get("origin"), headers.get("host"))
             if self._access.mode is Mode.PROXY:
                 self._access.name_in(headers.getlist(self._access.header))
         except Refused as exc:

@@ -59,11 +59,14 @@ ACCESS = """
 - The server may keep a log of which recordings were opened, heard and exported, and of what was refused. It holds no
   text of a call.
 - No page asks any other host for anything.
+- Waveforms are kept for a week in a folder of whoever runs the server (`MMER_DASHBOARD_CACHE`): how loud a recording is
+  from moment to moment, no sound and no words.
 - In CSV, text that a spreadsheet would run as a formula has an apostrophe before it.
 """
 
 OIDC = """
 You are signed in through an identity provider. The sign-in is kept in a cookie for up to 30 days, and cannot be taken
-back for one person while the server runs: who loses access must be removed from the access file, and the server
-restarted, which signs everybody out.
+back for one person while the server runs (the server does not revoke it): who loses access must be removed from the
+access file, and the server restarted, which signs everybody out. Do not pass on the addresses of sound and exports: for
+a quarter of an hour they open for whoever has them.
 """

@@ -63,8 +63,7 @@ class Page:
             st.caption(f"The lake as of commit {newest['sequence']}{when}.")
             if self.dashboard.access.mode is not Mode.LOCAL:
                 st.text(f"Signed in as {self.viewer.name}")
-            if self.dashboard.access.mode is Mode.OIDC:
-                st.button("Sign out", on_click=st.logout, type="tertiary")
+            _offer_sign_out(self.dashboard.access)
         with st.expander("Show the SQL"):
             st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
             for what_for, question in self.asked:
@@ -93,7 +92,8 @@ def open_page(name: str, title: str | None = None) -> Iterator[Page]:
 
 
 def name_of_viewer(access: Access) -> str | None:
-    """Who is signed in; ends the page with a button where somebody can sign in here."""
+    """Who is signed in; ends the page with a button where somebody can sign in here. Raises `Refused` for an address
+    that the identity provider does not vouch for."""
     if access.mode is Mode.PROXY:
         return st.context.headers.get(access.header)
     if access.mode is Mode.OIDC:
@@ -101,20 +101,31 @@ def name_of_viewer(access: Access) -> str | None:
             st.title("Calls and emotions")
             st.button("Sign in", type="primary", on_click=st.login)
             st.stop()
-        return str(st.user.get("email")) if st.user.get("email_verified") else None
+        # Some providers write it as a word.
+        if st.user.get("email_verified") not in (True, "true"):
+            raise Refused("your identity provider does not say that your e-mail address is verified")
+        return str(st.user.get("email"))
     return None
 
 
 def _viewer(dashboard: Dashboard) -> Viewer:
     """Who looks; ends the page for a stranger."""
-    name = name_of_viewer(dashboard.access)
+    name: str | None = None
     try:
+        name = name_of_viewer(dashboard.access)
         return dashboard.access.viewer(name)
     except Refused as exc:
         dashboard.audit.note(Event.REFUSED, name, detail="page")
         st.error("Not shown to you.")
         st.text(str(exc))
+        _offer_sign_out(dashboard.access)
         st.stop()
+
+
+def _offer_sign_out(access: Access) -> None:
+    """Also for whom nothing is shown: they may have signed in as somebody else."""
+    if access.mode is Mode.OIDC:
+        st.button("Sign out", on_click=st.logout, type="tertiary")
 
 
 def _say_empty(viewer: Viewer) -> NoReturn:

@@ -12,10 +12,12 @@ from typing import NoReturn
 import streamlit as st
 
 from dashboard.audit import Event
+from dashboard.conversation_file import offer_conversation
 from dashboard.heard import addresses_of, sound_of
 from dashboard.links import AT, OF_CORPUS, RECORDING, recording_address
 from dashboard.numbers import clock
 from dashboard.page import Page
+from dashboard.plain import in_line
 from dashboard.player.component import show_player
 from dashboard.player.payload import Addresses, Shown, payload_of
 from dashboard.questions import recording as questions
@@ -58,6 +60,7 @@ def show_recording(page: Page) -> None:
     if asked.judged is not None:
         write_verdict(page, row, known.conversation.scorer, asked.judged)
     write_pending(page)
+    offer_conversation(page, row, known.conversation)
     edits = page.ask("What people changed about its speakers", questions.speaker_edits(*place)).to_pylist()
     show_speakers(page, row, known.conversation, known.numbers, edits)
 
@@ -94,7 +97,7 @@ def _say_failed(row: Row) -> NoReturn:
     st.title("Recording")
     st.text(_name(row))
     st.error("This recording was not scored, so there is nothing to show of it.")
-    st.text(f"{row['error_code']} at {row['error_stage']}: {row['error_message']}")
+    st.text(f"{in_line(row['error_code'] or '')} at {in_line(row['error_stage'] or '')}: {row['error_message']}")
     st.caption(
         "`mmer retry` scores again what may succeed another time; the page Runs lists all failures by their cause."
     )
@@ -151,14 +154,14 @@ def _start_s(conversation: Conversation) -> float:
 
 
 def _heading(row: Row) -> dict[str, str]:
-    facts = [row["corpus"], str(row["day"]), clock(row["duration_ms"]), row["language"]]
+    facts = [in_line(row["corpus"]), str(row["day"]), clock(row["duration_ms"]), in_line(row["language"] or "")]
     if row["is_copy"]:
         facts.append("a copy of another file")
     return {"title": _name(row), "facts": " \N{MIDDLE DOT} ".join(one for one in facts if one)}
 
 
 def _name(row: Row) -> str:
-    return PurePosixPath(row["uri"] or row["recording_id"]).name
+    return in_line(PurePosixPath(row["uri"] or row["recording_id"]).name)
 
 
 _OPENED, _ADDRESSES = "recording opened", "recording addresses"

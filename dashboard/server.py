@@ -14,6 +14,8 @@ from mmer_ray.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.requests import Request
+    from starlette.routing import Route
     from streamlit.web.server.starlette.starlette_app import App
 
 MAIN = Path(__file__).with_name("main.py")
@@ -67,6 +69,7 @@ def make_app(dashboard: Dashboard) -> App:
     from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
+    from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
@@ -77,9 +80,20 @@ def make_app(dashboard: Dashboard) -> App:
     PagesManager.uses_pages_directory = False
     sounds = Sounds(dashboard)
     dashboard.at_close(sounds.close)
-    routes = [export_route(dashboard), *sounds.routes()]
+    routes = [_overview(), export_route(dashboard), conversation_route(dashboard), *sounds.routes()]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
     return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard])
+
+
+def _overview() -> Route:
+    """`GET /overview`: Streamlit knows its first page by no name, and says of this address that there is no page."""
+    from starlette.responses import RedirectResponse
+    from starlette.routing import Route
+
+    def answer(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/?{request.url.query}" if request.url.query else "/")
+
+    return Route("/overview", answer, methods=["GET"])
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.numbers import clock, percent
 from dashboard.page import Page
+from dashboard.plain import in_line
 from dashboard.verdict_writing import Writing, write
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.edited_speakers import edit_of, in_force
@@ -42,7 +43,8 @@ def _called(conversation: Conversation) -> dict[str, str]:
     """Speaker -> what people read; in the order in which they first speak."""
     found: dict[str, str] = {}
     for one in conversation.utterances:
-        found.setdefault(one.speaker, one.called if one.called == one.speaker else f"{one.called} ({one.speaker})")
+        name, speaker = in_line(one.called), in_line(one.speaker)
+        found.setdefault(one.speaker, name if name == speaker else f"{name} ({speaker})")
     return found
 
 
@@ -104,7 +106,10 @@ def _show_undo(page: Page, row: Row, edits: Sequence[Row]) -> None:
     if not counting:
         st.caption("Nothing was changed about the speakers of this recording.")
         return
-    told = {one.edit_id: f"{one}, by {one.author}{_when(one.edited_at)}" for one in reversed(counting)}
+    told = {
+        one.edit_id: f"{in_line(str(one))}, by {in_line(one.author or '')}{_when(one.edited_at)}"
+        for one in reversed(counting)
+    }
     with st.form("undo", border=False):
         edit_id = st.selectbox("Change", list(told), format_func=lambda one: told.get(one, ""), key="undo what")
         if st.form_submit_button("Undo it"):

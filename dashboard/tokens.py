@@ -22,6 +22,7 @@ class Purpose(StrEnum):
 
     SOUND = "sound"
     EXPORT = "export"
+    TRANSCRIPT = "transcript"
 
 
 class TokenError(Exception):

@@ -15,6 +15,7 @@ from dashboard.heard import addresses_of, sound_of
 from dashboard.links import recording_address
 from dashboard.page import Page
 from dashboard.palette import colour_of
+from dashboard.plain import in_line
 from dashboard.player.payload import NOT_SCORED, SKIPPED, UNSURE_BELOW, Addresses
 from dashboard.tokens import LIFETIME_S
 from mmer_ray.tables import Row
@@ -50,7 +51,7 @@ def mark_of(label: str | None, confidence: float | None, skip_reason: str | None
     if label is None:
         return Mark(SKIPPED.get(skip_reason or "", NOT_SCORED), colour_of(None), is_unsure=True, title=title)
     sure = "" if confidence is None else f" {100 * confidence:.0f} %"
-    return Mark(f"{label}{sure}", colour_of(label), (confidence or 1.0) < UNSURE_BELOW, title)
+    return Mark(f"{in_line(label)}{sure}", colour_of(label), (confidence or 1.0) < UNSURE_BELOW, title)
 
 
 def hit_of(
@@ -58,7 +59,7 @@ def hit_of(
 ) -> dict[str, Any]:
     """One utterance of the list. `row` is one of `questions.search.hits`."""
     around = around or Around()
-    who = row["speaker_name"] or row["speaker"] or ""
+    who, role = in_line(row["speaker_name"] or row["speaker"] or ""), in_line(row["role"] or "")
     address = recording_address(row["corpus"], row["recording_id"], row["start_ms"])
     return {
         "key": f"{row['corpus']}/{row['recording_id']}/{row['utterance_idx']}",
@@ -70,9 +71,9 @@ def hit_of(
         "end": row["end_ms"] / 1000,
         "from": max(0.0, row["start_ms"] / 1000 - BEFORE_S),
         "until": row["end_ms"] / 1000 + AFTER_S,
-        "who": f"{row['role']} \N{MIDDLE DOT} {who}" if row["role"] and row["role"] != who else who,
-        "name": PurePosixPath(row["uri"] or row["recording_id"]).name,
-        "place": " \N{MIDDLE DOT} ".join(str(one) for one in (row["day"], row["corpus"]) if one),
+        "who": f"{role} \N{MIDDLE DOT} {who}" if role and role != who else who,
+        "name": in_line(PurePosixPath(row["uri"] or row["recording_id"]).name),
+        "place": " \N{MIDDLE DOT} ".join(in_line(str(one)) for one in (row["day"], row["corpus"]) if one),
         "text": (row["text"] or "")[:MAX_CHARS],
         "needle": needle,
         "before": around.before[-MAX_CONTEXT_CHARS:],
@@ -125,5 +126,5 @@ def _neighbour(said: Sequence[Row], index: int, step: int) -> str:
     other = said[at]
     if (other["corpus"], other["recording_id"]) != (row["corpus"], row["recording_id"]):
         return ""
-    who = other["role"] or other["speaker_name"] or other["speaker"] or ""
+    who = in_line(other["role"] or other["speaker_name"] or other["speaker"] or "")
     return f"{who}: {other['text'] or ''}" if who else other["text"] or ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dashboard.palette import COLOURS, NO_ANSWER_COLOUR, OTHER_COLOUR
+from dashboard.plain import in_line
+from dashboard.withheld import POLICY, without_withheld
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.overview import WORST_WINDOW_S, angry_moments, emotion_of, worst_moment
 from mmer_ray.lake.talk_marks import talk_marks
@@ -16,7 +18,6 @@ from mmer_ray.tables import CLASSES, Row
 UNSURE_BELOW = 0.5
 """A label with less confidence is written as an unsure one."""
 MAX_SHARES = 5
-POLICY = "policy"
 SKIPPED = {
     "too_short": "too short to judge",
     "low_confidence": "not sure",
@@ -61,7 +62,7 @@ def payload_of(
     `indices` are the `utterance_idx` of the conversation's utterances in order, `annotations` the rows of this hearing.
     """
     assert len(indices) == len(conversation.utterances)
-    conversation = replace(conversation, utterances=tuple(map(_withheld, conversation.utterances)))
+    conversation = without_withheld(conversation)
     row, marks = conversation.recording, talk_marks(conversation)
     said = _by_utterance(annotations)
     interrupting = {(one.start_s, one.speaker) for one in marks.interruptions}
@@ -98,19 +99,12 @@ def answer_in_words(emotion: Emotion | None) -> tuple[str, str]:
     if emotion.label is None:
         short = SKIPPED.get(emotion.skip_reason or "", NOT_SCORED)
         best = max(emotion.probabilities.items(), key=lambda item: item[1], default=None)
-        likely = "" if best is None else f"; most likely {best[0]} ({best[1]:.0%})"
+        likely = "" if best is None else f"; most likely {in_line(best[0])} ({best[1]:.0%})"
         return short, f"No answer: {short}{likely}."
     sure = "" if emotion.confidence is None else f" {round(100 * emotion.confidence)} %"
     unsure = ", unsure" if _is_unsure(emotion) else ""
-    return f"{emotion.label}{sure}", f"{emotion.label}, confidence{sure or ' unknown'}{unsure}."
-
-
-def _withheld(one: Utterance) -> Utterance:
-    """The utterance without what must not be known of it, should a lake hold it all the same."""
-    if all(emotion.skip_reason != POLICY for emotion in one.emotions):
-        return one
-    kept = tuple(Emotion(e.scorer, None, skip_reason=POLICY) if e.skip_reason == POLICY else e for e in one.emotions)
-    return replace(one, emotions=kept)
+    label = in_line(emotion.label)
+    return f"{label}{sure}", f"{label}, confidence{sure or ' unknown'}{unsure}."
 
 
 def _is_unsure(emotion: Emotion) -> bool:
@@ -131,7 +125,9 @@ def _speakers(conversation: Conversation) -> list[dict[str, Any]]:
     """In the order in which they first speak."""
     found: dict[str, dict[str, Any]] = {}
     for one in conversation.utterances:
-        found.setdefault(one.speaker, {"id": one.speaker, "called": one.called, "role": one.role})
+        found.setdefault(
+            one.speaker, {"id": one.speaker, "called": in_line(one.called), "role": in_line(one.role or "")}
+        )
     return list(found.values())
 
 
@@ -185,8 +181,8 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _told(row: Row) -> str:
     """What another rater says, in a few words."""
-    parts = [f"heard {row['label']}"] if row["label"] and row["verdict"] != "right" else []
+    parts = [f"heard {in_line(row['label'])}"] if row["label"] and row["verdict"] != "right" else []
     parts = [row["verdict"]] if row["verdict"] and not parts else parts
     if row["text"]:
         parts.append(f"words: {row['text']}")
-    return f"{row['rater']}: {', '.join(parts)}"
+    return f"{in_line(row['rater'])}: {', '.join(parts)}"

@@ -82,6 +82,18 @@ def test_this_machine_is_answered_by_every_name_of_its_own(host: str) -> None:
     Access().check_origin("127.0.0.1", host)
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null", "http://localhost", ""])
+def test_a_page_of_another_address_opens_no_web_socket(origin: str) -> None:
+    with pytest.raises(Refused, match="its own pages only"):
+        Access().check_page(origin, "localhost:8501")
+
+
+def test_its_own_pages_and_programs_that_name_none_open_web_sockets() -> None:
+    Access().check_page("http://localhost:8501", "localhost:8501")
+    Access().check_page("https://Calls.example.org", "calls.example.org")
+    Access().check_page(None, "localhost:8501")
+
+
 def test_a_header_that_comes_twice_is_refused() -> None:
     access = of_viewers(ANNA)
 

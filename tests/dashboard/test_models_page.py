@@ -11,7 +11,6 @@ import pytest
 from dashboard.access import Viewer
 from dashboard.model_facts import ANOTHER_CORPUS, conditions, gate_words, title_of
 from dashboard.session import Dashboard
-from mmer_ray.lake.store import Lake
 from mmer_ray.models.registered import REGISTRY_VARIABLE
 from mmer_ray.training.registry.promotion import promote
 from mmer_ray.training.registry.reading import RegisteredModels
@@ -125,15 +124,6 @@ def test_measures_have_names_that_people_read() -> None:
     assert [title_of(name) for name in ("ua", "ccc_valence", "pearson_arousal", "mae_dominance", "new")] == [
         "UA (macro recall)", "CCC of valence", "Pearson of arousal", "MAE of dominance", "new",
     ]  # fmt: skip
-
-
-def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, registered: Path) -> None:
-    Lake(tmp_path / "lake").create()
-    with dashboard_of(tmp_path / "lake"):
-        page = opened("models")
-
-    assert not page.exception
-    assert "mmer score" in page.info[0].value
 
 
 def test_the_page_reads_a_registry_without_torch(registered: Path) -> None:

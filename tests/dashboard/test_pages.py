@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 import dashboard as package
 from dashboard.access import Viewer
 from dashboard.session import Dashboard
-from mmer_ray.lake.store import Lake
 from tests.dashboard.makers import HOSTILE, dashboard_of, make_lake, of_viewers
 
 PAGES = Path(package.__file__).parent / "pages"
@@ -35,60 +33,6 @@ def said(page: AppTest) -> str:
     """Everything that the page says in words."""
     parts = [page.info, page.warning, page.error, page.text, page.markdown, page.caption, page.title, page.subheader]
     return "\n".join(str(one.value) for part in parts for one in part)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_shows_the_lake_without_an_error(dashboard: Dashboard, name: str) -> None:
-    page = opened(name)
-
-    assert not page.exception
-    assert not page.error
-    assert page.title[0].value
-
-
-@pytest.mark.parametrize("name", ["overview", "recordings"])
-def test_a_lake_without_recordings_says_how_to_get_some(tmp_path: Path, name: str) -> None:
-    Lake(tmp_path / "lake").create()
-    with dashboard_of(tmp_path / "lake"):
-        page = opened(name)
-
-    assert not page.exception
-    assert "mmer score" in page.info[0].value
-
-
-@pytest.mark.parametrize("name", ["overview", "recordings"])
-def test_filters_that_leave_nothing_say_which_to_clear(dashboard: Dashboard, name: str) -> None:
-    page = opened(name, text="never said")
-
-    assert not page.exception
-    assert "Clear one of them" in page.info[0].value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_damaged_lake_says_so_in_words_and_keeps_running(tmp_path: Path, name: str) -> None:
-    make_lake(tmp_path / "lake")
-    with dashboard_of(tmp_path / "lake"):
-        for table in ("recordings", "results", "calls", "utterances", "emotions", "active_scorers"):
-            for file in (tmp_path / "lake" / table).rglob("*.parquet"):
-                file.write_bytes(b"no Parquet")
-        shutil.rmtree(tmp_path / "lake" / "commits" / "_delta_log")
-        page = opened(name)
-
-    assert not page.exception
-    assert "cannot be read" in page.error[0].value
-    assert "mmer lake verify" in page.error[0].value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_stranger_sees_nothing_and_is_logged(lake: Path, tmp_path: Path, name: str) -> None:
-    audit = tmp_path / "audit.jsonl"
-    with dashboard_of(lake, of_viewers(Viewer("anna", ("support",))), audit):
-        page = opened(name)
-
-    assert page.error[0].value == "Not shown to you."
-    assert not page.metric
-    assert not page.dataframe
-    assert json.loads(audit.read_text())["event"] == "refused"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard as package
 from dashboard.access import Viewer
 from dashboard.heard import CACHE_VARIABLE
+from dashboard.player.component import Asked
 from dashboard.player.payload import Addresses, Shown, answer_in_words, payload_of
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.queries import open_lake
@@ -95,6 +96,34 @@ def test_who_may_not_annotate_sees_no_forms(lake: Path, monkeypatch: pytest.Monk
     assert not page.exception
     assert [one.value for one in page.subheader] == ["Speakers"]
     assert not page.expander or all("Name, join" not in one.label for one in page.expander)
+
+
+def test_a_verdict_that_a_browser_sends_for_who_may_not_annotate_is_refused_and_logged(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As somebody sends it who leaves the page's own buttons aside."""
+    ann = Viewer("ann", ("support",), annotate=False)
+    judged = {"utterance": 0, "heard_key": "heard", "verdict": "wrong", "label": "sad", "text": None}
+    monkeypatch.setattr("dashboard.page._viewer", lambda dashboard: ann)
+    monkeypatch.setattr("dashboard.recording_view.show_player", lambda data, key: Asked(judged, False))
+    with dashboard_of(lake, of_viewers(ann), tmp_path / "audit"):
+        page = opened(recording="b" * 32, of="support")
+
+    assert page.error[0].value == "Not shown to you."
+    assert "not annotate" in said(page)
+    lines = [json.loads(one) for one in (tmp_path / "audit").read_text().splitlines()]
+    assert [one["event"] for one in lines] == ["opened", "refused"]
+    with open_lake(lake) as reader:
+        assert reader.rows("FROM annotations", {}) == []
+
+
+def test_the_transcript_is_offered_as_files(lake: Path) -> None:
+    with dashboard_of(lake):
+        page = opened(recording="b" * 32, of="support")
+    links = [one.proto for one in page.get("link_button")]
+
+    assert [one.label for one in links] == ["As WebVTT", "As JSON"]
+    assert all(one.url.startswith("/export/recording/") for one in links)
 
 
 def test_text_of_a_lake_reaches_the_player_as_it_is(lake: Path) -> None:

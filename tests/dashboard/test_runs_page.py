@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from dashboard.run_facts import ends_of, gap_s, is_short, names_of, parts_of_run
 from dashboard.session import Dashboard
 from mmer_ray.lake.drift import answers_of, drift_between
 from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.store import Lake
 from tests.dashboard.makers import SCORER, dashboard_of, make_lake, of_viewers
 from tests.dashboard.nights import FIRST_NIGHT, add_night, run_of
 from tests.dashboard.test_pages import figures, opened, said
@@ -186,24 +184,3 @@ def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
     assert runs_in(page) == [run_of(0)]
     assert figures(page)["Files that failed"] == "0"
     assert run_of(1) not in str([one.value for one in page.dataframe])
-
-
-def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
-    Lake(tmp_path / "lake").create()
-    with dashboard_of(tmp_path / "lake"):
-        page = opened("runs")
-
-    assert not page.exception
-    assert "mmer score" in page.info[0].value
-
-
-def test_a_damaged_lake_says_so_in_words(tmp_path: Path) -> None:
-    make_lake(tmp_path / "lake")
-    with dashboard_of(tmp_path / "lake"):
-        for file in (tmp_path / "lake").rglob("*.parquet"):
-            file.write_bytes(b"no Parquet")
-        shutil.rmtree(tmp_path / "lake" / "commits" / "_delta_log")
-        page = opened("runs")
-
-    assert not page.exception
-    assert "mmer lake verify" in page.error[0].value

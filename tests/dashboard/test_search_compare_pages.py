@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from dashboard.questions.search import Order, Part
 from dashboard.session import Dashboard
 from mmer_ray.lake.comparison import compare, comparison_of
 from mmer_ray.lake.queries import open_lake
-from mmer_ray.lake.store import Lake
 from tests.dashboard.makers import HOSTILE, SCORER, dashboard_of, make_lake, of_viewers
 from tests.dashboard.nights import OTHER_SCORER, add_other_answers
 from tests.dashboard.test_pages import figures, opened, said, said_as_markdown
@@ -137,15 +135,9 @@ def test_a_comparison_shows_agreement_and_what_shifts(two_models: Path) -> None:
 def test_one_model_alone_says_how_to_get_another(dashboard: Dashboard) -> None:
     page = opened("compare")
 
-    assert f"One model has answered about these corpora: {SCORER}" in page.info[0].value
+    assert "One model has answered about these corpora" in page.info[0].value
+    assert f"It is {SCORER}" in [one.value for one in page.text]
     assert "mmer rescore" in said(page)
-
-
-def test_a_comparison_of_nothing_says_which_filter_to_clear(two_models: Path) -> None:
-    with dashboard_of(two_models):
-        page = opened("compare", text="never said")
-
-    assert "Clear one of them" in page.info[0].value
 
 
 def test_the_same_model_twice_is_no_comparison(two_models: Path) -> None:
@@ -153,30 +145,6 @@ def test_the_same_model_twice_is_no_comparison(two_models: Path) -> None:
         page = opened("compare", second=SCORER)
 
     assert "two different models" in page.info[0].value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, name: str) -> None:
-    Lake(tmp_path / "lake").create()
-    with dashboard_of(tmp_path / "lake"):
-        page = opened(name)
-
-    assert not page.exception
-    assert "mmer score" in page.info[0].value
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_damaged_lake_says_so_in_words(tmp_path: Path, name: str) -> None:
-    make_lake(tmp_path / "lake")
-    with dashboard_of(tmp_path / "lake"):
-        for table in ("recordings", "results", "calls", "utterances", "emotions", "active_scorers"):
-            for file in (tmp_path / "lake" / table).rglob("*.parquet"):
-                file.write_bytes(b"no Parquet")
-        shutil.rmtree(tmp_path / "lake" / "commits" / "_delta_log")
-        page = opened(name, text="o")
-
-    assert not page.exception
-    assert "mmer lake verify" in page.error[0].value
 
 
 def test_another_corpus_by_address_is_refused_and_its_words_are_not_found(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dashboard.server import MAIN, STREAMLIT, check_host, configure_streamlit, serve
@@ -58,11 +59,13 @@ def test_the_command_serves_pages_and_tells_nobody(lake: Path, tmp_path: Path) -
         status, page, headers = answer(address)
         elsewhere = answer(address, "evil.example")
         made_up = answer(f"{address}/export/made.up")
+        named = httpx.get(f"{address}/overview?corpus=a&corpus=b%26c", timeout=60)
 
     assert (status, headers["x-content-type-options"], headers["x-frame-options"]) == (200, "nosniff", "DENY")
     assert "<title>" in page
     assert elsewhere[0] == 403
     assert made_up[0] == 403
+    assert (named.status_code, named.headers["location"]) == (307, "/?corpus=a&corpus=b%26c")
 
 
 def test_our_settings_are_stronger_than_those_of_the_user(
