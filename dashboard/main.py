@@ -9,10 +9,7 @@ import streamlit as st
 
 HERE = Path(__file__).parent
 ICON = HERE / "assets" / "icon.png"
-
-
-STYLE = "<style>.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; max-width: 100rem; }</style>"
-"""Streamlit leaves a hand's breadth above a page."""
+STYLE = HERE / "assets" / "style.css"
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,11 @@ def _moved(change: float, written: Callable[[float], str]) -> str | None:
 
 
 def _change(now: Row, before: Row | None, name: str) -> str | None:
-    return f"{100 * (now[name] / before[name] - 1):+.0f} %" if before and before[name] else None
+    return _moved(now[name] / before[name] - 1, _by_percent) if before and before[name] else None
+
+
+def _by_percent(change: float) -> str:
+    return f"{100 * change:+.0f} %"
 
 
 def _show_tiles(now: Row, before: Row | None) -> None:

@@ -68,7 +68,8 @@ class Page:
             st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
             for what_for, question in self.asked:
                 st.text(what_for)
-                st.code(question.shown(), language="sql")
+                # Long lines would have to be scrolled to, which the keyboard cannot do there.
+                st.code(question.shown(), language="sql", wrap_lines=True)
 
 
 @contextmanager

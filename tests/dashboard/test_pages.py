@@ -100,6 +100,8 @@ def test_as_many_days_before_are_compared(dashboard: Dashboard) -> None:
     changes = {one.label: one.delta for one in page.metric}
     assert changes["Negative speech"] == "+75.0 points"
     assert changes["Audio"] == "+175 %"
+    # One recording on each of both days: that is no change, and has no arrow.
+    assert changes["Recordings"] == ""
 
 
 def test_a_model_without_a_valence_gives_figures_of_its_classes(tmp_path: Path) -> None:

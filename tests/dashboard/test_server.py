@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -12,8 +13,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from dashboard.server import MAIN, STREAMLIT, check_host, configure_streamlit, serve
@@ -59,13 +60,22 @@ def test_the_command_serves_pages_and_tells_nobody(lake: Path, tmp_path: Path) -
         status, page, headers = answer(address)
         elsewhere = answer(address, "evil.example")
         made_up = answer(f"{address}/export/made.up")
-        named = httpx.get(f"{address}/overview?corpus=a&corpus=b%26c", timeout=60)
 
     assert (status, headers["x-content-type-options"], headers["x-frame-options"]) == (200, "nosniff", "DENY")
     assert "<title>" in page
     assert elsewhere[0] == 403
     assert made_up[0] == 403
-    assert (named.status_code, named.headers["location"]) == (307, "/?corpus=a&corpus=b%26c")
+
+
+def test_the_first_page_is_found_by_its_name_too(lake: Path, tmp_path: Path) -> None:
+    """Streamlit has it at `/` alone."""
+    with running(lake, tmp_path) as address:
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        connection.request("GET", "/overview?corpus=a%26b&text=it%27s")
+        found = connection.getresponse()
+        connection.close()
+
+    assert (found.status, found.headers["location"]) == (307, "./?corpus=a%26b&text=it%27s")
 
 
 def test_our_settings_are_stronger_than_those_of_the_user(

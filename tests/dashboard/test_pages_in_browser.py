@@ -1,0 +1,162 @@
+"""Every page in a real browser: its figures are the lake's, rows, hits and addresses lead to a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from dashboard.numbers import percent
+from mmer_ray.lake.overview import worst_moment
+from tests.dashboard.shown_pages import ERRORS, HITS, PLAYER, RECORDINGS, Shown, eventually, sound_of, whole_dashboard
+from tests.dashboard.whole_lake import KEYS_OF_TWO, NIGHTS, OTHER_KEYS, SUPPORT
+
+pytestmark = pytest.mark.xdist_group("pages")
+NUM_CALLS = len(NIGHTS)
+HEADER_PX, ROW_PX = 35, 38
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    with whole_dashboard(tmp_path_factory.mktemp("pages")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else_is_asked_and_no_error_is_shown(shown: Shown) -> Iterator[None]:
+    yield
+    shown.assert_quiet()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A page, and a figure of it: what SQL says, as it is written, and what is shown."""
+
+    path: str
+    heading: str
+    sql: str
+    written: Callable[[Any], Any]
+    read: Callable[[Shown], Any]
+    query: dict[str, str]
+
+
+def case(path: str, heading: str, sql: str, written: Callable[[Any], Any], read: Any, **query: str) -> Any:
+    return pytest.param(Case(path, heading, sql, written, read, query), id=path)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        case("overview", "Overview", "SELECT count(label) / count(*) AS found FROM serving_utterances",
+             percent, lambda shown: shown.tile("Utterances answered")),
+        case("recordings", "Recordings", "SELECT count(*) AS found FROM results",
+             lambda found: f"{found} recordings", lambda shown: shown.counted("recordings")),
+        case("search", "Search", "SELECT count(*) AS found FROM utterances WHERE text ILIKE '%tired%'",
+             lambda found: f"{found} utterances", lambda shown: shown.counted("utterances"), text="TIRED"),
+        case("compare", "Compare two models",
+             "SELECT count(*) AS found FROM (FROM emotions SELECT recording_id, utterance_idx GROUP BY ALL "
+             "HAVING count(DISTINCT scorer) = 2)", str, lambda shown: shown.tile("Utterances")),
+        case("runs", "Runs", "SELECT count(*) AS found FROM recordings WHERE status = 'failed'",
+             str, lambda shown: shown.tile("Files that failed")),
+        case("models", "Models", "SELECT list(num ORDER BY corpus) AS found FROM "
+             "(SELECT corpus, count(*)::VARCHAR AS num FROM utterances GROUP BY corpus)",
+             list, lambda shown: [row["Utterances"] for row in shown.table("The model that each corpus follows")]),
+        case("method", "Method and limits",
+             "SELECT list([corpus, scorer] ORDER BY corpus) AS found FROM active_scorers",
+             list, lambda shown: [list(row.values())[:2] for row in shown.table("The emotion model of each corpus")]),
+    ],
+)  # fmt: skip
+def test_a_page_shows_a_figure_that_the_lake_gives(shown: Shown, one: Case) -> None:
+    shown.open(one.path, **one.query)
+
+    assert shown.page.get_by_role("heading", level=1).inner_text() == one.heading
+    (answer,) = shown.ask(one.sql)
+    eventually(lambda: one.read(shown), one.written(answer["found"]), shown.page)
+    assert shown.page.locator(ERRORS).count() == 0
+
+
+def test_the_page_of_a_recording_shows_all_that_was_said(shown: Shown) -> None:
+    (one,) = shown.ask(
+        "SELECT recording_id, list(text ORDER BY utterance_idx) AS texts FROM utterances WHERE recording_id = "
+        "(SELECT recording_id FROM recordings WHERE uri LIKE '%call_2.wav') GROUP BY ALL"
+    )
+    shown.open("recording", recording=one["recording_id"], of=SUPPORT)
+
+    assert shown.page.get_by_role("heading", level=1).inner_text() == "call_2.wav"
+    assert shown.page.locator(".row .text").all_inner_texts() == one["texts"]
+    assert shown.page.locator(ERRORS).count() == 0
+
+
+def test_an_error_would_have_been_seen(shown: Shown) -> None:
+    """What the other tests look for in vain is there where a page refuses."""
+    shown.page.goto(f"{shown.watched.address}/?corpus=nobody's")
+    shown.page.locator(ERRORS, has_text="Not shown to you.").wait_for()
+
+
+def test_a_row_of_the_list_opens_its_recording_at_the_worst_moment(shown: Shown) -> None:
+    shown.open("recordings")
+    eventually(lambda: len(shown.table(RECORDINGS)), NUM_CALLS, shown.page)
+    row = shown.table(RECORDINGS)[1]
+    worst = worst_moment(shown.reader.conversation(row["Recording"]).utterances)
+    assert worst is not None
+    # The table is drawn; this part of it lies above the drawing and takes clicks.
+    rows = shown.page.get_by_role("region", name=RECORDINGS).locator(".dvn-scroller")
+    rows.click(position={"x": 120, "y": HEADER_PX + 1.5 * ROW_PX})
+
+    shown.wait_for_sound_at(worst.start_s)
+    assert shown.page.get_by_role("heading", level=1).inner_text() == row["Recording"]
+    assert shown.address["at"] == [f"{worst.start_s:g}"]
+
+
+def test_a_hit_of_the_search_opens_its_recording_at_its_second(shown: Shown) -> None:
+    first, *_ = shown.ask(
+        "SELECT text, start_ms FROM serving_utterances WHERE text ILIKE '%tired%' AND role = 'customer' "
+        "ORDER BY day DESC, corpus, recording_id, utterance_idx"
+    )
+    shown.open("search", text="tired", role="customer")
+    hit = shown.page.locator(".hit").first
+    assert first["text"] in hit.inner_text()
+    hit.locator(".open").click()
+
+    shown.wait_for_sound_at(first["start_ms"] / 1000)
+    assert shown.page.locator(".row.now .text").inner_text() == first["text"]
+
+
+def test_the_largest_disagreement_is_heard_and_opened(shown: Shown) -> None:
+    """The second model of this lake takes anger for sadness: so far apart are the two."""
+    rows = shown.ask(
+        "SELECT recording_id, start_ms, abs(p_angry - p_sad) AS distance FROM emotions JOIN utterances "
+        "USING (corpus, recording_id, utterance_idx) WHERE scorer = $scorer AND corpus = $corpus "
+        "ORDER BY distance DESC",
+        scorer=KEYS_OF_TWO.scorer,
+        corpus=SUPPORT,
+    )
+    furthest = {(row["recording_id"], row["start_ms"] / 1000) for row in rows if row["distance"] == rows[0]["distance"]}
+    shown.open("compare", first=KEYS_OF_TWO.scorer, second=OTHER_KEYS.scorer)
+    hit = shown.page.locator(".hit").first
+    assert f"distance {rows[0]['distance']:.2f}" in hit.inner_text()
+    hit.locator(".play").click()
+    audio = sound_of(HITS)
+    shown.page.wait_for_function(f"!{audio}.paused && {audio}.currentTime > {audio}.src.split('#t=')[1].split(',')[0]")
+    hit.locator(".open").click()
+
+    shown.page.locator(PLAYER).wait_for()
+    opened = shown.address["recording"][0], float(shown.address["at"][0])
+    assert opened in furthest
+    shown.wait_for_sound_at(opened[1])
+    shown.page.get_by_role("button", name="Play", exact=True).click()
+    shown.page.wait_for_function(f"{sound_of(PLAYER)}.currentTime > {opened[1]} + 0.3")
+
+
+def test_an_address_brings_a_second_to_another_window(shown: Shown) -> None:
+    shown.open("search", text="tired", role="customer")
+    shown.page.locator(".hit .open").first.click()
+    shown.page.locator(PLAYER).wait_for()
+    second = float(shown.address["at"][0])
+
+    with shown.elsewhere() as other:
+        other.page.goto(shown.page.url)
+        other.wait_for_sound_at(second)
+    assert second > 0
