@@ -11,8 +11,16 @@ HERE = Path(__file__).parent
 ICON = HERE / "assets" / "icon.png"
 
 
-STYLE = "<style>.stMainBlockContainer { padding-top: 4rem; padding-bottom: 3rem; max-width: 100rem; }</style>"
-"""Streamlit leaves a hand's breadth above a page."""
+STYLE = """<style>
+.stMainBlockContainer { padding: 4rem clamp(1rem, 4vw, 5rem) 3rem; max-width: 100rem; }
+@media (max-width: 1000px) {
+  :is(.st-key-filters, .st-key-wanted) [data-testid=stHorizontalBlock] { flex-wrap: wrap; }
+  :is(.st-key-filters, .st-key-wanted) [data-testid=stColumn] { flex: 1 1 30%; min-width: 30%; }
+}
+[data-testid=stMultiSelectTagsContainer] [data-tag] { background-color: #0072B2; }
+</style>"""
+"""Streamlit leaves a hand's breadth above and beside a page, keeps widgets in one row on narrow screens, and writes
+chosen values in white on the theme's colour, which in the dark theme is too pale for it."""
 
 
 @dataclass(frozen=True)
