@@ -17,13 +17,28 @@ HEIGHT = 300
 ROLE_HEIGHT = 34
 LINE_COLOUR = "#2B8CC4"
 """Seen on white and on black."""
+LEGEND: Spec = {
+    "title": None, "orient": "top", "symbolType": "square", "symbolSize": 140, "labelFontSize": 13, "labelLimit": 300,
+    "padding": 0, "offset": 10,
+}  # fmt: skip
+"""Close above the chart, in its own words."""
 WRITTEN = {"day": "%d %b %Y", "week": "week of %d %b %Y", "month": "%b %Y"}
+INKS = {"light": "#4A5058", "dark": "#D5D8DC"}
+"""Of words: Streamlit's own are too pale on white, and no colour has a contrast of 4.5 in both themes."""
 UNITS = {"day": "yearmonthdate", "week": "yearmonthdate", "month": "yearmonth"}
 QUARTERS = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th"}
 
 
+def ink() -> str:
+    """The colour of words in a chart."""
+    return INKS["dark" if st.context.theme.type == "dark" else "light"]
+
+
 def show(spec: Spec, in_words: str) -> None:
     """Show a chart as wide as its place."""
+    words = {"labelColor": ink(), "titleColor": ink()}
+    # Streamlit moves the first and the last label of an axis away from their marks.
+    spec = spec | {"config": {"axis": {**words, "labelFlush": False}, "legend": words}}
     st.vega_lite_chart(spec=spec, width="stretch", alt=in_words)
 
 
@@ -119,7 +134,7 @@ def _stacked(labels: Sequence[str]) -> Spec:
             "field": "label",
             "type": "nominal",
             "scale": {"domain": list(labels), "range": [colour_of(one) for one in labels]},
-            "legend": {"title": None, "orient": "top", "symbolType": "square", "symbolSize": 140, "labelFontSize": 13},
+            "legend": dict(LEGEND),
         },
         "order": {"field": "order", "type": "quantitative"},
     }

@@ -19,6 +19,7 @@ from dashboard.plain import in_line
 from dashboard.questions import compare as questions
 from dashboard.questions.method import models
 from dashboard.shift_chart import label_shift
+from dashboard.tiles import Tile, show_tiles
 from mmer_ray.lake.comparison import Comparison, Disagreement, comparison_of
 
 FIRST, SECOND = "first", "second"
@@ -86,32 +87,31 @@ def _compared(page: Page, filters: Filters, corpora: Sequence[str], first: str, 
 
 
 def _show_tiles(found: Comparison) -> None:
-    tiles = (
-        ("Utterances", count_of(found.num_utterances), "Both models were asked about them."),
-        ("Agreement", percent(found.agreement), "Share of equal labels, of the utterances that both labelled."),
-        (
+    tiles = [
+        Tile("Utterances", count_of(found.num_utterances), "Both models were asked about them."),
+        Tile("Agreement", percent(found.agreement), "Share of equal labels, of the utterances that both labelled."),
+        Tile(
             "Cohen's kappa",
             "-" if found.kappa is None else f"{found.kappa:.2f}",
             "Agreement beyond chance: 0 as by chance, 1 always.",
         ),
-        (
+        Tile(
             "Mean distance",
             "-" if found.mean_distance is None else f"{found.mean_distance:.2f}",
             "Total variation of the two models' probabilities, 0 equal to 1 nothing in common.",
         ),
-        (
+        Tile(
             "Only the first",
             count_of(found.num_first_only),
             "Labelled by the first one alone: the second one was not sure enough.",
         ),
-        (
+        Tile(
             "Only the second",
             count_of(found.num_second_only),
             "Labelled by the second one alone: the first one was not sure enough.",
         ),
-    )
-    for column, (label, value, words) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, help=words, border=True, height="stretch")
+    ]
+    show_tiles(tiles)
 
 
 def _show_labels(found: Comparison) -> None:
@@ -120,7 +120,7 @@ def _show_labels(found: Comparison) -> None:
     counts = [[found.confusion[row][column] for column in at] for row in at]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Labels of the one by labels of the other")
+        st.subheader("Labels of both models")
         words = f"Share of each label of {found.second} among the utterances that {found.first} gave one label: " + (
             "; ".join(f"{label}: {line}" for label, line in zip(order, counts, strict=True))
         )
@@ -137,13 +137,16 @@ def _show_shifts(found: Comparison) -> None:
         st.caption("The models have no valence, arousal or dominance in common, so that nothing can shift there.")
         return
     st.subheader("What the second model adds")
-    for column, (name, shift) in zip(st.columns(3), found.shifts.items(), strict=False):
-        column.metric(
-            f"Mean {name}",
-            signed(shift.mean),
-            help=f"Second minus first, over {count_of(shift.num_utterances)} utterances that have both; -1..1.",
-            border=True,
-        )
+    show_tiles(
+        [
+            Tile(
+                f"Mean {name}",
+                signed(shift.mean),
+                f"Second minus first, over {count_of(shift.num_utterances)} utterances that have both; -1..1.",
+            )
+            for name, shift in found.shifts.items()
+        ]
+    )
 
 
 def _show_disagreements(page: Page, corpora: Sequence[str], found: Comparison) -> None:

@@ -10,7 +10,9 @@ CELL = 52
 TITLE_PX = 260
 LIGHT, DARK = "#D6E6F2", "#0B4F7D"
 """Of a share of 0 and of 1: text on each has a contrast above 7."""
-WHITE_FROM = 0.5
+WHITE, BLACK = "#FFFFFF", "#000000"
+WHITE_FROM = 0.71
+"""White text on darker cells, black on the others: so each has a contrast of 4.5 (WCAG 2.2, 1.4.3)."""
 
 
 def confusion(
@@ -47,7 +49,7 @@ def confusion(
                     "color": {
                         "field": "share",
                         "type": "quantitative",
-                        "scale": {"domain": [0, 1], "range": [LIGHT, DARK]},
+                        "scale": {"domain": [0, 1], "range": [LIGHT, DARK], "interpolate": "rgb"},
                         "legend": None,
                     }
                 },
@@ -65,4 +67,4 @@ def confusion(
     }
 
 
-_INK = {"condition": {"test": f"datum.share >= {WHITE_FROM}", "value": "#FFFFFF"}, "value": "#101820"}
+_INK = {"condition": {"test": f"datum.share >= {WHITE_FROM}", "value": WHITE}, "value": BLACK}

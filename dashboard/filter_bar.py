@@ -22,7 +22,7 @@ def filter_bar(page: Page) -> Filters:
     (offered,) = page.ask("Corpora, days and emotions to choose from", choices(page.corpora)).to_pylist()
     labels = in_order(offered["labels"] or [])
     with st.container(border=True, key="filters"):
-        where, when, felt, who, said, more = st.columns([2.8, 3.6, 2.8, 2, 2.6, 1.2], vertical_alignment="bottom")
+        where, when, felt, who, said, more = st.columns([2.3, 3.4, 2.7, 2.7, 2.4, 1.5], vertical_alignment="bottom")
         corpora = where.multiselect(
             "Corpora", page.corpora, key=CORPUS, bind="query-params", placeholder="All", filter_mode="contains"
         )

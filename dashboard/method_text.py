@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboard.moments import PARTS
-from dashboard.questions.recordings import PULL
+from dashboard.questions.recordings import PULL, PULL_MS
 from mmer_ray.lake.overview import MIN_ANGRY_S, WORST_WINDOW_S
 
 FIGURES = f"""
@@ -22,7 +22,8 @@ FIGURES = f"""
   adds its probability of anger times its seconds. Less than {MIN_ANGRY_S:g} s is no moment. `mmer show` uses the same.
 - **Worst 30 s** in the list of recordings is the lowest mean valence of 30 seconds. For the order it is pulled towards
   neutral as if {PULL} neutral utterances had been heard besides, so that a short call with one bad sentence does not
-  lead the list. Lines in the list cut each recording into {PARTS} parts of equal length.
+  lead the list. The share of negative speech is pulled down likewise, as if {PULL_MS // 1000} more seconds had been
+  heard. Lines and bars in the list cut each recording into {PARTS} parts of equal length.
 - **Recordings** counts audio once per corpus, however many files hold it. Files that failed are counted apart and are
   in no other figure.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dashboard.charts import LINE_COLOUR, Spec
+from dashboard.charts import LEGEND, LINE_COLOUR, Spec
 from dashboard.palette import colour_of, in_order
 from mmer_ray.training.evaluation.result import Measure, ReliabilityBin
 
@@ -23,7 +23,7 @@ def forest(models: Sequence[tuple[str, Measure, bool]], title: str, floor: float
         "field": "state",
         "type": "nominal",
         "scale": {"domain": [ACTIVE, OTHER], "range": ["#D55E00", LINE_COLOUR]},
-        "legend": {"title": None, "orient": "top", "labelFontSize": 13},
+        "legend": {**LEGEND, "symbolType": "circle"},
     }
     scale = {"zero": False, "nice": True, "padding": 12}
     across = {"type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 6, "format": ".2f"}}

@@ -21,6 +21,13 @@ TITLES: Mapping[str, str] = MappingProxyType({
     "kld": "KLD",
 })  # fmt: skip
 """Name of a measure -> what people read."""
+MEANINGS: Mapping[str, str] = MappingProxyType({
+    "ua": "Unweighted accuracy: the mean of the recall of each class, so that a rare class counts like a common one.",
+    "wa": "Weighted accuracy: the share of right answers.",
+    "macro_f1": "The mean over the classes of the harmonic mean of precision and recall.",
+    "ece": "Expected calibration error: how far the share of right answers lies from the confidence; 0 is best.",
+})  # fmt: skip
+"""Name of a measure -> what it is, where its name does not say so."""
 ANOTHER_CORPUS = "not yours to see"
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import charts, model_charts
 from dashboard.confusion_chart import confusion
 from dashboard.model_facts import (
+    MEANINGS,
     calibration_words,
     compared,
     conditions,
@@ -20,12 +21,14 @@ from dashboard.model_facts import (
     with_interval,
 )
 from dashboard.page import Page
+from dashboard.palette import in_order
 from dashboard.questions.method import models as models_in_use
 from dashboard.questions.models import answers_by_model
+from dashboard.tiles import Tile, show_tiles
 from mmer_ray.errors import MmerError
 from mmer_ray.models.registered import REGISTRY_VARIABLE
 from mmer_ray.tables import Row
-from mmer_ray.training.evaluation.result import Calibration, Evaluation
+from mmer_ray.training.evaluation.result import Calibration, Evaluation, Measure
 from mmer_ray.training.registry.entry import RegisteredModel
 from mmer_ray.training.registry.reading import RegisteredModels
 
@@ -65,8 +68,8 @@ def _show_answers(answered: Sequence[Row], followed: Sequence[Row]) -> None:
                 "Model": row["scorer"] or "not scored",
                 "In use since (UTC)": _naive(since.get(row["corpus"])) if row["scorer"] else None,
                 "Utterances": row["num_utterances"],
-                "Answered": row["num_answered"] / row["num_utterances"] if row["num_utterances"] else None,
-                "Mean confidence": row["confidence"],
+                "Answered": 100 * row["num_answered"] / row["num_utterances"] if row["num_utterances"] else None,
+                "Mean confidence": None if row["confidence"] is None else 100 * row["confidence"],
             }
             for row in answered
         ],
@@ -74,8 +77,8 @@ def _show_answers(answered: Sequence[Row], followed: Sequence[Row]) -> None:
         column_config={
             "In use since (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Utterances": st.column_config.NumberColumn(format="localized"),
-            "Answered": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-            "Mean confidence": st.column_config.NumberColumn(format="percent"),
+            "Answered": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+            "Mean confidence": st.column_config.NumberColumn(format="%.1f %%"),
         },
         alt="The model that each corpus follows, and how it has answered",
     )
@@ -95,11 +98,14 @@ def _say_empty() -> None:
 
 
 def _show_list(page: Page, models: Sequence[RegisteredModel], active: str | None, followed: Sequence[Row]) -> None:
-    number = st.column_config.NumberColumn(format="%.3f")
     st.dataframe(
         listed(models, active, followed, page.viewer),
         hide_index=True,
-        column_config=dict.fromkeys(("UA", "WA", "ECE"), number),
+        placeholder="",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f", help=MEANINGS[name.lower()])
+            for name in ("UA", "WA", "ECE")
+        },
         alt="One row per registered model, newest first",
     )
     measured = [(one.name, one.metrics["ua"], one.name == active) for one in reversed(models) if "ua" in one.metrics]
@@ -128,17 +134,17 @@ def _show_one(page: Page, registry: RegisteredModels, models: Sequence[Registere
 
 
 def _show_report(found: Evaluation, *, may_name: bool) -> None:
-    shown = [name for name in SHOWN_FIRST if name in found.metrics]
-    for column, name in zip(st.columns(max(len(shown), 4)), shown, strict=False):
-        one = found.metrics[name]
-        interval = "" if one.low is None else f"95 %: {one.low:.3f} to {one.high:.3f}"
-        column.metric(title_of(name), f"{one.value:.3f}", interval or None, delta_color="off", delta_arrow="off",
-                      border=True, height="stretch")  # fmt: skip
+    show_tiles([_tile(name, found.metrics[name]) for name in SHOWN_FIRST if name in found.metrics])
     st.text("\n".join(conditions(found, may_name=may_name)))
     _show_classes(found)
     if found.calibration is not None:
         _show_calibration(found.calibration)
     _show_tables(found)
+
+
+def _tile(name: str, one: Measure) -> Tile:
+    interval = None if one.low is None else f"95 %: {one.low:.3f} to {one.high:.3f}"
+    return Tile(title_of(name), f"{one.value:.3f}", MEANINGS.get(name), beside=interval)
 
 
 def _show_classes(found: Evaluation) -> None:
@@ -153,10 +159,13 @@ def _show_classes(found: Evaluation) -> None:
         return
     with right:
         st.subheader("Confusion")
-        rows = [(label, line) for label, line in zip(found.labels, found.confusion, strict=True) if sum(line)]
-        words = "; ".join(f"{label}: {list(line)}" for label, line in rows)
-        spec = confusion([one for one, _ in rows], found.labels, [line for _, line in rows], "Truth", "Answer")
-        charts.show(spec, f"Answers by truth, columns {', '.join(found.labels)}: {words}")
+        columns = in_order(list(found.labels))
+        at = [found.labels.index(one) for one in columns]
+        counts = {columns[row]: [found.confusion[place][column] for column in at] for row, place in enumerate(at)}
+        counts = {label: line for label, line in counts.items() if sum(line)}
+        words = "; ".join(f"{label}: {line}" for label, line in counts.items())
+        spec = confusion([*counts], columns, [*counts.values()], "Truth", "Answer")
+        charts.show(spec, f"Answers by truth, columns {', '.join(columns)}: {words}")
 
 
 def _show_calibration(found: Calibration) -> None:
@@ -184,12 +193,13 @@ def _show_tables(found: Evaluation) -> None:
         st.dataframe(
             compared(found),
             hide_index=True,
+            placeholder="",
             column_config={"p": st.column_config.NumberColumn(format="%.3f", help="Paired bootstrap, two-sided.")},
             alt="This model beside others on the same utterances",
         )
     if found.groups:
         st.subheader("Parts of the test set")
-        st.dataframe(groups(found), hide_index=True, alt="The figures of parts of the test utterances")
+        st.dataframe(groups(found), hide_index=True, placeholder="", alt="The figures of parts of the test utterances")
     with st.expander("All figures"):
         st.dataframe(
             [{"Measure": title_of(name), "Value [95 %]": with_interval(one)} for name, one in found.metrics.items()],

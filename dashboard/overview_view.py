@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import streamlit as st
@@ -16,6 +14,7 @@ from dashboard.filters import Filters
 from dashboard.numbers import count_of, hours, percent, signed
 from dashboard.page import Page
 from dashboard.questions import overview as questions
+from dashboard.tiles import Tile, show_tiles
 from mmer_ray.tables import Row
 
 REASONS = {
@@ -30,18 +29,6 @@ PLACES_ONLY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure, and what it was in the days before."""
-
-    label: str
-    now: str
-    change: str | None = None
-    is_bad_up: bool | None = None
-    """Whether more is worse; None: neither."""
-    help: str | None = None
-
-
 def show_overview(page: Page, filters: Filters) -> None:
     """The page below its filters."""
     corpora = filters.scope(page.viewer, page.corpora)
@@ -51,7 +38,7 @@ def show_overview(page: Page, filters: Filters) -> None:
         return
     earlier = filters.previous()
     before = None if earlier is None else _totals(page, earlier, corpora, " of as many days before")[0]
-    _show_tiles(now, before)
+    show_tiles(tiles(now, before))
     _warn_of_failures(now)
     if now["num_utterances"]:
         _show_emotions(page, filters, corpora, now, rows)
@@ -73,26 +60,26 @@ def tiles(now: Row, before: Row | None) -> list[Tile]:
     old = before if before and before["num_files"] else None
     negative, was_negative = _share(now, "negative_ms"), _share(old, "negative_ms")
     found = [
-        Tile("Recordings", count_of(now["num_recordings"]), _change(now, old, "num_recordings"), help=PLACES_ONLY),
-        Tile("Audio", hours(now["duration_ms"]), _change(now, old, "duration_ms"), help=PLACES_ONLY),
-        Tile("Speech", hours(now["speech_ms"]), _change(now, old, "speech_ms"), help="Of the utterances chosen above."),
+        Tile("Recordings", count_of(now["num_recordings"]), PLACES_ONLY, _change(now, old, "num_recordings")),
+        Tile("Audio", hours(now["duration_ms"]), PLACES_ONLY, _change(now, old, "duration_ms")),
+        Tile("Speech", hours(now["speech_ms"]), "Of the utterances chosen above.", _change(now, old, "speech_ms")),
         Tile(
             "Negative speech",
             percent(negative),
+            "Seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.",
             None if negative is None or was_negative is None else _moved(negative - was_negative, _points),
             is_bad_up=True,
-            help="Seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.",
         ),
     ]
     if now["valence"] is not None:
         change = None if old is None or old["valence"] is None else _moved(now["valence"] - old["valence"], signed)
-        found.append(Tile("Mean valence", signed(now["valence"]), change, is_bad_up=False, help="-1 bad .. 1 good"))
+        found.append(Tile("Mean valence", signed(now["valence"]), "-1 bad .. 1 good", change, is_bad_up=False))
     else:
         found.append(
-            Tile("Mean confidence", percent(now["confidence"]), help="Of the emotions; this model gives no valence.")
+            Tile("Mean confidence", percent(now["confidence"]), "Of the emotions; this model gives no valence.")
         )
     answered = now["num_answered"] / now["num_utterances"] if now["num_utterances"] else None
-    found.append(Tile("Utterances answered", percent(answered), help="The others are too short or too uncertain."))
+    found.append(Tile("Utterances answered", percent(answered), "The others are too short or too uncertain."))
     return found
 
 
@@ -115,16 +102,6 @@ def _change(now: Row, before: Row | None, name: str) -> str | None:
 
 def _by_percent(change: float) -> str:
     return f"{100 * change:+.0f} %"
-
-
-def _show_tiles(now: Row, before: Row | None) -> None:
-    colours: dict[bool | None, Any] = {True: "inverse", False: "normal", None: "off"}
-    found = tiles(now, before)
-    for column, one in zip(st.columns(len(found)), found, strict=True):
-        column.metric(
-            one.label, one.now, one.change, delta_color=colours[one.is_bad_up], help=one.help, border=True,
-            delta_description="vs before" if one.change else None, height="stretch",
-        )  # fmt: skip
 
 
 def _warn_of_failures(now: Row) -> None:

@@ -101,7 +101,7 @@ def _shown(row: Row, course: Course | None) -> Row:
     return {
         "Recording": PurePosixPath(row["uri"] or row["recording_id"]).name,
         "Course": list(course.parts) if course else [],
-        "Negative": None if course is None else course.negative_share,
+        "Negative": _percents(course),
         "Worst 30 s": row["worst_window_valence"],
         "Opens at": clock(_opens_at(row, course)),
         "Length": clock(row["duration_ms"]),
@@ -112,6 +112,10 @@ def _shown(row: Row, course: Course | None) -> Row:
         "Corpus": row["corpus"],
         "Language": row["language"],
     }
+
+
+def _percents(course: Course | None) -> float | None:
+    return None if course is None or course.negative_share is None else 100 * course.negative_share
 
 
 def _columns(*, has_valence: bool, has_matches: bool) -> dict[str, Any]:
@@ -130,9 +134,9 @@ def _columns(*, has_valence: bool, has_matches: bool) -> dict[str, Any]:
         "Course": course,
         "Negative": config.ProgressColumn(
             "Negative speech",
-            format="percent",
+            format="%.0f %%",
             min_value=0,
-            max_value=1,
+            max_value=100,
             help="Of the seconds with an answer. The order trusts it less where little was said.",
         ),
         **({"Worst 30 s": worst} if has_valence else {}),

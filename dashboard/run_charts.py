@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dashboard.charts import LINE_COLOUR, Spec
-from dashboard.run_facts import STATUSES, Part, ends_of, is_short, speed, stage_seconds, status_of
+from dashboard.charts import LEGEND, LINE_COLOUR, Spec, ink
+from dashboard.run_facts import STATUSES, Part, clock_format, ends_of, is_short, speed, stage_seconds, status_of
 from mmer_ray.tables import Row
 from mmer_ray.training.evaluation.drift import LARGE, MODERATE, Drift
 
@@ -26,7 +26,6 @@ RUN_HEIGHT, LEDGER_HEIGHT, HEIGHT = 22, 58, 320
 MANY_BARS = 6
 MANY_MS = 4 * 3_600_000
 """From here on audio is counted in hours."""
-LEGEND = {"title": None, "orient": "top", "symbolType": "square", "labelFontSize": 13, "labelLimit": 300}
 
 
 def ledger(parts: Sequence[Part]) -> Spec:
@@ -100,7 +99,8 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
     found = [status for status in STATUSES.values() if any(status_of(run) == status for run in runs)]
     colour = _colours("status", found, [STATUS_COLOURS[one] for one in found])
     down = {"field": "run", "type": "nominal", "title": None, "sort": [names[run["run_id"]] for run in runs]}
-    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC", "axis": {"tickCount": 8}}
+    axis = {"tickCount": 8, "format": clock_format(runs, ends), "labelOverlap": True}
+    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC", "axis": axis}
     if not by_clock:
         across = {"type": "quantitative", "title": "Minutes since the start of the run", "axis": {"tickCount": 8}}
     place = {"y": down, "x": {"field": "from", **across}, "color": colour, "tooltip": _RUN_TOOLTIP}
@@ -222,7 +222,7 @@ def _thresholds() -> list[Spec]:
     """From where a drift is called so."""
     levels = [{"level": MODERATE, "words": "moderate drift"}, {"level": LARGE, "words": "large drift"}]
     place = {"y": {"field": "level", "type": "quantitative"}}
-    words = {"type": "text", "align": "left", "x": 6, "dy": -7, "color": "#8A8A8A"}
+    words = {"type": "text", "align": "left", "x": 6, "dy": -7, "color": ink()}
     return [
         {
             "data": {"values": levels},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from mmer_ray.tables import Row
@@ -54,6 +54,14 @@ def ends_of(runs: Sequence[Row], commits: Sequence[Row]) -> dict[str, datetime]:
         if row["run_id"] in is_open:
             ends[row["run_id"]] = max(ends[row["run_id"]], row["committed_at"])
     return ends
+
+
+def clock_format(runs: Sequence[Row], ends: Mapping[str, datetime]) -> str:
+    """How an axis over all these runs writes times: as exactly as its length asks for, of 24 hours."""
+    span = max(ends.values()) - min(run["started_at"] for run in runs)
+    if span < timedelta(minutes=10):
+        return "%H:%M:%S"
+    return "%H:%M" if span < timedelta(days=1) else "%d %b %H:%M" if span < timedelta(days=6) else "%d %b"
 
 
 def is_short(runs: Sequence[Row], ends: Mapping[str, datetime]) -> bool:

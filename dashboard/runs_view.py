@@ -17,6 +17,7 @@ from dashboard.page import Page
 from dashboard.questions import overview
 from dashboard.questions import runs as questions
 from dashboard.run_facts import Part, gap_s, names_of, parts_now, parts_of_run, speed, stage_seconds, status_of
+from dashboard.tiles import Tile, show_tiles
 from mmer_ray.errors import RETRYABLE
 from mmer_ray.lake.ledger import TOLERANCE_S
 from mmer_ray.tables import Row
@@ -62,26 +63,25 @@ def _say_no_runs(filters: Filters, *, sees_all: bool) -> None:
 
 def _show_tiles(runs: Sequence[Row], now: Row) -> None:
     speeds = [one for one in map(speed, runs) if one is not None]
-    tiles = (
-        ("Runs", count_of(len(runs)) + ("+" if len(runs) == MAX_RUNS else ""), "The newest ones that fit."),
-        ("Files scored", count_of(now["num_scored"]), "Of the corpora and days chosen, as they stand now."),
-        ("Copies among them", count_of(now["num_copies"]), "Files with bytes that were known: no model ran."),
-        ("Files that failed", count_of(now["num_failed"]), "They are in no figure of the other pages."),
-        ("Audio", hours(now["scored_ms"]), "Of the files scored, copies counted."),
-        (
+    tiles = [
+        Tile("Runs", count_of(len(runs)) + ("+" if len(runs) == MAX_RUNS else ""), "The newest ones that fit."),
+        Tile("Files scored", count_of(now["num_scored"]), "Of the corpora and days chosen, as they stand now."),
+        Tile("Copies among them", count_of(now["num_copies"]), "Files with bytes that were known: no model ran."),
+        Tile("Files that failed", count_of(now["num_failed"]), "They are in no figure of the other pages."),
+        Tile("Audio", hours(now["scored_ms"]), "Of the files scored, copies counted."),
+        Tile(
             "Median speed",
-            f"{median(speeds):,.1f} x" if speeds else "-",
+            f"{median(speeds):,.1f}\N{MULTIPLICATION SIGN}" if speeds else "-",
             "Hours of audio per hour on the clock, over the runs shown.",
         ),
-    )
-    for column, (label, value, words) in zip(st.columns(len(tiles)), tiles, strict=True):
-        column.metric(label, value, help=words, border=True, height="stretch")
+    ]
+    show_tiles(tiles)
 
 
 def _show_ledger(runs: Sequence[Row], now: Row) -> None:
     st.subheader("Ledger")
     closed = {run["run_id"]: run for run in runs if run["planned_ms"] is not None}
-    chosen = st.selectbox("Of", [ALL_OF_IT, *closed], key=RUN, bind="query-params", width=420)
+    chosen = st.selectbox("Ledger of", [ALL_OF_IT, *closed], key=RUN, bind="query-params", width=420)
     run = closed.get(chosen)
     parts = parts_now(now) if run is None else parts_of_run(run)
     if not any(one.milliseconds for one in parts):
@@ -154,7 +154,7 @@ def _show_failures(page: Page, filters: Filters, corpora: Sequence[str], now: Ro
             "Code": row["error_code"],
             "In stage": row["error_stage"],
             "Files": row["num_recordings"],
-            "Share of files": row["num_recordings"] / now["num_files"],
+            "Share of files": 100 * row["num_recordings"] / now["num_files"],
             "Seconds they claim": row["claimed_s"],
             "What to do": _remedy(row["error_code"]),
         }
@@ -165,7 +165,7 @@ def _show_failures(page: Page, filters: Filters, corpora: Sequence[str], now: Ro
         shown,
         hide_index=True,
         column_config={
-            "Share of files": config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            "Share of files": config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
             "Seconds they claim": config.NumberColumn(format="%.0f"),
             "What to do": config.TextColumn(width="large"),
         },
@@ -207,7 +207,7 @@ def _show_table(runs: Sequence[Row], *, with_details: bool) -> None:
         column_config={
             "Started (UTC)": config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss"),
             "Seconds": config.NumberColumn(format="%.1f", help="On the clock."),
-            "Speed": config.NumberColumn(format="%.1f x", help="Hours of audio per hour."),
+            "Speed": config.NumberColumn(format="%.1f\N{MULTIPLICATION SIGN}", help="Hours of audio per hour."),
             **{name: config.NumberColumn(format="localized") for name in ("Planned", "Scored", "Failed", "Utterances")},
         },
         alt="One row per run, newest first",

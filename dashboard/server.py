@@ -53,6 +53,10 @@ THEME: dict[str, Any] = {
     "theme.light.textColor": "#14171C",
     "theme.baseRadius": "0.4rem",
     "theme.dark.primaryColor": "#56B4E9",
+    "theme.headingFontSizes": ["2rem", "1.5rem", "1.3rem", "1.1rem", "1rem", "1rem"],
+    # Of commands in captions, which are drawn at 60 % too.
+    "theme.light.codeTextColor": "#14171C",
+    "theme.dark.codeTextColor": "#FAFAFA",
 }
 
 

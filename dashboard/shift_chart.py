@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dashboard.charts import Spec
+from dashboard.charts import LEGEND, Spec
 from dashboard.palette import in_order
 
 ROW_HEIGHT = 44
@@ -27,7 +27,7 @@ def label_shift(first: Mapping[str, float], second: Mapping[str, float], names: 
         "type": "nominal",
         "scale": {"domain": list(names), "range": [FIRST_COLOUR, SECOND_COLOUR]},
     }
-    legend = {"title": None, "orient": "top", "labelFontSize": 13, "labelLimit": 400, "columns": 1}
+    legend = {name: one for name, one in LEGEND.items() if name != "symbolType"} | {"columns": 1}
     return {
         "height": {"step": ROW_HEIGHT},
         "layer": [

@@ -23,7 +23,7 @@ from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.streams import prepare_streams, reserved_stdout
 from mmer_ray.cli.training_progress import training_lines
 from mmer_ray.demo.labelled import write_labels
-from mmer_ray.demo.truth import CALLS, read_truth
+from mmer_ray.demo.truth import CALLS, MANIFEST_NAME, read_truth
 from mmer_ray.models.registered import REGISTRY_VARIABLE
 from mmer_ray.profiles import load_profile
 from mmer_ray.runner import Runner
@@ -92,11 +92,10 @@ def prepare_demo(options: argparse.Namespace, stop: threading.Event) -> None:
     options.floor = DEMO_FLOOR if options.floor is None else options.floor
     options.protocol = options.protocol or DEMO_PROTOCOL
     options.set = [*DEMO_SETTINGS, *options.set] if options.family == DEFAULT_FAMILY else options.set
-    calls = read_truth()
-    write_labels(options.data, calls)
+    write_labels(options.data, read_truth())
     profile = load_profile("synthetic", [CHANNEL_ROLES, f"run.runner={options.runner}"])
-    sources = tuple(str(CALLS / call.file) for call in calls)
-    report = job.run(job.JobOptions(sources, str(options.lake), profile, CORPUS), stop=stop)
+    source = str(CALLS / MANIFEST_NAME)
+    report = job.run(job.JobOptions((source,), str(options.lake), profile, CORPUS), stop=stop)
     log(f"score: {report.num_scored} calls scored; those scored before are not counted")
 
 

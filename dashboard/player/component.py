@@ -11,7 +11,9 @@ from typing import Any
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("elements.js", "sound.js", "drawing.js", "tracks.js", "transcript.js", "player.js")
+SCRIPTS = (
+    "elements.js", "sound.js", "drawing.js", "tracks.js", "transcript.js", "details.js", "keys.js", "player.js",
+)  # fmt: skip
 """One after the other they are one module; the last one exports what Streamlit calls."""
 
 

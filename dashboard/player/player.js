@@ -1,14 +1,7 @@
-// The player: what belongs together, the keyboard, and the one function that Streamlit calls.
+// The player: what belongs together, and the one function that Streamlit calls.
 
-const SKIP = 5;
-const FAR = 30;
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const BEFORE_MOMENT = 1;
-const KEYS = [
-  ["Space", "play or pause"], ["\u2190 \u2192", `${SKIP} seconds back or ahead`],
-  ["Page Up, Page Down", `${FAR} seconds ahead or back`], ["\u2191 \u2193", "previous or next utterance"],
-  ["p n", "previous or next angry moment"], ["Home, End", "start or end"],
-];
 
 class Player {
   constructor(place) {
@@ -29,7 +22,7 @@ class Player {
     });
     this.lit = null;
     this.build(place);
-    this.onkey = (event) => this.key(event);
+    this.onkey = (event) => pressed(event, this);
     this.root.addEventListener("keydown", this.onkey);
     document.addEventListener("keydown", this.onkey);
     const tick = () => {
@@ -68,8 +61,7 @@ class Player {
         el("span", { class: "gap" }), this.zoom, this.speed, this.link),
       this.message, this.tracks.stage, this.legend,
       el("div", { class: "below" }, this.transcript.root, this.details),
-      el("details", { class: "keys" }, el("summary", {}, "Keys"),
-        el("dl", {}, ...KEYS.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]))),
+      keysInWords(),
       this.sound.audio);
     place.append(this.root);
   }
@@ -154,33 +146,6 @@ class Player {
   judge(one, said) {
     this.say("Saving\u2026");
     this.send("judged", { ...said, utterance: one.index, heard_key: this.data.heard_key, at: Date.now() });
-  }
-
-  key(event) {
-    const inside = event.currentTarget === this.root;
-    // A key that is pressed while nothing has the focus is meant for the player too.
-    if (!inside && event.target !== document.body) return;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.composedPath()[0];
-    if (target.closest?.("input, textarea, select, summary, form")) return;
-    if (event.key === " " && target.closest?.("button")) return;
-    const act = {
-      " ": () => this.sound.toggle(),
-      ArrowLeft: () => this.seek(this.sound.time - SKIP),
-      ArrowRight: () => this.seek(this.sound.time + SKIP),
-      PageUp: () => this.seek(this.sound.time + FAR),
-      PageDown: () => this.seek(this.sound.time - FAR),
-      ArrowUp: () => this.step(-1),
-      ArrowDown: () => this.step(1),
-      Home: () => this.seek(0),
-      End: () => this.seek(this.data.duration),
-      p: () => this.jump(-1),
-      n: () => this.jump(1),
-    }[event.key];
-    const isScroll = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"].includes(event.key);
-    if (!act || (isScroll && (!inside || target === this.transcript.list))) return;
-    event.preventDefault();
-    act();
   }
 
   async copyLink() {
@@ -277,32 +242,6 @@ class Player {
     this.tracks.close();
     this.root.remove();
   }
-}
-
-/** What the models say of an utterance. */
-function detailsOf(one, data) {
-  if (!one) return [el("h3", {}, "This moment"), el("p", { class: "faint" }, "Nobody speaks here.")];
-  const speaker = data.speakers.find((other) => other.id === one.speaker);
-  const bars = one.probabilities.map(([label, share]) => {
-    const bar = el("span", { class: "bar-fill" });
-    bar.style.width = `${Math.max(1, 100 * share)}%`;
-    bar.style.backgroundColor = data.colours.by_label[label] ?? data.colours.other;
-    return el("div", { class: "share" }, el("span", { class: "share-name" }, label), el("span", { class: "bar-place" }, bar),
-      el("span", { class: "share-number" }, percent(share)));
-  });
-  const fact = (name, value) => (value === null ? [] : [el("dt", {}, name), el("dd", {}, value)]);
-  const number = (value) => (value === null ? null : signed(value));
-  return [
-    el("h3", {}, "This moment"),
-    el("p", { class: "who" }, el("b", { dir: "auto" }, speaker?.called ?? one.speaker), speaker?.role ? ` (${speaker.role})` : "", `, ${clock(one.start)} to ${clock(one.end)}`),
-    el("p", { class: "answer-line" }, one.answer),
-    ...bars,
-    el("dl", {}, ...fact("Valence", number(one.valence)), ...fact("Arousal", number(one.arousal)),
-      ...fact("Words believed", one.word_p === null ? null : percent(one.word_p)),
-      ...fact("Speaker sure", one.speaker_p === null ? null : percent(one.speaker_p)),
-      ...fact("Signal to noise", one.snr_db === null ? null : `${one.snr_db.toFixed(0)} dB`),
-      ...fact("Others talk for", one.overlap > 0 ? `${one.overlap.toFixed(1)} s` : null)),
-  ];
 }
 
 const players = new WeakMap();

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CORPUS = "demo"
 CHANNEL_ROLES = 'link.channel_roles=["agent", "customer"]'
 """How the stereo calls were mixed, as anybody knows of their own recorder."""
+LEGAL_BASIS = "none needed: synthetic voices"
 
 Into = Annotated[
     Path | None, typer.Option("--into", metavar="DIR", help="Make the lake there and keep it.", show_default=False)
@@ -58,16 +59,18 @@ def demo(
 ) -> None:
     """Score twenty synthetic calls on this machine and say how well that went. Nothing is downloaded."""
     from mmer_ray.cli.demo_view import show_demo
-    from mmer_ray.demo.truth import CALLS, read_truth
+    from mmer_ray.demo.truth import CALLS, MANIFEST_NAME, read_truth
 
     truth = read_truth()
     lake = str(into) if into is not None else tempfile.mkdtemp(prefix="mmer-demo-")
     if not quiet:
         note(f"scoring {len(truth)} calls into {lake}")
     began_s = time.perf_counter()
-    report = _score([str(CALLS / call.file) for call in truth], lake, runner, not (quiet or no_progress))
+    report = _score(str(CALLS / MANIFEST_NAME), lake, runner, not (quiet or no_progress))
     wall_s = time.perf_counter() - began_s
     remember_lake(lake)
+    if report.num_scored:
+        _state_facts(lake)
     if report.interrupted:
         show_report(report, lake)
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -80,15 +83,23 @@ def demo(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _score(sources: Sequence[str], lake: str, runner: Runner, has_progress: bool) -> JobReport:
+def _score(source: str, lake: str, runner: Runner, has_progress: bool) -> JobReport:
     from mmer_ray.cli.progress import progress_display
     from mmer_ray.profiles import load_profile
     from mmer_ray.runners import job
 
     profile = load_profile("synthetic", [CHANNEL_ROLES, *runner_setting(runner)])
-    options = job.JobOptions(tuple(sources), lake, corpus=CORPUS, profile=profile)
+    options = job.JobOptions((source,), lake, corpus=CORPUS, profile=profile)
     with stop_on_signal() as stop, progress_display(has_progress) as on_progress, reserved_stdout():
         return job.run(options, on_progress=on_progress, stop=stop)
+
+
+def _state_facts(lake: str) -> None:
+    """Say of the corpus what any corpus needs; readers of the lake flag one of which it is not said."""
+    from mmer_ray.lake.corpus_facts import state
+    from mmer_ray.lake.store import Lake
+
+    state(Lake(lake), CORPUS, legal_basis=LEGAL_BASIS, notice_given=True, author="mmer demo")
 
 
 def _look(truth: Sequence[TrueCall], lake: str, report: JobReport, wall_s: float) -> Demo:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from mmer_ray.demo.acoustics import OPUS_COMPRESSION, add_at_snr, pink_noise, te
 from mmer_ray.demo.grammar import FEELINGS
 from mmer_ray.demo.script import ScriptedTurn, write_script
 from mmer_ray.demo.synthesis import speak
-from mmer_ray.demo.truth import TRUTH_NAME, TrueCall, TrueTurn
+from mmer_ray.demo.truth import MANIFEST_NAME, TRUTH_NAME, TrueCall, TrueTurn
 from mmer_ray.demo.voices import Speaker, draw_delivery, draw_speaker
 from mmer_ray.records import SAMPLE_RATE_HZ
 
@@ -27,6 +30,10 @@ PAUSE_RANGE_S = (0.15, 0.35)
 EDGE_S = 0.5
 NOISE_SNR_RANGE_DB = (18.0, 30.0)
 HISS_SNR_DB = 55.0
+FIRST_DAY = date(2026, 6, 1)
+"""A Monday."""
+NUM_DAYS, DAYS_A_WEEK = 10, 5
+"""Working days. Calls are dealt to them in turn, so that moods, which follow one another in pairs, mix on each day."""
 
 Samples = NDArray[np.float32]
 
@@ -45,7 +52,18 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> list[TrueCall]:
     calls = [_build_call(folder, index, plan.seed) for index in range(plan.num_calls)]
     truth = json.dumps([asdict(call) for call in calls], indent=1)
     (folder / TRUTH_NAME).write_text(truth + "\n", encoding="utf-8")
+    write_manifest(folder / MANIFEST_NAME, calls)
     return calls
+
+
+def write_manifest(file: Path, calls: Sequence[TrueCall]) -> None:
+    """Write a row for each call: its file beside the manifest, and its day."""
+    with file.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("uri", "recorded_at"))
+        for index, call in enumerate(calls):
+            weeks, days = divmod(index % NUM_DAYS, DAYS_A_WEEK)
+            writer.writerow((call.file, FIRST_DAY + timedelta(weeks=weeks, days=days)))
 
 
 def _build_call(folder: Path, index: int, seed: int) -> TrueCall:

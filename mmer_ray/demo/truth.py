@@ -1,7 +1,8 @@
 """The truth of the demo corpus.
 
 `calls/` holds one Opus file a call and `truth.json`: a list of calls, each with `file`, `channels`, `condition`,
-`duration_s` and its `turns` (`start_s`, `end_s`, `channel`, `speaker`, `text`, `feeling`).
+`duration_s` and its `turns` (`start_s`, `end_s`, `channel`, `speaker`, `text`, `feeling`). `calls.csv` is the manifest
+that scoring reads: a row a call, with the day on which it is said to have been recorded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mmer_ray.demo.grammar import Feeling
 
 CALLS = Path(__file__).parent / "calls"
 TRUTH_NAME = "truth.json"
+MANIFEST_NAME = "calls.csv"
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 
-from mmer_ray.demo.truth import CALLS, TrueCall, TrueTurn, read_truth
+from mmer_ray.demo.truth import TrueCall, TrueTurn, read_truth
 from mmer_ray.records import Recording, ScoredRecording, Utterance
 from mmer_ray.runners import job
 from mmer_ray.runners.job import JobOptions, JobReport
+from mmer_ray.sources.listing import recordings_of
+from mmer_ray.sources.sources import list_sources
 from tests.cli.makers import Ended, said, scored_as, write_lake
-from tests.lake.makers import failed, recording_at
+from tests.lake.makers import failed
 
 Mmer = Callable[..., Ended]
 TRUTH = {call.file: call for call in read_truth()}
 FAILED = "call_02_mono.opus"
+DAYS = "SELECT day, isodow(any_value(day)) AS weekday, count(*) AS n FROM recordings GROUP BY day ORDER BY day"
 
 
 def as_spoken(call: TrueCall) -> list[Utterance]:
@@ -40,12 +43,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[JobOptions]:
 
     def run(wanted: JobOptions, **_: Any) -> JobReport:
         options.append(wanted)
-        recordings = [recording_at(Path(source), CALLS, wanted.corpus) for source in wanted.sources]
+        recordings = _listed(wanted)
         write_lake(Path(wanted.lake), _answer, recordings)
         return JobReport("r", "ray", num_scored=len(recordings), audio_s=600.0, wall_s=30.0)
 
     monkeypatch.setattr(job, "run", run)
     return options
+
+
+def _listed(wanted: JobOptions) -> list[Recording]:
+    """The recordings that the job would find."""
+    batches = list_sources(wanted.sources, wanted.corpus).batches()
+    return [recording for batch in batches for recording in recordings_of(batch)]
 
 
 def _answer(recording: Recording) -> ScoredRecording:
@@ -62,7 +71,7 @@ def test_the_demo_scores_the_shipped_calls_on_ray_into_a_new_lake_that_it_names(
 
     (options,) = asked
     assert ended.code == 0
-    assert [Path(source).name for source in options.sources] == sorted(TRUTH)
+    assert [Path(one.uri).name for one in _listed(options)] == sorted(TRUTH)
     assert (options.profile.run.runner, options.profile.link.channel_roles) == ("ray", ("agent", "customer"))
     assert Path(options.lake).parent == tmp_path
     assert options.lake in ended.err
@@ -106,7 +115,7 @@ def test_a_call_that_failed_counts_against_the_figures_and_ends_with_3(
     mmer: Mmer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def run(wanted: JobOptions, **_: Any) -> JobReport:
-        recordings = [recording_at(Path(source), CALLS, wanted.corpus) for source in wanted.sources]
+        recordings = _listed(wanted)
         write_lake(Path(wanted.lake), lambda one: failed(one) if one.uri.endswith(FAILED) else _answer(one), recordings)
         return JobReport("r", "ray", num_scored=19, num_failed=1)
 
@@ -123,3 +132,18 @@ def test_a_call_that_failed_counts_against_the_figures_and_ends_with_3(
 def _share_of_words(names: Sequence[str]) -> float:
     num_words = {name: sum(len(turn.text.split()) for turn in call.turns) for name, call in TRUTH.items()}
     return sum(num_words[name] for name in names) / sum(num_words.values())
+
+
+def test_the_calls_lie_on_ten_working_days_and_their_corpus_has_its_facts(
+    mmer: Mmer, asked: list[JobOptions], tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    mmer("demo", "--into", lake, "--quiet")
+
+    days = json.loads(mmer("query", "--lake", lake, "--format", "json", DAYS).out)["rows"]
+    (facts,) = json.loads(mmer("lake", "corpus", "--lake", lake, "--json").out)["corpora"]
+
+    assert [row["n"] for row in days] == [2] * 10
+    assert {row["weekday"] for row in days} == {1, 2, 3, 4, 5}
+    assert "synthetic" in facts["legal_basis"]
+    assert facts["notice_given"] is True

@@ -42,6 +42,7 @@ def test_the_models_of_the_lake_and_of_the_registry_are_listed(dashboard: Dashbo
 
     assert not page.exception
     here, held = page.dataframe[0].value, page.dataframe[1].value
+    assert here["Answered"].between(1, 100).all()
     assert set(here["Model"]) == {SCORER}
     assert held["Model"].to_list() == ["calls-2", "calls-1"]
     assert held["State"].to_list() == ["active", ""]

@@ -13,7 +13,7 @@ from dashboard.drift_view import Against, drifts, run_names
 from dashboard.filters import Filters
 from dashboard.questions.runs import answers
 from dashboard.run_charts import gantt
-from dashboard.run_facts import ends_of, gap_s, is_short, names_of, parts_of_run, speed, stage_seconds
+from dashboard.run_facts import clock_format, ends_of, gap_s, is_short, names_of, parts_of_run, speed, stage_seconds
 from dashboard.session import Dashboard
 from mmer_ray.lake.drift import answers_of, drift_between
 from mmer_ray.lake.queries import open_lake
@@ -48,7 +48,7 @@ def test_runs_are_counted_with_their_speed(nights: Path) -> None:
 
     assert not page.exception
     # 401 s in 2 s, each night.
-    assert figures(page)["Median speed"] == "200.5 x"
+    assert figures(page)["Median speed"] == "200.5\N{MULTIPLICATION SIGN}"
     assert figures(page)["Runs"] == "4"
     assert figures(page)["Files that failed"] == "1"
     assert "was killed" in said(page)
@@ -122,6 +122,16 @@ def test_short_runs_far_apart_are_drawn_from_their_start() -> None:
     assert is_short(apart, ends_of(apart, []))
     assert not is_short(apart[:1], ends_of(apart[:1], []))
     assert "Minutes since" in str(gantt(apart, [], {run["run_id"]: run["run_id"] for run in apart}))
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(0.1, "20:30:00"), (5, "20:30"), (48, "10 Nov 20:30"), (500, "10 Nov")])
+def test_times_on_an_axis_are_of_24_hours_and_as_exact_as_it_is_long(hours: float, shown: str) -> None:
+    begins = FIRST_NIGHT.replace(hour=20, minute=30)
+    run = {"run_id": "r", "started_at": begins}
+
+    written = clock_format([run], {"r": begins + timedelta(hours=hours)})
+
+    assert f"{begins:{written}}" == shown
 
 
 def test_failures_are_listed_by_code_with_what_to_do(nights: Path) -> None:

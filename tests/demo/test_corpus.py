@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmer_ray.demo.corpus import CorpusPlan, build_corpus
+from mmer_ray.demo.corpus import CorpusPlan, build_corpus, write_manifest
 from mmer_ray.demo.grammar import FEELINGS, draw_sentence, split_of, vocabulary, words_of
 from mmer_ray.demo.synthesis import speak
-from mmer_ray.demo.truth import CALLS, read_truth
+from mmer_ray.demo.truth import CALLS, MANIFEST_NAME, read_truth
 from mmer_ray.demo.voices import VARIANTS, draw_delivery, draw_speaker
 
 
@@ -22,6 +22,11 @@ def test_the_shipped_calls_are_as_many_and_as_long_as_promised() -> None:
     assert Counter(call.channels for call in calls) == {1: 10, 2: 10}
     assert 8 <= sum(call.duration_s for call in calls) / 60 <= 15
     assert sum((CALLS / call.file).stat().st_size for call in calls) < 3_000_000
+
+
+def test_the_shipped_manifest_is_the_one_that_is_written(tmp_path: Path) -> None:
+    write_manifest(tmp_path / MANIFEST_NAME, read_truth())
+    assert (tmp_path / MANIFEST_NAME).read_bytes() == (CALLS / MANIFEST_NAME).read_bytes()
 
 
 def test_each_file_has_the_channels_and_length_of_its_truth() -> None:
