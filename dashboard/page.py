@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -65,9 +65,22 @@ class Page:
                 st.text(f"Signed in as {self.viewer.name}")
             if self.dashboard.access.mode is Mode.OIDC:
                 st.button("Sign out", on_click=st.logout, type="tertiary")
-        with st.expander("Show the SQL"):
+        _show_sql(sql_key(self.name), tuple(self.asked))
+
+
+def sql_key(page: str) -> str:
+    """In the state of a session: whether the SQL of a page is shown."""
+    return f"sql of {page}"
+
+
+@st.fragment
+def _show_sql(key: str, asked: Sequence[tuple[str, Question]]) -> None:
+    """The questions of a page, once somebody opens the place: what colours SQL is a megabyte and a half of script."""
+    place = st.expander("Show the SQL", key=key, on_change="rerun")
+    if place.open:
+        with place:
             st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
-            for what_for, question in self.asked:
+            for what_for, question in asked:
                 st.text(what_for)
                 st.code(question.shown(), language="sql")
 
