@@ -140,6 +140,8 @@ class Year:
             "channel_roles": pa.array([list(ROLES)] * num_calls, pa.list_(pa.string())),
             "worst_window_valence": _scores(chance.uniform(-1, 0, num_calls)),
         }
+        calls["speech_ms"] = pc.divide(calls["duration_ms"], 2)
+        calls["non_speech_ms"] = pc.subtract(calls["duration_ms"], calls["speech_ms"])
         said = self._said(num_calls)
         owner = pa.array(np.repeat(np.arange(num_calls), UTTERANCES_PER_CALL))
         said |= {name: calls[name].take(owner) for name in ("recording_id", "corpus", "month", "day", "heard_key")}
@@ -165,6 +167,7 @@ class Year:
             "text": pc.binary_join_element_wise(*picks, " "),
             "language": pa.repeat("en", count),
             "num_words": pa.repeat(pa.scalar(12, pa.int32()), count),
+            "overlap_ms": pa.repeat(pa.scalar(0, pa.int32()), count),
             "asr_logprob": _scores(-chance.random(count)),
             "snr_db": _scores(chance.uniform(0, 40, count)),
             "label": labels,

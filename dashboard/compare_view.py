@@ -80,10 +80,9 @@ def _choose(names: Sequence[str], active: set[str]) -> tuple[str, str]:
 
 def _compared(page: Page, filters: Filters, corpora: Sequence[str], first: str, second: str) -> Comparison:
     asked = (filters, corpora, first, second)
-    cells = page.ask("How often two labels stand together", questions.cells(*asked)).to_pylist()
-    (means,) = page.ask("Mean differences", questions.shifts(*asked)).to_pylist()
+    cells = page.ask("How often two labels stand together, and what differs", questions.cells(*asked)).to_pylist()
     furthest = page.ask("Furthest apart", questions.furthest(*asked, NUM_DISAGREEMENTS)).to_pylist()
-    return comparison_of(first, second, cells, means, furthest)
+    return comparison_of(first, second, cells, furthest)
 
 
 def _show_tiles(found: Comparison) -> None:

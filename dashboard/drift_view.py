@@ -69,8 +69,7 @@ def _answers(page: Page, filters: Filters, corpora: Sequence[str], scorer: str) 
     runs = [row["run_id"] for row in page.ask("Runs in which the model answered", asked).to_pylist()]
     if not runs:
         return {}
-    rows = page.ask("What it answered in each", questions.answers(filters, corpora, scorer, runs)).to_pylist()
-    found = answers_of(rows)
+    found = answers_of(page.ask("What it answered in each", questions.answers(filters, corpora, scorer, runs)))
     return {run: found[run] for run in reversed(runs) if run in found}
 
 

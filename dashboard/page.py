@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -64,9 +64,22 @@ class Page:
             if self.dashboard.access.mode is not Mode.LOCAL:
                 st.text(f"Signed in as {self.viewer.name}")
             _offer_sign_out(self.dashboard.access)
-        with st.expander("Show the SQL"):
+        _show_sql(sql_key(self.name), tuple(self.asked))
+
+
+def sql_key(page: str) -> str:
+    """In the state of a session: whether the SQL of a page is shown."""
+    return f"sql of {page}"
+
+
+@st.fragment
+def _show_sql(key: str, asked: Sequence[tuple[str, Question]]) -> None:
+    """The questions of a page, once somebody opens the place: what colours SQL is a megabyte and a half of script."""
+    place = st.expander("Show the SQL", key=key, on_change="rerun")
+    if place.open:
+        with place:
             st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
-            for what_for, question in self.asked:
+            for what_for, question in asked:
                 st.text(what_for)
                 # Long lines would have to be scrolled to, which the keyboard cannot do there.
                 st.code(question.shown(), language="sql", wrap_lines=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dashboard.access import LOCAL_NAMES, Mode, is_loopback
 from dashboard.session import Dashboard, Settings, serve_pages_of
+from dashboard.warming import warm_up
 from mmer_ray.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ STREAMLIT: dict[str, Any] = {
     "server.enableCORS": True,
     "server.maxUploadSize": 1,
     "runner.magicEnabled": False,
+    # Python collects by itself; all of it, after each run of a page, takes as long as the run, and nothing else runs.
+    "runner.postScriptGC": False,
     # A widget with a default may be set by code too: filters are carried from page to page.
     "global.disableWidgetStateDuplicationWarning": True,
     "logger.level": "warning",
@@ -69,15 +73,18 @@ def configure_streamlit(settings: Settings, port: int) -> None:
     config.get_config_options(force_reparse=True, options_from_flags=options)
 
 
-def make_app(dashboard: Dashboard) -> App:
-    """The ASGI application; pages of this process show `dashboard` from now on."""
+def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) -> App:
+    """The ASGI application; pages of this process show `dashboard` from now on. `on_start` is called once it can
+    answer."""
     import streamlit as st
     from starlette.middleware import Middleware
     from starlette.routing import Route
+    from streamlit.file_util import get_static_dir
     from streamlit.runtime.pages_manager import PagesManager
 
     from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
+    from dashboard.front import front_routes
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
 
@@ -92,9 +99,16 @@ def make_app(dashboard: Dashboard) -> App:
         export_route(dashboard),
         conversation_route(dashboard),
         *sounds.routes(),
+        *front_routes(Path(get_static_dir())),
     ]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard])
+
+    @asynccontextmanager
+    async def started(_: App) -> AsyncIterator[None]:
+        on_start()
+        yield
+
+    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard], lifespan=started)
 
 
 def _to_first_page(request: Request) -> RedirectResponse:
@@ -106,7 +120,7 @@ def _to_first_page(request: Request) -> RedirectResponse:
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `on_ready` is told the address.
+    """Serve until interrupted; `on_ready` is told the address as soon as the pages can answer.
 
     Raises `UsageError` for a host that others reach while nobody is asked who they are, `PreflightError` for a port
     that is taken, `LakeError` where there is no lake.
@@ -117,9 +131,9 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
         listening = _listen(host, port)
         port = listening.getsockname()[1]
         configure_streamlit(settings, port)
-        server = _uvicorn(make_app(dashboard), host, port)
-        on_ready(f"http://{_in_address(host)}:{port}")
-        server.run(sockets=[listening])
+        app = make_app(dashboard, lambda: on_ready(f"http://{_in_address(host)}:{port}"))
+        warm_up(dashboard)
+        _uvicorn(app, host, port).run(sockets=[listening])
     finally:
         serve_pages_of(None)
         dashboard.close()

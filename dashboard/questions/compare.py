@@ -25,12 +25,6 @@ def cells(filters: Filters, corpora: Sequence[str], first: str, second: str) -> 
     return Question.of(asked.cells, first=first, second=second, **values)
 
 
-def shifts(filters: Filters, corpora: Sequence[str], first: str, second: str) -> Question:
-    """The row of `comparison.Statements.shifts`, of the utterances that fit."""
-    asked, values = _answers(filters, corpora)
-    return Question.of(asked.shifts, first=first, second=second, **values)
-
-
 def furthest(filters: Filters, corpora: Sequence[str], first: str, second: str, limit: int) -> Question:
     """The rows of `comparison.Statements.furthest`, of the utterances that fit."""
     asked, values = _answers(filters, corpora)
@@ -67,5 +61,4 @@ def _answers(filters: Filters, corpora: Sequence[str]) -> tuple[Statements, dict
         return statements(place.sql), place.values
     chosen = utterances(replace(filters, abstained=True), corpora)
     fitting = f"SELECT corpus, recording_id, utterance_idx FROM serving_utterances WHERE {chosen.sql}"
-    condition = f"(corpus, recording_id, utterance_idx) IN ({fitting})"
-    return statements(place.sql, condition), {**place.values, **chosen.values}
+    return statements(place.sql, fitting), {**place.values, **chosen.values}

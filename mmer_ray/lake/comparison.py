@@ -55,43 +55,42 @@ class Statements:
     """What is asked of a lake. Each has the parameters `$first` and `$second`, and those of the conditions."""
 
     cells: str
-    """`first_label`, `second_label`, `num`: how often the two stand together; null where a model gave no label."""
-    shifts: str
-    """One row: mean difference and number of each dimension, and the mean `distance`."""
+    """`first_label`, `second_label`, `num`: how often the two stand together; null where a model gave no label. Of each
+    dimension and of `distance`: how many there are (`num_...`) and the sum of second minus first (`..._sum`)."""
     furthest: str
     """The `$limit` utterances furthest apart, the fields of `Disagreement`."""
 
 
-def statements(places: str = OF_CORPUS, condition: str = "true") -> Statements:
-    """The statements over the answers that fit conditions of our own making: `places` on `corpus` and `day`,
-    `condition` on all columns of `emotions`."""
-    shifts = ", ".join(
-        f"avg(theirs.{name} - ours.{name}) AS {name}, count(theirs.{name} - ours.{name}) AS num_{name}"
-        for name in DIMENSIONS
+def statements(places: str = OF_CORPUS, fitting: str | None = None) -> Statements:
+    """The statements over the answers that fit what is of our own making: `places`, a condition on `corpus` and `day`,
+    and `fitting`, a query that gives `corpus`, `recording_id` and `utterance_idx` of utterances; None: all."""
+    distance = f"CASE WHEN {_BOTH_P} THEN {_DISTANCE} END"
+    summed = {name: f"theirs.{name} - ours.{name}" for name in DIMENSIONS} | {"distance": distance}
+    sums = ", ".join(
+        f"count({value}) AS num_{name}, coalesce(sum({value}), 0)::DOUBLE / {2000 if name == 'distance' else 1000} "
+        f"AS {name}_sum"
+        for name, value in summed.items()
     )
-    distance = f"CASE WHEN {_BOTH_P} THEN 0.5 * ({_DISTANCE}) END"
     return Statements(
         cells=f"""
-            {_pairs(places, condition, ["label"])}
-            SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num FROM {_PAIRED}
-            GROUP BY ALL ORDER BY ALL
-        """,
-        shifts=f"""
-            {_pairs(places, condition, [*_COLUMNS, *DIMENSIONS])}
-            SELECT {shifts}, avg({distance}) AS distance FROM {_PAIRED}
+            {_pairs(places, fitting, ["label", *_COLUMNS, *DIMENSIONS])}
+            SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num, {sums} FROM {_PAIRED}
+            GROUP BY ALL ORDER BY first_label, second_label
         """,
         furthest=f"""
-            {_pairs(places, condition, ["label", *_COLUMNS])}, furthest AS (
-                SELECT recording_id, heard_key, corpus, utterance_idx, ours.label AS first_label,
-                    theirs.label AS second_label, {distance} AS distance
-                FROM {_PAIRED} JOIN once USING (hearing)
-                WHERE distance > 0 ORDER BY distance DESC, recording_id, utterance_idx LIMIT $limit
+            {_pairs(places, fitting, ["label", *_COLUMNS])}, furthest AS (
+                SELECT recording_id, heard_key, corpus, utterance_idx, first_label, second_label, distance FROM (
+                    SELECT hearing, utterance_idx, ours.label AS first_label, theirs.label AS second_label,
+                        ({distance}) / 2000.0::DOUBLE AS distance
+                    FROM {_PAIRED} WHERE distance > 0 ORDER BY distance DESC, hearing, utterance_idx LIMIT $limit
+                ) JOIN once USING (hearing)
             )
             SELECT said.corpus, said.recording_id, file.uri, said.utterance_idx, said.start_ms / 1000 AS start_s,
                 said.end_ms / 1000 AS end_s, said.speaker, said.text, first_label, second_label, distance
             FROM furthest JOIN utterances AS said USING (corpus, recording_id, heard_key, utterance_idx)
             JOIN (
-                SELECT corpus, recording_id, min(uri) AS uri FROM recordings WHERE status = 'scored' GROUP BY ALL
+                SELECT corpus, recording_id, min(uri) AS uri FROM recordings SEMI JOIN furthest
+                USING (corpus, recording_id) WHERE status = 'scored' GROUP BY ALL
             ) AS file USING (corpus, recording_id)
             ORDER BY distance DESC, recording_id, utterance_idx
         """,
@@ -101,20 +100,35 @@ def statements(places: str = OF_CORPUS, condition: str = "true") -> Statements:
 _PAIRED = "ours JOIN theirs USING (hearing, utterance_idx)"
 
 
-def _pairs(places: str, condition: str, columns: Sequence[str]) -> str:
+def _pairs(places: str, fitting: str | None, columns: Sequence[str]) -> str:
     """A WITH clause that makes `ours` and `theirs`, the answers of the two models with these columns alone, and `once`.
+    Numbers are in thousandths, as which scores are kept.
 
-    Hearings are numbered and each side is made before the two are joined: millions of answers fit the memory so.
+    Hearings are numbered in the order of `recording_id`, and each side is made before the two are joined: millions of
+    answers fit the memory so. The rows are those of the view `emotions`, but what decides about a hearing is joined
+    first: the answers, by far the most rows, meet one small table. Of the view DuckDB held all answers in memory.
     """
+    chosen = "" if fitting is None else " SEMI JOIN chosen USING (hearing, utterance_idx)"
+    narrow = ", ".join(name if name == "label" else f"round(1000 * {name})::SMALLINT AS {name}" for name in columns)
     sides = ", ".join(
-        f"""{side} AS MATERIALIZED (
-            SELECT hearing, utterance_idx, {", ".join(columns)}
-            FROM emotions JOIN once USING (recording_id, heard_key, corpus) WHERE scorer = ${scorer} AND ({condition})
+        f"""asked_{side} AS MATERIALIZED (
+            SELECT once.*, felt.emotions_commit FROM once LEFT JOIN internal.felt AS felt
+            ON felt.recording_id = once.recording_id AND felt.heard_key = once.heard_key AND felt.scorer = ${scorer}
+        ), {side} AS MATERIALIZED (
+            SELECT hearing, utterance_idx, {narrow} FROM (
+                SELECT part.*, asked.hearing FROM internal.emotions AS part JOIN asked_{side} AS asked
+                ON asked.recording_id = part.recording_id AND asked.heard_key = part.heard_key
+                WHERE part.scorer = ${scorer} AND part.commit_id = coalesce(asked.emotions_commit, part.commit_id)
+            ){chosen}
         )"""
         for side, scorer in (("ours", "first"), ("theirs", "second"))
     )
-    numbered = f"SELECT *, row_number() OVER () AS hearing FROM ({counted_once(places)})"
-    return f"WITH once AS MATERIALIZED ({numbered}), {sides}"
+    numbered = "SELECT *, (row_number() OVER (ORDER BY recording_id, heard_key))::INTEGER AS hearing"
+    once = f"WITH once AS MATERIALIZED ({numbered} FROM ({counted_once(places)}))"
+    if fitting is None:
+        return f"{once}, {sides}"
+    said = f"SELECT hearing, utterance_idx FROM ({fitting}) JOIN once USING (corpus, recording_id)"
+    return f"{once}, chosen AS MATERIALIZED ({said}), {sides}"
 
 
 @dataclass(frozen=True)
@@ -187,13 +201,14 @@ def compare(reader: LakeReader, first: str, second: str, corpus: str | None = No
     """
     _require_answers(reader, (first, second), corpus)
     asked, of = {"first": first, "second": second, "corpus": corpus}, statements()
-    (means,) = reader.sql(of.shifts, asked).to_pylist()
     furthest = reader.sql(of.furthest, asked | {"limit": limit}).to_pylist()
-    return comparison_of(first, second, reader.sql(of.cells, asked).to_pylist(), means, furthest)
+    return comparison_of(first, second, reader.sql(of.cells, asked).to_pylist(), furthest)
 
 
-def comparison_of(first: str, second: str, cells: Iterable[Row], means: Row, furthest: Iterable[Row]) -> Comparison:
+def comparison_of(first: str, second: str, cells: Sequence[Row], furthest: Iterable[Row]) -> Comparison:
     """What the answers to `statements` say."""
+    shifts = {name: shift for name in DIMENSIONS if (shift := _shift(cells, name)) is not None}
+    distance = _shift(cells, "distance")
     counts: Counter[tuple[str | None, str | None]] = Counter()
     for row in cells:
         counts[row["first_label"], row["second_label"]] = row["num"]
@@ -213,10 +228,16 @@ def comparison_of(first: str, second: str, cells: Iterable[Row], means: Row, fur
         confusion=tuple(tuple(both.get((one, other), 0) for other in labels) for one in labels),
         first_shares={one: sum(both.get((one, other), 0) for other in labels) / num_labelled for one in labels},
         second_shares={one: sum(both.get((other, one), 0) for other in labels) / num_labelled for one in labels},
-        shifts={name: Shift(means[name], means[f"num_{name}"]) for name in DIMENSIONS if means[f"num_{name}"]},
-        mean_distance=means["distance"],
+        shifts=shifts,
+        mean_distance=None if distance is None else distance.mean,
         disagreements=tuple(Disagreement(**row) for row in furthest),
     )
+
+
+def _shift(cells: Sequence[Row], name: str) -> Shift | None:
+    """Over all cells; None where no utterance has it of both models."""
+    number = sum(row[f"num_{name}"] for row in cells)
+    return Shift(math.fsum(row[f"{name}_sum"] for row in cells) / number, number) if number else None
 
 
 def _require_answers(reader: LakeReader, scorers: tuple[str, str], corpus: str | None) -> None:

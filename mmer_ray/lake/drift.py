@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mmer_ray.errors import UsageError
@@ -18,7 +20,6 @@ from mmer_ray.training.evaluation.drift import Drift, drift_of_counts, drift_of_
 
 if TYPE_CHECKING:
     from mmer_ray.lake.queries import LakeReader
-    from mmer_ray.tables import Row
 
 NUMBERS = ("confidence", "valence", "arousal", "dominance")
 LABEL, NO_LABEL = "label", "none"
@@ -33,8 +34,8 @@ RUNS = """
 
 def answers_by_run(places: str = OF_CORPUS) -> str:
     """The statement that counts what `$scorer` answered in each of `$runs`, where a condition of our own making on
-    `corpus` and `day` fits: `run_id`, `quantity`, `name` (of a label), `value` (of a number), `num`. Audio that several
-    corpora have counts once."""
+    `corpus` and `day` fits: `run_id`, `quantity`, `name` (of a label), `value` (of a number), `num`, sorted by the
+    first two. Audio that several corpora have counts once."""
     which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in (LABEL, *NUMBERS))
     sets = ", ".join(f"(run_id, {name})" for name in (LABEL, *NUMBERS))
     return f"""
@@ -46,7 +47,7 @@ def answers_by_run(places: str = OF_CORPUS) -> str:
         WHERE scorer = $scorer GROUP BY GROUPING SETS ({sets})
     )
     SELECT run_id, quantity, CASE WHEN quantity = '{LABEL}' THEN coalesce(name, '{NO_LABEL}') END AS name, value, num
-    FROM counted WHERE quantity = '{LABEL}' OR value IS NOT NULL
+    FROM counted WHERE quantity = '{LABEL}' OR value IS NOT NULL ORDER BY run_id, quantity, name, value
     """
 
 
@@ -56,38 +57,43 @@ class Answers:
 
     labels: dict[str, int] = field(default_factory=dict)
     """Label, or `NO_LABEL` -> utterances."""
-    values: dict[str, list[float]] = field(default_factory=dict)
-    """Of `NUMBERS` -> each value once, and in `counts` how often it occurs."""
-    counts: dict[str, list[int]] = field(default_factory=dict)
-
-    @property
-    def num_answers(self) -> int:
-        """Utterances, with a label or without."""
-        return sum(self.labels.values())
-
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """All values of a number, shape (num_answers that have one,)."""
-        return np.repeat(np.array(self.values.get(name, []), np.float64), self.counts.get(name, []))
+    numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Of `NUMBERS` -> all values, shape (num_utterances that have one,); without any it is missing."""
 
 
-def answers_of(rows: Iterable[Row]) -> dict[str, Answers]:
-    """Run -> what was answered in it, of the rows of `answers_by_run`; a run without any is missing."""
+def answers_of(rows: pa.Table) -> dict[str, Answers]:
+    """Run -> what was answered in it, of the rows of `answers_by_run`; a run without any is missing.
+
+    There is a row for each value of each number of each run: they are taken column by column.
+    """
     found: dict[str, Answers] = {}
-    for row in rows:
-        answers, quantity = found.setdefault(row["run_id"], Answers()), row["quantity"]
+    values, counts = (rows.column(name).to_numpy() for name in ("value", "num"))
+    for first, end in pairwise(_bounds(rows)):
+        run_id, quantity = (rows.column(name)[first].as_py() for name in ("run_id", "quantity"))
+        answers = found.setdefault(run_id, Answers())
         if quantity == LABEL:
-            answers.labels[row["name"]] = row["num"]
+            labels = rows.slice(first, end - first).to_pylist()
+            answers.labels |= {row["name"]: row["num"] for row in labels}
         else:
-            answers.values.setdefault(quantity, []).append(row["value"])
-            answers.counts.setdefault(quantity, []).append(row["num"])
+            answers.numbers[quantity] = np.repeat(values[first:end].astype(np.float64), counts[first:end])
     return found
+
+
+def _bounds(rows: pa.Table) -> list[int]:
+    """The rows at which another quantity or run begins, and the number of rows."""
+    begins = np.zeros(rows.num_rows, bool)
+    begins[:1] = True
+    for name in ("run_id", "quantity"):
+        codes = rows.column(name).combine_chunks().dictionary_encode().indices.to_numpy()
+        begins[1:] |= codes[1:] != codes[:-1]
+    return [*np.flatnonzero(begins).tolist(), rows.num_rows]
 
 
 def drift_of(before: Answers, after: Answers) -> list[Drift]:
     """How the labels have moved, and each number that both have."""
     found = [drift_of_counts(LABEL, before.labels, after.labels)]
-    shared = [name for name in NUMBERS if before.values.get(name) and after.values.get(name)]
-    return found + [drift_of_numbers(name, before.numbers(name), after.numbers(name)) for name in shared]
+    shared = [name for name in NUMBERS if name in before.numbers and name in after.numbers]
+    return found + [drift_of_numbers(name, before.numbers[name], after.numbers[name]) for name in shared]
 
 
 def drift_between(
@@ -102,7 +108,7 @@ def drift_between(
     for row in reader.rows(SCORERS, asked):
         answered[row["run_id"]].add(row["scorer"])
     chosen = _scorer(reader, answered, (before, after), scorer)
-    found = answers_of(reader.rows(answers_by_run(), {**asked, "scorer": chosen}))
+    found = answers_of(reader.table(answers_by_run(), {**asked, "scorer": chosen}))
     return drift_of(found[before], found[after])
 
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard as package
 from dashboard.access import Viewer
+from dashboard.page import sql_key
 from dashboard.session import Dashboard
 from tests.dashboard.makers import HOSTILE, dashboard_of, make_lake, of_viewers
 
@@ -18,10 +19,11 @@ NAMES = ("overview", "recordings", "method")
 
 
 def opened(name: str, **address: str | list[str]) -> AppTest:
-    """A page as it is when somebody opens this address."""
+    """A page as it is when somebody opens this address, and has its SQL shown."""
     page = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=240)
     for key, value in address.items():
         page.query_params[key] = value
+    page.session_state[sql_key(name)] = True
     return page.run()
 
 
@@ -168,6 +170,14 @@ def test_the_sql_of_a_page_is_shown_with_its_values(dashboard: Dashboard) -> Non
     assert "-- $corpora = ['support']" in shown
     assert "-- $text = 'refund'" in shown
     assert "contains(lower(text), lower($text))" in shown
+
+
+def test_the_sql_is_sent_to_who_asks_for_it_alone(dashboard: Dashboard) -> None:
+    page = AppTest.from_file(str(PAGES / "method.py"), default_timeout=240).run()
+    (place,) = page.expander
+
+    assert place.label == "Show the SQL"
+    assert not page.code
 
 
 def test_the_method_says_which_model_is_in_use_and_what_the_law_asks(dashboard: Dashboard) -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard as package
 from dashboard.access import Viewer
 from dashboard.heard import CACHE_VARIABLE
+from dashboard.page import sql_key
 from dashboard.player.component import Asked
 from dashboard.player.payload import Addresses, Shown, answer_in_words, payload_of
 from mmer_ray.lake.conversation import Conversation
@@ -37,6 +38,7 @@ def opened(**address: str) -> AppTest:
     page = AppTest.from_file(str(MAIN), default_timeout=60)
     for key, value in address.items():
         page.query_params[key] = value
+    page.session_state[sql_key("recording")] = True
     return page.switch_page("pages/recording.py").run()
 
 

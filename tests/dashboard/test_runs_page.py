@@ -157,8 +157,7 @@ def test_a_night_that_has_drifted_is_pointed_at(nights: Path) -> None:
 def test_drift_on_the_page_is_that_of_the_command_line(nights: Path) -> None:
     runs = [run_of(night) for night in range(3)]
     with dashboard_of(nights) as dashboard, open_lake(nights) as reader:
-        rows = dashboard.ask(answers(Filters(), ("support",), SCORER, runs)).to_pylist()
-        found = answers_of(rows)
+        found = answers_of(dashboard.ask(answers(Filters(), ("support",), SCORER, runs)))
         by_run = {run: found[run] for run in runs}
 
         assert drifts(by_run, Against.BEFORE)[runs[2]] == drift_between(reader, runs[1], runs[2])

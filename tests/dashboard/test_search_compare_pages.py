@@ -97,9 +97,8 @@ def test_two_models_are_compared_as_the_command_line_does(two_models: Path) -> N
     with dashboard_of(two_models) as dashboard, open_lake(two_models) as reader:
         asked = (Filters(), ("support",), SCORER, OTHER_SCORER)
         cells = dashboard.ask(compare_questions.cells(*asked)).to_pylist()
-        (means,) = dashboard.ask(compare_questions.shifts(*asked)).to_pylist()
         furthest = dashboard.ask(compare_questions.furthest(*asked, NUM_DISAGREEMENTS)).to_pylist()
-        found = comparison_of(SCORER, OTHER_SCORER, cells, means, furthest)
+        found = comparison_of(SCORER, OTHER_SCORER, cells, furthest)
 
         assert found == compare(reader, SCORER, OTHER_SCORER, limit=NUM_DISAGREEMENTS)
     assert (found.num_utterances, found.num_labelled, found.num_first_only, found.num_agreed) == (4, 3, 1, 2)

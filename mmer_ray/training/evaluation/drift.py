@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -83,4 +84,10 @@ def _drift(quantity: str, before_B: NDArray[np.float64], after_B: NDArray[np.flo
 
 
 def _by_chance(num_before: int, num_after: int, num_bins: int) -> float:
-    return float((1 / num_before + 1 / num_after) * chi2.ppf(_QUANTILE, max(num_bins - 1, 1)))
+    return (1 / num_before + 1 / num_after) * _chi_squared(max(num_bins - 1, 1))
+
+
+@cache
+def _chi_squared(num_degrees: int) -> float:
+    """The same few numbers of degrees, for each quantity of each pair of runs."""
+    return float(chi2.ppf(_QUANTILE, num_degrees))
