@@ -74,7 +74,7 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     from streamlit.runtime.pages_manager import PagesManager
 
     from dashboard.downloads import export_route
-    from dashboard.front import front_routes
+    from dashboard.front import Files, front_routes
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
 
@@ -84,7 +84,8 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     PagesManager.uses_pages_directory = False
     sounds = Sounds(dashboard)
     dashboard.at_close(sounds.close)
-    routes = [export_route(dashboard), *sounds.routes(), *front_routes(Path(get_static_dir()))]
+    static = Path(get_static_dir())
+    routes = [export_route(dashboard), *sounds.routes(), *front_routes(static)]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
 
     @asynccontextmanager
@@ -92,7 +93,13 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
         on_start()
         yield
 
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard], lifespan=started)
+    return st.App(
+        MAIN,
+        secrets=_secrets(dashboard),
+        routes=routes,
+        middleware=[guard, Middleware(Files, static=static)],
+        lifespan=started,
+    )
 
 
 def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], None]) -> None:
