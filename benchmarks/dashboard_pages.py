@@ -1,17 +1,17 @@
 """How soon is each page of the dashboard interactive, cold and warm, and after a change of a filter?
 
-    PYTHONPATH=. python benchmarks/dashboard_pages.py [--utterances 5000000] [--visits 5] [--lake DIR]
+    PYTHONPATH=. python benchmarks/dashboard_pages.py [--utterances 5000000] [--visits 5] [--folder DIR]
 
 Makes the lake of `lake_queries.py` with two models that have answered about every utterance and a run for each night,
 compacts it (roll-ups included), and opens all pages of a real `mmer dashboard` in a real Chromium. Seconds are from
 navigation until the page is interactive: its last element is there, Streamlit's script has ended, charts and tables are
 drawn. Cold: the first visit to a server process that has just said its address. Warm: a new browser context for each
 visit, which knows nothing, after one visit. Filter: another emotion is chosen each time (on Runs another corpus), so
-that no answer is kept. With `--lake DIR` the lake is made there, or is the one that a run before has left.
+that no answer is kept. With `--folder DIR` the lake is made there, or is the one that a run before has left.
 
 Rivals of the same run: the questions that the page asks, put to DuckDB over the same Parquet files without roll-ups and
 without kept answers, the time of the server alone; and an empty Streamlit page in the same browser, the least that any
-page can take. The lake has no words and no sound: the Recording page shows its player without.
+page can take. One recording of an hour has words and sound; the others have neither.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.lake.views import connect_to_build
 from mmer_ray.tables import CLASSES, DERIVED_TABLES, SCHEMAS
 from tests.dashboard.browser import chromium, dashboard_at
+from tests.dashboard.lakes import call_lake
 
 OTHER_SCORER = "late_fusion-0badcafe"
 RESCORED_NIGHTS = 30
+HOUR_S = 3_600.0
 COLUMNS = ("valence", "arousal", "dominance", "confidence", *(f"p_{name}" for name in (*CLASSES, "other")))
-LAST = "[data-testid=stExpander]:last-of-type summary"
+LAST = "[class*=st-key-sql-of-] summary"
 """The foot of each page."""
 CHANGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "overview": ("Emotions", CLASSES),
@@ -124,12 +126,12 @@ def _append_run(lake: Lake, sequence: int, run_id: str, started: datetime, table
 
 
 def addresses(lake: Lake) -> dict[str, str]:
-    """Page -> its address. The search looks for words; the recording is one of the middle of the year."""
+    """Page -> its address. The search looks for words; the recording is the one with sound."""
     with open_lake(lake.address) as reader:
-        query = "SELECT recording_id, corpus FROM recordings WHERE day = $day ORDER BY recording_id LIMIT 1"
-        (one,) = reader.rows(query, {"day": FIRST_DAY + timedelta(NUM_DAYS // 2)})
+        one = reader.find_recording("call_0.wav")
     more = {"search": "?text=refund", "recording": f"?recording={one['recording_id']}&of={one['corpus']}"}
-    return {name: f"/{name}{more.get(name, '')}" for name in front.PARTS}
+    # The Overview is the page of the bare address.
+    return {name: f"/{'' if name == 'overview' else name}{more.get(name, '')}" for name in front.PARTS}
 
 
 class Visits:
@@ -211,12 +213,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--utterances", type=int, default=5_000_000)
     parser.add_argument("--visits", type=int, default=5)
-    parser.add_argument("--lake", type=Path, help="Make the lake there, or take the one that is there.")
+    parser.add_argument("--folder", type=Path, help="Make the lake there, or take the one that is there.")
     parser.add_argument("--no-rival", action="store_true", help="Leave out DuckDB without roll-ups.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lake = _lake(options.lake or folder / "lake", options.utterances)
+        lake = _lake((options.folder or folder) / "lake", options.utterances)
         places = addresses(lake)
         with chromium() as browser:
             rows = measured(Visits(browser, lake, folder / "cache"), lake, folder, places, options.visits)
@@ -235,6 +237,7 @@ def _lake(address: Path, num_utterances: int) -> Lake:
     begun = time.perf_counter()
     lake = make_lake(address, Year(num_utterances))
     made_s = time.perf_counter() - begun
+    call_lake(address.parent, (HOUR_S,))
     done = compact(lake)
     print(
         f"{num_utterances:,} utterances, {os.cpu_count()} cores; lake made in {made_s:.0f} s, "

@@ -70,7 +70,12 @@ def empty_streamlit(folder: Path) -> Iterator[str]:
     script.write_text('import streamlit as st\n\nst.title("Nothing")\n')
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = ("--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none")
+    options = (
+        "--server.headless=true",
+        "--server.address=127.0.0.1",
+        "--browser.gatherUsageStats=false",
+        "--server.fileWatcherType=none",
+    )
     command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

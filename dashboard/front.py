@@ -1,14 +1,18 @@
-"""The HTML that each page begins with: Streamlit's own, told beforehand what the page will need.
+"""The HTML that each page begins with: Streamlit's own, told beforehand what the page will need; and its files.
 
 Streamlit's script asks for the server below the page's own address, waits after the 404, asks at the root, and only
 then opens the web socket; the parts that draw charts and tables are fetched once the first of them is to be drawn. Told
 the server's address it opens the web socket at once, and the browser fetches the parts meanwhile. Both are read from
 the files of the installed Streamlit; what is not found there is left out, and the page begins as Streamlit's would.
+
+A page needs about 150 of these files. They are sent from memory: Streamlit reads each from the disk in pieces, in
+threads, which takes the processor longer than all the rest of a page.
 """
 
 from __future__ import annotations
 
 import html
+import mimetypes
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,17 +22,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-_FILTERS = ("DataFrame", "DateInput", "Multiselect", "TextInput", "Slider", "Checkbox")
+_FILTERS = ("Html", "DataFrame", "DateInput", "Multiselect", "TextInput", "Slider", "Checkbox")
 PARTS: Mapping[str, tuple[str, ...]] = {
     "overview": (*_FILTERS, "Metric", "ArrowVegaLiteChart"),
     "recordings": (*_FILTERS, "Selectbox", "Pagination"),
-    "recording": ("BidiComponent",),
+    "recording": ("Html", "BidiComponent", "DataFrame"),
     "search": (*_FILTERS, "Selectbox", "NumberInput", "BidiComponent", "ArrowVegaLiteChart", "Pagination"),
     "compare": (*_FILTERS, "Selectbox", "Metric", "ArrowVegaLiteChart", "BidiComponent"),
     "runs": (*_FILTERS, "Selectbox", "Metric", "ArrowVegaLiteChart"),
-    "models": ("DataFrame",),
-    "method": ("DataFrame",),
+    "models": ("Html", "DataFrame"),
+    "method": ("Html", "DataFrame"),
 }
 """Page -> parts of Streamlit's script that draw it, by the names of their files."""
 
@@ -41,6 +46,8 @@ CONNECT = """<script>
     </script>
     """
 """Where the server is: there, where the page's own files are. Nobody else's page may speak to it."""
+
+FOR_EVER = "public, immutable, max-age=31536000"
 
 _ENTRY = re.compile(r'<script type="module"[^>]* src="\./static/js/(index\.[^"]+\.js)"')
 _FILES = re.compile(r"m\.f=\[([^\]]*)\]")
@@ -61,6 +68,33 @@ def front_routes(static: Path) -> list[Route]:
         return Route(path, send, methods=["GET"])
 
     return [route("/" if page == "overview" else f"/{page}", page) for page in PARTS]
+
+
+class Files:
+    """ASGI middleware that sends Streamlit's files, each of which it reads once. Their names hold a digest of what is in
+    them: they never change."""
+
+    def __init__(self, app: ASGIApp, static: Path) -> None:
+        """`static` is Streamlit's folder of files."""
+        found = (path for path in (static / "static").rglob("*") if path.is_file())
+        self._paths = {f"/{path.relative_to(static)}": path for path in found}
+        self._app = app
+        self._read: dict[str, bytes] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; what is no such file is Streamlit's to answer."""
+        from starlette.responses import Response
+
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        name = scope["path"]
+        if name not in self._read:
+            self._read[name] = self._paths[name].read_bytes()
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        await Response(self._read[name], media_type=media_type, headers={"cache-control": FOR_EVER})(
+            scope, receive, send
+        )
 
 
 def front_html(static: Path, parts: Sequence[str]) -> str:

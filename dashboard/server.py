@@ -84,7 +84,7 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
 
     from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
-    from dashboard.front import front_routes
+    from dashboard.front import Files, front_routes
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
 
@@ -94,12 +94,13 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     PagesManager.uses_pages_directory = False
     sounds = Sounds(dashboard)
     dashboard.at_close(sounds.close)
+    static = Path(get_static_dir())
     routes = [
         Route("/overview", _to_first_page),
         export_route(dashboard),
         conversation_route(dashboard),
         *sounds.routes(),
-        *front_routes(Path(get_static_dir())),
+        *front_routes(static),
     ]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
 
@@ -108,7 +109,13 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
         on_start()
         yield
 
-    return st.App(MAIN, secrets=_secrets(dashboard), routes=routes, middleware=[guard], lifespan=started)
+    return st.App(
+        MAIN,
+        secrets=_secrets(dashboard),
+        routes=routes,
+        middleware=[guard, Middleware(Files, static=static)],
+        lifespan=started,
+    )
 
 
 def _to_first_page(request: Request) -> RedirectResponse:

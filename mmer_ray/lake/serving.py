@@ -134,7 +134,9 @@ def add_serving_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str,
     `files` are those of the derived tables. `connection` has the lake's other views, and may open files still.
     """
     whole = _whole_places(connection, files)
-    kept = {name: [file.path for file in some if (file.corpus, file.month) in whole] for name, some in files.items()}
+    # The largest first, as in `table_rows.rows_of`.
+    ranked = {name: sorted(some, key=lambda file: -file.num_bytes) for name, some in files.items()}
+    kept = {name: [file.path for file in some if (file.corpus, file.month) in whole] for name, some in ranked.items()}
     _allow(connection, [path for paths in kept.values() for path in paths])
     connection.execute(SOURCES)
     for name, statement in (("serving_sources", BUILT), ("day_rollup", BUILT_DAYS)):
