@@ -129,9 +129,9 @@ def unknown_fields(name: str, stored: pa.Schema) -> list[pa.Field[Any]]:
 def rows_of(name: str, files: Sequence[RowFile], more: Sequence[pa.Field[Any]] = ()) -> str:
     """A table's rows in these files, typed and whole: columns that a file has not are null. `more`: further columns.
 
-    Files with the same columns are read together, so that DuckDB opens one of them to know them all. It takes the others
-    to have as many rows, so that one is the largest: by a small one millions of answers would count as few, and be held
-    in memory for the table that they are joined to.
+    Files with the same columns are read together, so that DuckDB opens one of them to know them all. It takes the
+    others to have as many rows, so that one is the largest: by a small one millions of answers would count as few, and
+    be held in memory for the table that they are joined to.
     """
     fields = [*_fields(name), *more]
     alike: defaultdict[frozenset[str], list[str]] = defaultdict(list)
