@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python benchmarks/recording_page.py [--opens 50]
 
-A real `mmer dashboard`, a real Chromium, an hour of WAV (8 kHz, mono) with about a thousand utterances. Each opening is
-a new browser context that knows nothing, and goes to another second. Waiting is told apart: until the page is there
-(Streamlit's part), and from then until sound plays at the second (the player's and the route's part).
+A real `mmer dashboard`, a real Chromium, an hour of WAV (8 kHz, mono) with about a thousand utterances. Each opening
+goes to another second. Fresh: a browser context that knows nothing. Again: one that has the page's files. Waiting is
+told apart: until the player is there (Streamlit's part), and from then until sound plays at the second (the player's
+and the route's part). Rival of the same run: an empty Streamlit page in the same browser, which plays nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.in_browser import empty_streamlit, navigated_s
 from mmer_ray.lake.queries import open_lake
 from tests.dashboard.browser import chromium, dashboard_at
 from tests.dashboard.lakes import call_lake
 
 HOUR_S = 3_600.0
+REPEATS = 5
+VIEWPORT = {"width": 1280, "height": 900}
 HEARD = """
     () => {
         const place = document.querySelector('[data-testid=stBidiComponentIsolated]');
@@ -33,8 +38,16 @@ HEARD = """
 
 
 def opened(browser: Any, address: str, at_s: float) -> tuple[float, float, float]:
-    """Open a link to a second. Seconds until the player is there, then until sound plays; MB that the browser got."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    """Open a link to a second in a fresh context. Seconds until the player is there, then until sound plays; MB that
+    the browser got."""
+    context = browser.new_context(viewport=VIEWPORT)
+    found = opened_in(context, address, at_s)
+    context.close()
+    return found
+
+
+def opened_in(context: Any, address: str, at_s: float) -> tuple[float, float, float]:
+    """The same in a context that may have been here before."""
     page, received = context.new_page(), [0.0]
     session = context.new_cdp_session(page)
     session.send("Network.enable")
@@ -43,7 +56,7 @@ def opened(browser: Any, address: str, at_s: float) -> tuple[float, float, float
     page.goto(f"{address}&at={at_s:g}")
     heard_ms = page.wait_for_function(HEARD % (at_s + 0.05), polling=20, timeout=120_000).json_value()
     total_s = time.perf_counter() - began
-    context.close()
+    page.close()
     return total_s - heard_ms / 1000, heard_ms / 1000, received[0]
 
 
@@ -78,24 +91,51 @@ def main() -> None:
         with dashboard_at(lake.address, folder / "cache") as server, chromium() as browser:
             address, process = f"{server}/recording?recording={recording_id}&of=calls", server_of(server)
             report(browser, address, process, opens)
+        with empty_streamlit(folder) as server, chromium() as browser:
+            report_empty(browser, server)
+
+
+def report_empty(browser: Any, address: str) -> None:
+    """An empty page of Streamlit, fresh and again."""
+    fresh, again = [], []
+    for _ in range(REPEATS):
+        context = browser.new_context(viewport=VIEWPORT)
+        for times in (fresh, again):
+            page = context.new_page()
+            times.append(navigated_s(page, address, "h1"))
+            page.close()
+        context.close()
+    print(f"an empty Streamlit page: fresh {statistics.median(fresh):.2f} s, again {statistics.median(again):.2f} s")
 
 
 def report(browser: Any, address: str, process: int, opens: int) -> None:
     page_s, sound_s, mb = opened(browser, address, HOUR_S / 2)
-    print(f"first opening of all, no waveform kept: page {page_s:.2f} s, then sound {sound_s:.2f} s, {mb:.1f} MB")
-    pages, sounds, memory = [], [], []
+    print(
+        f"first of all, no waveform kept: from link to sound {page_s + sound_s:.2f} s "
+        f"(page {page_s:.2f} s, then sound {sound_s:.2f} s), {mb:.1f} MB"
+    )
+    context, again = browser.new_context(viewport=VIEWPORT), []
+    for number in range(REPEATS + 1):
+        again.append(opened_in(context, address, HOUR_S / (number + 2)))
+    context.close()
+    tell("again", [one[:2] for one in again[1:]])
+    fresh, memory = [], []
     for number in range(opens):
-        page_s, sound_s, mb = opened(browser, address, 60 + number * (HOUR_S - 120) / opens)
-        pages.append(page_s)
-        sounds.append(sound_s)
+        fresh.append(opened(browser, address, 60 + number * (HOUR_S - 120) / opens)[:2])
         memory.append(rss_mb(process))
         if number % 10 == 9:
             print(f"after {number + 1} openings: server {memory[-1]:.0f} MiB", flush=True)
-    for name, values in (("page", pages), ("from page to sound", sounds)):
-        ranked = sorted(values)
-        print(f"{name}: median {statistics.median(values):.2f} s, worst {ranked[-1]:.2f} s, of {opens}")
+    tell("fresh", fresh)
     middle = statistics.median(memory[opens // 5 : opens // 2 + 1])
     print(f"server: {memory[0]:.0f} MiB after 1, {middle:.0f} (median) before the half, {memory[-1]:.0f} at the end")
+
+
+def tell(name: str, found: Sequence[tuple[float, float]]) -> None:
+    """Medians and worst of pairs: until the page is there, then until sound plays."""
+    parts = {"link to sound": [sum(one) for one in found], "page": [one[0] for one in found]}
+    parts["from page to sound"] = [one[1] for one in found]
+    words = [f"{part} {statistics.median(values):.2f} s (worst {max(values):.2f})" for part, values in parts.items()]
+    print(f"{name}, of {len(found)}: {', '.join(words)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def front_routes(static: Path) -> list[Route]:
 
 
 class Files:
-    """ASGI middleware that sends Streamlit's files, each of which it reads once. Their names hold a digest of what is
-    in them: they never change."""
+    """ASGI middleware that sends Streamlit's files, each of which it reads once: their names hold a digest of what is
+    in them."""
 
     def __init__(self, app: ASGIApp, static: Path) -> None:
         """`static` is Streamlit's folder of files."""

@@ -73,9 +73,10 @@ class Player {
     this.data = data;
     if (before?.key !== data.key) {
       this.lit = null;
+      // First, so that the sound comes while the rows of a thousand utterances are made.
+      this.sound.open(data, between(0, data.start, data.duration));
       this.tracks.open(data);
       this.transcript.open(data);
-      this.sound.open(data, between(0, data.start, data.duration));
       this.say(data.note ?? "");
       this.load();
     } else {

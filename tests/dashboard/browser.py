@@ -26,8 +26,6 @@ FLAGS = (
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
 )
-ASKED_IN_VAIN = ("/_stcore/health", "/_stcore/host-config")
-"""Streamlit's page asks for them below the page's own address first; the 404 changes nothing."""
 
 
 @contextmanager
@@ -81,9 +79,8 @@ class Watched:
             self.strangers.append(request.url)
 
     def _note_console(self, message: Any) -> None:
-        where = message.location.get("url", "")
-        if message.type == "error" and not where.endswith(ASKED_IN_VAIN):
-            self.errors.append(f"{message.text} {where}")
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location.get('url', '')}")
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 from streamlit.file_util import get_static_dir
 
-from dashboard.front import PARTS, front_html, part_files
+from dashboard.front import PARTS, Files, front_html, part_files
 
 STATIC = Path(get_static_dir())
 SCRIPT = """const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["./Table.a1.js","./lib.b2.js"])))=>1;
@@ -50,6 +52,29 @@ def test_the_server_is_named_before_streamlits_script_runs(tmp_path: Path) -> No
     html = front_html(static(tmp_path), [])
 
     assert html.index("BACKEND_BASE_URL") < html.index("index.x.js")
+
+
+def test_files_are_sent_from_memory_and_nothing_else_is(tmp_path: Path) -> None:
+    folder = static(tmp_path)
+    (tmp_path / "static" / "js" / "gone.d4.js").write_text("1")
+    (tmp_path / "secret.js").write_text("2")
+    client = TestClient(Files(PlainTextResponse("Streamlit's answer"), folder))
+    (tmp_path / "static" / "js" / "new.e5.js").write_text("3")
+
+    found = client.get("/static/js/gone.d4.js")
+    assert (found.text, found.headers["content-type"]) == ("1", "text/javascript; charset=utf-8")
+    assert "immutable" in found.headers["cache-control"]
+    (tmp_path / "static" / "js" / "gone.d4.js").unlink()
+    assert client.get("/static/js/gone.d4.js").text == "1"
+    for other in (
+        "/static/js/new.e5.js",
+        "/static/../secret.js",
+        "/static/%2e%2e/secret.js",
+        "/secret.js",
+        "/static/js",
+    ):
+        assert client.get(other).text == "Streamlit's answer"
+    assert client.post("/static/js/gone.d4.js").text == "Streamlit's answer"
 
 
 def test_another_streamlit_begins_as_it_would(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_the_command_serves_pages_and_tells_nobody(lake: Path, tmp_path: Path) -
 
     assert (status, headers["x-content-type-options"], headers["x-frame-options"]) == (200, "nosniff", "DENY")
     assert "<title>" in page
+    assert "BACKEND_BASE_URL" in page
     assert elsewhere[0] == 403
     assert made_up[0] == 403
 
