@@ -6,8 +6,9 @@ Makes the lake of `lake_queries.py` with two models that have answered about eve
 compacts it (roll-ups included), and opens all pages of a real `mmer dashboard` in a real Chromium. Seconds are from
 navigation until the page is interactive: its last element is there, Streamlit's script has ended, charts and tables are
 drawn. Cold: the first visit to a server process that has just said its address. Warm: a new browser context for each
-visit, which knows nothing, after one visit. Filter: another emotion is chosen each time (on Runs another corpus), so
-that no answer is kept. With `--folder DIR` the lake is made there, or is the one that a run before has left.
+visit, which knows nothing, after one visit. Again: a browser that comes back and has the page's files. Menu: from a
+click in the menu of another page. Filter: another emotion is chosen each time (on Runs another corpus), so that no
+answer is kept. With `--folder DIR` the lake is made there, or is the one that a run before has left.
 
 Rivals of the same run: the questions that the page asks, put to DuckDB over the same Parquet files without roll-ups and
 without kept answers, the time of the server alone; and an empty Streamlit page in the same browser, the least that any
@@ -25,11 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.in_browser import changed_s, empty_streamlit, navigated_s
+from benchmarks.in_browser import changed_s, chosen_s, empty_streamlit, navigated_s
 from benchmarks.lake_queries import CORPORA, FIRST_DAY, NUM_DAYS, SCORER, Year, _scores, _table, _with
 from dashboard import front
 from dashboard.question import Question
@@ -53,6 +55,10 @@ HOUR_S = 3_600.0
 COLUMNS = ("valence", "arousal", "dominance", "confidence", *(f"p_{name}" for name in (*CLASSES, "other")))
 LAST = "[class*=st-key-sql-of-] summary"
 """The foot of each page."""
+ENTRY = "[data-testid=stTopNavLink][href$='{}']"
+"""Of the menu, by the path of its page."""
+NOT_IN_MENU = ("recording", "method")
+"""Reached from a list; and the page that choices begin at."""
 CHANGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "overview": ("Emotions", CLASSES),
     "recordings": ("Emotions", CLASSES),
@@ -158,6 +164,29 @@ class Visits:
         """Visits after one that counts for nothing."""
         return [self.visit_s(address, last) for _ in range(number + 1)][1:]
 
+    def again_s(self, address: str, number: int, last: str = LAST) -> list[float]:
+        """Visits by one browser context, after one by which it has the page's files."""
+        context = self._browser.new_context(viewport=VIEWPORT)
+        found = []
+        for _ in range(number + 1):
+            page = context.new_page()
+            found.append(navigated_s(page, address, last))
+            page.close()
+        context.close()
+        return found[1:]
+
+    def chosen_s(self, server: str, place: str, number: int) -> list[float]:
+        """Choices of a page in the menu, each from the page about the method; the first counts for nothing."""
+        context = self._browser.new_context(viewport=VIEWPORT)
+        page = context.new_page()
+        navigated_s(page, f"{server}/method", LAST)
+        found = []
+        for _ in range(number + 1):
+            found.append(chosen_s(page, ENTRY.format(urlsplit(place).path)))
+            chosen_s(page, ENTRY.format("/method"))
+        context.close()
+        return found[1:]
+
     def changes_s(self, address: str, label: str, choices: Sequence[str]) -> list[float]:
         """Changes of a filter, one after the other, on one page: each is added to those before."""
         context = self._browser.new_context(viewport=VIEWPORT)
@@ -170,8 +199,6 @@ class Visits:
 
 def questions_of(lake: Lake, places: Mapping[str, str]) -> dict[str, list[Question]]:
     """Page -> what it asks of the lake, as the page itself says when it is run."""
-    from urllib.parse import parse_qs, urlsplit
-
     from streamlit.testing.v1 import AppTest
 
     found: dict[str, list[Question]] = {}
@@ -223,12 +250,11 @@ def main() -> None:
         with chromium() as browser:
             rows = measured(Visits(browser, lake, folder / "cache"), lake, folder, places, options.visits)
         rivals = {} if options.no_rival else dict(without_rollups_s(lake, questions_of(lake, places)))
-    print(
-        f"{'page':16}{'cold':>8}{'warm':>8}{'(least..most)':>16}{'filter':>8}{'(least..most)':>16}{'no roll-ups':>13}"
-    )
-    for page, (cold, warm, changes) in rows.items():
+    heads = "".join(f"{name:>8}{'(least..most)':>16}" for name in ("warm", "again", "menu", "filter"))
+    print(f"{'page':16}{'cold':>8}{heads}{'no roll-ups':>13}")
+    for page, (cold, *several) in rows.items():
         rival = f"{rivals[page]:>13.1f}" if page in rivals else ""
-        print(f"{page:16}{_one(cold)}{_several(warm)}{_several(changes)}{rival}")
+        print(f"{page:16}{_one(cold)}{''.join(map(_several, several))}{rival}")
 
 
 def _lake(address: Path, num_utterances: int) -> Lake:
@@ -247,11 +273,11 @@ def _lake(address: Path, num_utterances: int) -> Lake:
     return lake
 
 
-Row = tuple[float | None, list[float], list[float]]
+Row = tuple[float | None, list[float], list[float], list[float], list[float]]
 
 
 def measured(visits: Visits, lake: Lake, folder: Path, places: Mapping[str, str], number: int) -> dict[str, Row]:
-    """Page -> cold seconds, warm seconds, seconds of changes."""
+    """Page -> cold seconds, warm ones, those of who comes back, of choices in the menu, and of changes."""
     colds, starts = {}, []
     for name, place in places.items():
         started_s, colds[name] = visits.cold_s(place)
@@ -259,14 +285,16 @@ def measured(visits: Visits, lake: Lake, folder: Path, places: Mapping[str, str]
     print(f"a server says its address after {statistics.median(starts):.1f} s (median)", flush=True)
     rows: dict[str, Row] = {}
     with empty_streamlit(folder) as server:
-        rows["empty Streamlit"] = (None, visits.warm_s(server, number, "h1"), [])
+        empty = visits.warm_s(server, number, "h1"), visits.again_s(server, number, "h1")
+        rows["empty Streamlit"] = (None, *empty, [], [])
     with dashboard_at(lake.address, folder / "cache") as server:
         for name, place in places.items():
             warm = visits.warm_s(f"{server}{place}", number)
             label, choices = CHANGES.get(name, ("", ()))
             changes = visits.changes_s(f"{server}{place}", label, choices[:number]) if choices else []
-            rows[name] = (colds[name], warm, changes)
-            print(f"  {name}: {warm}", flush=True)
+            chosen = [] if name in NOT_IN_MENU else visits.chosen_s(server, place, number)
+            rows[name] = (colds[name], warm, visits.again_s(f"{server}{place}", number), chosen, changes)
+            print(f"  {name}: {statistics.median(warm):.2f} s", flush=True)
     return rows
 
 

@@ -39,9 +39,10 @@ WATCH = """
         window.addEventListener('keydown', (event) => {
             if (event.key === 'Enter') window.changedAt = performance.now();
         }, true);
+        window.addEventListener('click', () => { window.changedAt = performance.now(); }, true);
     }
 """
-"""From here on the script's runs are counted, and the moment of Enter is kept."""
+"""From here on the script's runs are counted, and the moment of the last click or Enter is kept."""
 
 
 def navigated_s(page: Any, address: str, last: str) -> float:
@@ -59,6 +60,14 @@ def changed_s(page: Any, label: str, choice: str) -> float:
     box.fill(choice)
     page.get_by_role("option", name=choice).first.wait_for()
     box.press("Enter")
+    found: float = page.wait_for_function(CHANGED, polling=POLL_MS, timeout=WAIT_MS).json_value()
+    return found / 1000
+
+
+def chosen_s(page: Any, entry: str) -> float:
+    """Seconds from a click on an entry of the menu until its page is interactive; `entry` is a selector."""
+    page.evaluate(WATCH)
+    page.locator(entry).click()
     found: float = page.wait_for_function(CHANGED, polling=POLL_MS, timeout=WAIT_MS).json_value()
     return found / 1000
 
