@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from mmer_ray.lake.store_errors import reading
+from mmer_ray.lake.store_errors import damaged, reading
 from mmer_ray.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -114,8 +114,11 @@ def property_of(lake: Lake, name: str, key: str) -> str | None:
 
 
 def version_of(table: DeltaTable) -> int:
-    """The version of the schema that a table was last written with."""
-    return int(table.metadata().configuration.get(VERSION_PROPERTY) or 1)
+    """The version of the schema that a table was last written with. Raises `LakeError` where that is no number."""
+    stored = table.metadata().configuration.get(VERSION_PROPERTY) or "1"
+    if not stored.isdecimal():
+        raise damaged(table.table_uri, f"{VERSION_PROPERTY} is {stored!a}")
+    return int(stored)
 
 
 def writer_of(table: DeltaTable, sequence: int) -> str | None:

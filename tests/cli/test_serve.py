@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from mmer_ray.cli import main
 from mmer_ray.cli.serve import require_loopback
 from mmer_ray.errors import UsageError
+from mmer_ray.runners import endpoint
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
@@ -34,8 +34,9 @@ def test_the_host_of_the_profile_counts_too() -> None:
 
 
 def test_a_missing_model_and_a_taken_port_end_the_command_with_4(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(endpoint, "cluster", lambda *_, **__: pytest.fail("Ray was started"))
     words = ["serve", "--profile", "synthetic", "--set", f'serve.state="{tmp_path}"']
     assert main([*words, "--set", f"emotion.model={tmp_path}/none"]) == 4
     assert "emotion.model" in capsys.readouterr().err
@@ -44,4 +45,3 @@ def test_a_missing_model_and_a_taken_port_end_the_command_with_4(
         taken.listen()
         assert main([*words, "--port", str(taken.getsockname()[1])]) == 4
     assert "another program listens there" in " ".join(capsys.readouterr().err.split())
-    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()

@@ -103,6 +103,7 @@ def is_drawn_from_left_to_right(page: Any, selector: str, text: str) -> bool:
 def test_nothing_is_made_of_what_others_wrote(attacked: Attacked, name: str) -> None:
     attacked.open(name, PAGES[name])
     attacked.page.get_by_text("Show the SQL", exact=True).click()
+    attacked.page.locator("[data-testid=stCode]").first.wait_for()
     for expander in ("The files that failed", "Options of the profile"):
         for found in attacked.page.get_by_text(expander).all():
             found.click()
@@ -154,6 +155,7 @@ def test_quotes_and_statements_typed_into_a_filter_are_looked_for_as_they_stand(
     assert attacked.page.locator(".hit").count() == 1
 
     attacked.page.get_by_text("Show the SQL", exact=True).click()
+    attacked.page.locator("[data-testid=stCode]", has_text="contains(lower(text), lower($text))").first.wait_for()
     shown = attacked.page.locator("[data-testid=stCode]").all_inner_texts()
     asked = next(one for one in shown if "contains(lower(text), lower($text))" in one)
     assert "DROP TABLE" not in asked.split("SELECT", 1)[1] + asked.split("WITH", 1)[-1].split("SELECT", 1)[-1]

@@ -202,6 +202,16 @@ def test_every_table_says_which_version_wrote_it_and_a_newer_one_is_refused_by_n
         Lake(tmp_path / "lake").files("words")
 
 
+def test_a_version_that_is_no_number_is_damage(tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    Lake(tmp_path / "lake").create()
+    table = DeltaTable(tmp_path / "lake" / "words")
+    table.alter.set_table_properties({VERSION_PROPERTY: "\x13"}, raise_if_not_exists=False)
+    with pytest.raises(LakeError, match=r"words.* is damaged: mmer_ray.schemaVersion is '\\x13'"):
+        Lake(tmp_path / "lake").files("words")
+
+
 def test_a_column_that_a_table_does_not_have_yet_is_added_and_reads_as_null(tmp_path: Path) -> None:
     import shutil
 
