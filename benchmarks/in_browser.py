@@ -29,8 +29,16 @@ SETTLED = """
 """The script has ended, nothing stands in for something else, charts and tables are drawn."""
 NAVIGATED = f"(last) => {{ {SETTLED} return has(last) ? performance.now() : null; }}"
 CHANGED = f"() => {{ {SETTLED} return window.runs > 0 ? performance.now() - window.changedAt : null; }}"
+CHOSEN = f"""
+    () => {{ {SETTLED}
+        const heading = document.querySelector('h1')?.textContent;
+        return heading && heading !== window.heading ? performance.now() - window.changedAt : null;
+    }}
+"""
+"""Another page stands there. Its script may be too short to be seen running."""
 WATCH = """
     () => {
+        window.heading = document.querySelector('h1')?.textContent;
         const app = document.querySelector('[data-testid=stApp]');
         window.runs = 0;
         new MutationObserver((seen) => {
@@ -68,7 +76,7 @@ def chosen_s(page: Any, entry: str) -> float:
     """Seconds from a click on an entry of the menu until its page is interactive; `entry` is a selector."""
     page.evaluate(WATCH)
     page.locator(entry).click()
-    found: float = page.wait_for_function(CHANGED, polling=POLL_MS, timeout=WAIT_MS).json_value()
+    found: float = page.wait_for_function(CHOSEN, polling=POLL_MS, timeout=WAIT_MS).json_value()
     return found / 1000
 
 
