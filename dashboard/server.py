@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -144,6 +145,8 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
     finally:
         serve_pages_of(None)
         dashboard.close()
+        # What `warm_up` froze would be left at the end, and DuckDB's bindings complain of it on stderr.
+        gc.unfreeze()
 
 
 def check_host(settings: Settings, host: str) -> None:
