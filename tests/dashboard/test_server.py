@@ -42,7 +42,7 @@ def running(lake: Path, home: Path) -> Iterator[str]:
         assert found, process.stderr.read()
         yield found.group()
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
         process.wait(30)
     # Bindings of DuckDB write many lines where something of theirs is left at the end.
     assert "leaked" not in process.stderr.read()
