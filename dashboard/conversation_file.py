@@ -13,11 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboard.access import Refused
 from dashboard.audit import Event
-from dashboard.guard import viewer_of_request
+from dashboard.claimed import claimed
 from dashboard.questions.recording import recording
-from dashboard.tokens import Claim, Purpose, TokenError
+from dashboard.tokens import Claim, Purpose
 from dashboard.withheld import without_withheld
 from mmer_ray.errors import MmerError
 from mmer_ray.export.formats import export
@@ -66,7 +65,8 @@ def conversation_route(dashboard: Dashboard) -> Route:
     lake does not answer."""
 
     def answer(request: Request) -> Response:
-        viewer, corpus, recording_id, form = _asked(dashboard, request)
+        viewer, corpus, recording_id, (written,) = claimed(dashboard, request, Purpose.TRANSCRIPT, "export")
+        form = TextFormat(written)
         try:
             found = dashboard.ask(recording(recording_id, corpus, (corpus,))).to_pylist()
             conversation = dashboard.conversations.of(found[0]) if found and found[0]["status"] == "scored" else None
@@ -82,24 +82,6 @@ def conversation_route(dashboard: Dashboard) -> Route:
         return _file(conversation, form)
 
     return Route(f"{PATH}/{{token}}", answer, methods=["GET"])
-
-
-def _asked(dashboard: Dashboard, request: Request) -> tuple[str, str, str, TextFormat]:
-    """Viewer, corpus, recording and format of a request; raises 403, logged, where it is not for who asks. The
-    viewer's corpora are looked at again."""
-    named = corpus = recording_id = None
-    try:
-        claim = dashboard.tokens.read(request.path_params["token"], Purpose.TRANSCRIPT)
-        named = claim.viewer
-        corpus, recording_id, form = json.loads(claim.subject)
-        if not viewer_of_request(dashboard.access, request, named).may_see(corpus):
-            raise Refused("this recording is not yours to export")
-    except (TokenError, Refused) as exc:
-        dashboard.audit.note(
-            Event.REFUSED, named, corpus=corpus, recording_id=recording_id, detail=f"transcript: {exc}"
-        )
-        raise HTTPException(403, str(exc)) from exc
-    return named, corpus, recording_id, TextFormat(form)
 
 
 def _file(conversation: Conversation, form: TextFormat) -> Response:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
-from dashboard.access import Refused, Viewer
+from dashboard.access import Viewer
 from dashboard.audit import Event
+from dashboard.claimed import claimed
 from dashboard.converted_sound import Conversions
-from dashboard.guard import viewer_of_request
 from dashboard.peaks import Peaks
 from dashboard.player.payload import Addresses
 from dashboard.questions.recording import recording
 from dashboard.sound import SOUND_PATH, SoundRoutes
 from dashboard.stored_sound import SoundOf
-from dashboard.tokens import Claim, Purpose, TokenError
+from dashboard.tokens import Claim, Purpose
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.profiles import DecodeOptions
 
@@ -64,25 +64,12 @@ class Sounds:
     def _find(self, request: Request) -> SoundOf:
         """The recording that a token opens for who asks; the viewer's corpora are looked at again. Raises 403, and 404
         for what the lake has no longer."""
-        token, named = request.path_params["token"], None
-        corpus = recording_id = None
-        try:
-            claim = self._dashboard.tokens.read(token, Purpose.SOUND)
-            named = claim.viewer
-            corpus, recording_id = json.loads(claim.subject)
-            viewer = viewer_of_request(self._dashboard.access, request, named)
-            if not viewer.may_see(corpus):
-                raise Refused("this recording is not yours to hear")
-        except (TokenError, Refused) as exc:
-            self._dashboard.audit.note(
-                Event.REFUSED, named, corpus=corpus, recording_id=recording_id, detail=f"sound: {exc}"
-            )
-            raise HTTPException(403, str(exc)) from exc
+        viewer, corpus, recording_id, _ = claimed(self._dashboard, request, Purpose.SOUND, "hear")
         found = self._dashboard.ask(recording(recording_id, corpus, (corpus,))).to_pylist()
         if not found or found[0]["status"] != "scored":
             raise HTTPException(404, "the lake has no such recording any longer")
         if request.method == "GET" and request.url.path.startswith(SOUND_PATH):
-            self._note_heard(token, viewer.name, corpus, recording_id)
+            self._note_heard(request.path_params["token"], viewer, corpus, recording_id)
         return sound_of(found[0])
 
     def _note_heard(self, token: str, viewer: str, corpus: str, recording_id: str) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from dashboard.access import LOCAL, Access, Mode, Viewer
+from dashboard.guard import Guard
 from dashboard.session import Dashboard, Settings, serve_pages_of
 from mmer_ray.lake.batch import Batch, whole
 from mmer_ray.lake.commit import append_commit
@@ -131,3 +136,14 @@ def dashboard_of(lake: Path, access: Access = LOCAL, audit_log: Path | None = No
     finally:
         serve_pages_of(None)
         dashboard.close()
+
+
+@contextmanager
+def served(
+    lake: Path, route_of: Callable[[Dashboard], Route], access: Access = LOCAL, audit: Path | None = None
+) -> Iterator[tuple[Dashboard, TestClient]]:
+    """A route behind the guard, as the real server has it; requests come from the proxy."""
+    with dashboard_of(lake, access, audit) as dashboard:
+        guard = Middleware(Guard, access=access, audit=dashboard.audit)
+        app = Starlette(routes=[route_of(dashboard)], middleware=[guard])
+        yield dashboard, TestClient(app, base_url="http://localhost", client=("10.0.0.5", 1))

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.testclient import TestClient
 
-from dashboard.access import LOCAL, Access, Viewer
+from dashboard.access import Viewer
 from dashboard.conversation_file import TextFormat, conversation_route
-from dashboard.guard import Guard
 from dashboard.session import Dashboard
 from dashboard.tokens import LIFETIME_S, Claim, Purpose
 from mmer_ray.export.formats import export
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.records import Emotion, Utterance
-from tests.dashboard.makers import HOSTILE, dashboard_of, of_viewers
+from tests.dashboard.makers import HOSTILE, of_viewers, served
 
 ANN, BEN = Viewer("ann", ("support",)), Viewer("ben", ("sales",))
 CALL, FAILED, OF_SALES = "b" * 32, "e" * 32, "d" * 32
 RECORDING = {"corpus": "support", "recording_id": CALL, "uri": "/calls/b.opus", "status": "scored"}
-
-
-@contextmanager
-def server(lake: Path, access: Access = LOCAL, audit: Path | None = None) -> Iterator[tuple[Dashboard, TestClient]]:
-    """The route behind the guard, as the real server has them; requests come from the proxy."""
-    with dashboard_of(lake, access, audit) as dashboard:
-        guard = Middleware(Guard, access=access, audit=dashboard.audit)
-        app = Starlette(routes=[conversation_route(dashboard)], middleware=[guard])
-        yield dashboard, TestClient(app, base_url="http://localhost", client=("10.0.0.5", 1))
 
 
 def address(
@@ -52,7 +37,7 @@ def noted(audit: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("form", "media_type"), [("vtt", "text/vtt; charset=utf-8"), ("json", "application/json")])
 def test_a_transcript_is_that_of_the_command_line(lake: Path, form: str, media_type: str) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         answer = client.get(address(dashboard, "local", TextFormat(form)))
     with open_lake(lake) as reader:
         conversation = reader.conversation(CALL)
@@ -66,7 +51,7 @@ def test_a_transcript_is_that_of_the_command_line(lake: Path, form: str, media_t
 
 
 def test_markup_in_a_transcript_is_text_in_the_file(lake: Path) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         vtt = client.get(address(dashboard, "local", TextFormat.VTT)).text
         held = client.get(address(dashboard, "local", TextFormat.JSON)).json()
 
@@ -76,7 +61,7 @@ def test_markup_in_a_transcript_is_text_in_the_file(lake: Path) -> None:
 
 
 def test_it_is_logged_before_it_is_sent_without_a_word_of_it(lake: Path, tmp_path: Path) -> None:
-    with server(lake, of_viewers(ANN), tmp_path / "audit") as (dashboard, client):
+    with served(lake, conversation_route, of_viewers(ANN), tmp_path / "audit") as (dashboard, client):
         assert client.get(address(dashboard, "ann", TextFormat.VTT), headers={"x-user": "ann"}).status_code == 200
     (line,) = noted(tmp_path / "audit")
 
@@ -86,7 +71,7 @@ def test_it_is_logged_before_it_is_sent_without_a_word_of_it(lake: Path, tmp_pat
 
 
 def test_it_is_refused_to_everybody_else_and_logged(lake: Path, tmp_path: Path) -> None:
-    with server(lake, of_viewers(ANN, BEN), tmp_path / "audit") as (dashboard, client):
+    with served(lake, conversation_route, of_viewers(ANN, BEN), tmp_path / "audit") as (dashboard, client):
         anns = address(dashboard, "ann", TextFormat.JSON)
         answers = [
             client.get(anns, headers={"x-user": "ben"}),
@@ -106,7 +91,7 @@ def test_it_is_refused_to_everybody_else_and_logged(lake: Path, tmp_path: Path) 
 
 def test_a_token_that_is_too_old_or_for_something_else_is_refused(lake: Path) -> None:
     now = 1_000.0
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         dashboard.tokens = type(dashboard.tokens)(clock=lambda: now)
         link = address(dashboard, "local", TextFormat.VTT)
         sound = dashboard.tokens.sign(Claim("local", Purpose.SOUND, json.dumps(["support", CALL])))
@@ -121,7 +106,7 @@ def test_a_token_that_is_too_old_or_for_something_else_is_refused(lake: Path) ->
 
 
 def test_what_is_not_there_or_failed_is_not_found(lake: Path) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         links = [
             address(dashboard, "local", TextFormat.VTT, FAILED),
             address(dashboard, "local", TextFormat.VTT, OF_SALES, "support"),
@@ -132,7 +117,7 @@ def test_what_is_not_there_or_failed_is_not_found(lake: Path) -> None:
 def test_what_a_policy_withholds_is_in_no_file(lake: Path) -> None:
     kept = Emotion("m", None, {"angry": 0.875}, 0.875, valence=-0.875, skip_reason="policy")
     one = Utterance(0, 5, 0, "S1", "hello", role="agent", emotions=(kept,))
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         dashboard.conversations = holding(Conversation(RECORDING, (one,), None, "m"))
         answer = client.get(address(dashboard, "local", TextFormat.JSON))
 
@@ -142,7 +127,7 @@ def test_what_a_policy_withholds_is_in_no_file(lake: Path) -> None:
 
 
 def test_a_transcript_that_has_reached_its_age_is_gone(lake: Path, tmp_path: Path) -> None:
-    with server(lake, audit=tmp_path / "audit") as (dashboard, client):
+    with served(lake, conversation_route, audit=tmp_path / "audit") as (dashboard, client):
         dashboard.conversations = holding(Conversation(RECORDING, (), None, None, gone=("utterances",)))
         answer = client.get(address(dashboard, "local", TextFormat.VTT))
 
@@ -161,7 +146,7 @@ def test_a_transcript_that_has_reached_its_age_is_gone(lake: Path, tmp_path: Pat
     ],
 )
 def test_the_name_of_a_file_stays_within_its_header(lake: Path, uri: str, name: str) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, conversation_route) as (dashboard, client):
         dashboard.conversations = holding(Conversation(RECORDING | {"uri": uri}, (), None, None))
         answer = client.get(address(dashboard, "local", TextFormat.VTT))
 

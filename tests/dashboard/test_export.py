@@ -5,38 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from dashboard.access import LOCAL, Access, Viewer
+from dashboard.access import Viewer
 from dashboard.downloads import Export, What, export_of, export_route
 from dashboard.export import Format, as_file
 from dashboard.filters import Filters
-from dashboard.guard import Guard
 from dashboard.questions.recordings import Order
 from dashboard.session import Dashboard
 from dashboard.tokens import Claim, Purpose
-from tests.dashboard.makers import HOSTILE, dashboard_of, of_viewers
+from tests.dashboard.makers import HOSTILE, of_viewers, served
 
 ANNA, BEN = Viewer("anna", ("support",)), Viewer("ben", ("sales",))
 UTTERANCES, RECORDINGS = Export(What.UTTERANCES, Filters()), Export(What.RECORDINGS, Filters(), Order.LONGEST)
-
-
-@contextmanager
-def server(lake: Path, access: Access = LOCAL, audit: Path | None = None) -> Iterator[tuple[Dashboard, TestClient]]:
-    """The route behind the guard, as the real server has them."""
-    with dashboard_of(lake, access, audit) as dashboard:
-        guard = Middleware(Guard, access=access, audit=dashboard.audit)
-        app = Starlette(routes=[export_route(dashboard)], middleware=[guard])
-        yield dashboard, TestClient(app, base_url="http://localhost", client=("10.0.0.5", 1))
 
 
 def address(dashboard: Dashboard, viewer: str, export: Export, form: Format = Format.CSV) -> str:
@@ -59,7 +45,7 @@ def test_cells_that_a_spreadsheet_would_run_become_text() -> None:
 
 
 def test_what_is_filtered_comes_as_csv(lake: Path) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, export_route) as (dashboard, client):
         answer = client.get(address(dashboard, "local", Export(What.UTTERANCES, Filters(labels=("angry",)))))
 
     assert answer.status_code == 200
@@ -69,7 +55,7 @@ def test_what_is_filtered_comes_as_csv(lake: Path) -> None:
 
 
 def test_recordings_come_as_parquet_in_their_order(lake: Path) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, export_route) as (dashboard, client):
         answer = client.get(address(dashboard, "local", RECORDINGS, Format.PARQUET))
 
     table = pq.read_table(io.BytesIO(answer.content))
@@ -79,7 +65,7 @@ def test_recordings_come_as_parquet_in_their_order(lake: Path) -> None:
 
 def test_a_viewer_gets_the_corpora_that_they_may_see_and_no_others(lake: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
-    with server(lake, of_viewers(ANNA, BEN), audit) as (dashboard, client):
+    with served(lake, export_route, of_viewers(ANNA, BEN), audit) as (dashboard, client):
         everything = client.get(address(dashboard, "ben", UTTERANCES), headers={"x-user": "ben"})
         others = Export(What.UTTERANCES, Filters(corpora=("support",)))
         of_others = client.get(address(dashboard, "ben", others), headers={"x-user": "ben"})
@@ -96,7 +82,7 @@ def test_the_address_of_another_viewer_is_refused_and_logged(
     lake: Path, tmp_path: Path, headers: dict[str, str]
 ) -> None:
     audit = tmp_path / "audit.jsonl"
-    with server(lake, of_viewers(ANNA, BEN), audit) as (dashboard, client):
+    with served(lake, export_route, of_viewers(ANNA, BEN), audit) as (dashboard, client):
         answer = client.get(address(dashboard, "anna", UTTERANCES), headers=headers)
 
     assert answer.status_code == 403
@@ -105,7 +91,7 @@ def test_the_address_of_another_viewer_is_refused_and_logged(
 
 
 def test_an_address_holds_no_longer_once_its_viewer_is_gone(lake: Path) -> None:
-    with server(lake, of_viewers(ANNA)) as (dashboard, client):
+    with served(lake, export_route, of_viewers(ANNA)) as (dashboard, client):
         answer = client.get(address(dashboard, "ben", UTTERANCES), headers={"x-user": "ben"})
 
     assert answer.status_code == 403
@@ -113,7 +99,7 @@ def test_an_address_holds_no_longer_once_its_viewer_is_gone(lake: Path) -> None:
 
 def test_a_made_up_address_is_refused_and_logged(lake: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
-    with server(lake, audit=audit) as (_, client):
+    with served(lake, export_route, audit=audit) as (_, client):
         assert client.get("/export/made.up").status_code == 403
 
     assert json.loads(audit.read_text())["detail"].startswith("export:")
@@ -121,7 +107,7 @@ def test_a_made_up_address_is_refused_and_logged(lake: Path, tmp_path: Path) -> 
 
 def test_requests_that_do_not_come_through_the_proxy_are_refused(lake: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
-    with server(lake, of_viewers(ANNA), audit) as (dashboard, client):
+    with served(lake, export_route, of_viewers(ANNA), audit) as (dashboard, client):
         outside = TestClient(client.app, base_url="http://localhost", client=("10.0.0.9", 1))
         token = address(dashboard, "anna", UTTERANCES)
         answers = [
@@ -135,7 +121,7 @@ def test_requests_that_do_not_come_through_the_proxy_are_refused(lake: Path, tmp
 
 
 def test_more_than_fits_is_refused_with_what_to_do(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server(lake) as (dashboard, client):
+    with served(lake, export_route) as (dashboard, client):
         monkeypatch.setattr(dashboard.reader, "limits", type(dashboard.reader.limits)(max_rows=2))
         answer = client.get(address(dashboard, "local", UTTERANCES))
 
@@ -151,5 +137,5 @@ def test_an_export_comes_back_from_its_token_as_it_was() -> None:
 
 def test_the_log_of_what_was_opened_is_for_its_owner_alone(lake: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
-    with server(lake, audit=audit):
+    with served(lake, export_route, audit=audit):
         assert audit.stat().st_mode & 0o777 == 0o600
