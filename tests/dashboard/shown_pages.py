@@ -68,8 +68,8 @@ class Shown:
     def assert_quiet(self) -> None:
         """Nothing was asked of other hosts, and the console tells of no error; it is then forgotten."""
         errors, self.watched.errors = self.watched.errors, []
-        assert self.watched.strangers == []
-        assert errors == []
+        assert self.watched.strangers == [], self.watched.strangers
+        assert errors == [], errors
 
     def ask(self, sql: str, **values: Any) -> list[Row]:
         """What the lake answers."""
