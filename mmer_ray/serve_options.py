@@ -58,7 +58,11 @@ class ServeOptions(Options):
     """What is being answered at a stop gets this long to end."""
 
     max_jobs: int = Field(1_000, gt=0)
-    """Jobs that wait or run; beyond it 503."""
+    """Jobs that wait or run, over all keys; beyond it 503."""
+    max_jobs_per_key: int = Field(250, gt=0)
+    """The same of one key; beyond it 429."""
+    max_jobs_bytes: int = Field(20 << 30, gt=0)
+    """What the sounds of jobs that wait or run may take on the disk; beyond it 503."""
     max_running_jobs: int = Field(1, gt=0)
     """Jobs that are scored at a time, beside what is waited for."""
     keep_jobs_s: float = Field(86_400.0, gt=0)

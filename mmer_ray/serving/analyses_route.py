@@ -31,9 +31,9 @@ def analyses_router(service: Service) -> APIRouter:
         if asks_for_job(request.headers.get("prefer", "").encode()):
             return await queued(service, request, asked_of)
         form = await received_form(request, service.options)
-        asked = await asked_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
 
         async def answer() -> Response:
+            asked = await asked_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
             try:
                 scored = await answered(service, request, asked)
             except ApiError as error:

@@ -99,16 +99,14 @@ class JobTable:
     async def submit(self, caller: Caller, new: NewJob) -> tuple[Job, bool]:
         """Queue a job. Returns it, and whether its sound is used: one that waits, runs or has succeeded stays as it is.
 
-        Raises `ApiError` 503 where too many wait.
+        Raises `ApiError` 429 where this caller has too many, 503 where all have, or their sounds take too much.
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Job, bool]:
             found = _one(connection, caller.key_id, new.job_id)
             if found is not None and found.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return found, False
-            (num_open,) = connection.execute(f"SELECT count(*) FROM jobs WHERE status NOT IN {_ENDED}").fetchone()
-            if num_open >= self._options.max_jobs:
-                raise no_room("too_many_jobs", f"{num_open} jobs wait or run", self._options.retry_after_s)
+            self._check_room(connection, caller.key_id, new.size_bytes)
             connection.execute(
                 "INSERT OR REPLACE INTO jobs (job_id, owner, key_name, status, created, asked, sound, size_bytes) "
                 "VALUES (?, ?, ?, 'queued', ?, ?, ?, ?)",
@@ -117,6 +115,20 @@ class JobTable:
             return _surely(_one(connection, caller.key_id, new.job_id)), True
 
         return await self._database.run(work)
+
+    def _check_room(self, connection: sqlite3.Connection, owner: str, size_bytes: int) -> None:
+        options = self._options
+        num_open, num_own, kept_bytes = connection.execute(
+            "SELECT count(*), coalesce(sum(owner = ?), 0), coalesce(sum(size_bytes), 0) FROM jobs "
+            f"WHERE status NOT IN {_ENDED}",
+            (owner,),
+        ).fetchone()
+        if num_own >= options.max_jobs_per_key:
+            raise no_room("rate_limit_exceeded", f"this key has {num_own} jobs", options.retry_after_s, status=429)
+        if num_open >= options.max_jobs:
+            raise no_room("too_many_jobs", f"{num_open} jobs wait or run", options.retry_after_s)
+        if kept_bytes + size_bytes > options.max_jobs_bytes:
+            raise no_room("no_space", "the sounds of jobs that wait take too much", options.retry_after_s)
 
     async def find(self, owner: str, job_id: str) -> tuple[Job, bytes | None] | None:
         """A job with its result, JSON; None where this owner has none of this id."""

@@ -74,7 +74,7 @@ class Jobs:
     async def submit(self, caller: Caller, asked: Asked) -> Job:
         """Queue a job, or find the one that asks the same. A sound that is a file is moved away or removed.
 
-        Raises `ApiError` 503 where too many jobs wait, or the disk is full.
+        Raises `ApiError` as `JobTable.submit` does, and 503 where the disk is full.
         """
         name = f"{secrets.token_hex(16)}.sound"
         try:

@@ -53,19 +53,19 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
         form = await received_form(request, service.options, folder=service.jobs.folder)
     except OSError as exc:
         raise no_room("no_space", "the sound cannot be kept at the moment", service.options.retry_after_s) from exc
-    filled = form
-    try:
+    files = list(form.files)
+
+    async def answer() -> Response:
         filled = await service.audio_urls.filled(form, service.options.max_job_body_bytes, service.jobs.folder)
+        files.extend(filled.files)
         asked = await asked_of(filled)
         await looked_at(asked.sound)
+        return _accepted(service, request, await service.jobs.submit(caller_of(request.scope), asked))
 
-        async def answer() -> Response:
-            job = await service.jobs.submit(caller_of(request.scope), asked)
-            return _accepted(service, request, job)
-
+    try:
         return await service.idempotency.once(request, form, answer)
     finally:
-        left = [file.sound for file in (*form.files, *filled.files) if isinstance(file.sound, Path)]
+        left = [file.sound for file in files if isinstance(file.sound, Path)]
         await asyncio.to_thread(_removed, left)
 
 

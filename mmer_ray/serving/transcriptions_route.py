@@ -32,12 +32,12 @@ def transcriptions_router(service: Service) -> APIRouter:
     async def create_transcription(request: Request) -> Response:
         """Transcribe one recording; the answer is waited for. Longer audio is for `/v1/jobs`."""
         form = await received_form(request, service.options)
-        # First: nothing is fetched for a request that is off.
+        # First: nothing is fetched for a request that is off, or that was answered before.
         wanted = transcription_request(form.fields)
-        sound = sound_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
-        asked = Asked(sound, wanted.expected, wanted.known_speakers)
 
         async def answer() -> Response:
+            sound = sound_of(await service.audio_urls.filled(form, service.options.max_body_bytes))
+            asked = Asked(sound, wanted.expected, wanted.known_speakers)
             return _response(await _scored(service, request, asked, wanted), wanted)
 
         return await service.idempotency.once(request, form, answer, is_stream=wanted.stream)

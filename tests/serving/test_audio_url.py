@@ -373,6 +373,17 @@ def test_a_job_of_an_address_is_the_job_of_its_file(gateway: JobGateway, host: H
     _until_no_sounds(gateway)
 
 
+def test_a_job_that_is_sent_again_fetches_nothing_again(gateway: JobGateway, host: Host) -> None:
+    asked = {"data": {"audio_url": f"https://{host.authority}/clip.wav"}, "headers": {"Idempotency-Key": "once"}}
+    first, second = gateway.ask("POST", "/v1/jobs", **asked), gateway.ask("POST", "/v1/jobs", **asked)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json()["id"] == first.json()["id"]
+    assert len(host.asked) == 1
+    gateway.job_once(first.json()["id"], "succeeded")
+    _until_no_sounds(gateway)
+
+
 def test_an_address_beside_a_file_two_addresses_and_one_elsewhere_are_refused_and_leave_nothing(
     gateway: JobGateway, host: Host
 ) -> None:
@@ -401,6 +412,27 @@ def test_the_endpoint_transcribes_and_analyses_what_it_fetches_and_fetches_nothi
                 answer = client.post(f"/v1/audio/{path}", data={**fields, "audio_url": f"https://{HOST}/clip.wav"})
             assert answer.status_code == 200, answer.text
             assert "good morning" in answer.json()["text"]
+
+
+@pytest.mark.parametrize(("path", "fields"), [("transcriptions", {"model": "whisper-1"}), ("analyses", {})])
+def test_an_answer_that_is_kept_is_given_again_without_fetching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, fields: dict[str, str]
+) -> None:
+    fetched: list[str] = []
+
+    async def fetch(url: str, max_bytes: int, folder: Path | None = None) -> bytes:
+        fetched.append(url)
+        return await _fetched(url, max_bytes, folder)
+
+    with endpoint(CheapScorers(), tmp_path) as served, served.client() as client:
+        monkeypatch.setattr(served.service.audio_urls, "fetched", fetch)
+        asked = {
+            "data": {**fields, "audio_url": f"https://{HOST}/clip.wav"},
+            "headers": {"Idempotency-Key": "once"},
+        }
+        first, second = (client.post(f"/v1/audio/{path}", **asked) for _ in range(2))
+    assert (first.status_code, second.content) == (200, first.content)
+    assert len(fetched) == 1
 
 
 async def _fetched(url: str, max_bytes: int, folder: Path | None = None) -> bytes:

@@ -246,6 +246,34 @@ def test_beyond_the_most_jobs_one_more_is_refused_and_leaves_nothing(gateway: Jo
     assert gateway.num_sounds() == 20
 
 
+def test_beyond_the_most_jobs_of_a_key_its_next_one_is_refused_and_another_keys_is_taken(tmp_path: Path) -> None:
+    gateway = JobGateway(tmp_path, ServeOptions(max_jobs_per_key=2), CheapScorers(delay_s=1_000.0))
+    gateway.key, other = gateway.keys.add("dialler"), gateway.keys.add("other")
+    with serving(gateway.app()) as gateway.address:
+        first = [gateway.submitted(1.0), gateway.submitted(2.0)]
+        answer = gateway.hand_in(3.0)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert answer.headers["retry-after"]
+        assert gateway.num_sounds() == 2
+        gateway.submitted(3.0, key=other)
+        gateway.ask("POST", f"/v1/jobs/{first[0]}/cancel")
+        gateway.submitted(3.0)
+    gateway.database.close()
+
+
+def test_jobs_whose_sounds_would_take_too_much_are_refused(tmp_path: Path) -> None:
+    room = len(wav(1.0)) + len(wav(2.0))
+    gateway = JobGateway(tmp_path, ServeOptions(max_jobs_bytes=room), CheapScorers(delay_s=1_000.0))
+    gateway.key = gateway.keys.add("dialler")
+    with serving(gateway.app()) as gateway.address:
+        gateway.submitted(1.0)
+        answer = gateway.hand_in(2.1)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_space")
+        assert gateway.num_sounds() == 1
+        gateway.submitted(2.0)
+    gateway.database.close()
+
+
 def test_a_key_with_many_jobs_does_not_keep_another_waiting(
     gateway: JobGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
