@@ -1,10 +1,11 @@
 """How many words does a recognizer get wrong on real speech, through the whole pipeline?
 
-    python benchmarks/recognizers_on_speech.py --speech FOLDER [--ravdess FOLDER] [--every 4] MODEL ...
+    python benchmarks/recognizers_on_speech.py --speech FOLDER [--ravdess FOLDER] [--every 4] [--demo] MODEL ...
 
 `FOLDER` of `--speech` holds the clips named below; that of `--ravdess` the corpus, of which one file in `--every` is
-read. `MODEL` is what `transcribe.model` takes. Decoding, voice detection and diarization are the pipeline's own, so
-what they miss counts. Both sides go through Whisper's English normaliser without its table of British spellings.
+read. `--demo` adds the demo's calls, turns in order of their start. `MODEL` is what `transcribe.model` takes.
+Decoding, voice detection and diarization are the pipeline's own, so what they miss counts. Both sides go through
+Whisper's English normaliser without its table of British spellings.
 
 References: LibriSpeech's and LJ Speech's own; the inaugural address as printed; those of the telephone pair were
 written for this benchmark from what the words must be, and are not official.
@@ -22,6 +23,7 @@ import jiwer
 from speech_data import SPEECH
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+from mmer_ray.demo.truth import CALLS, read_truth
 from mmer_ray.pipelines.corpus import Pipeline
 from mmer_ray.profiles import load_profile
 from mmer_ray.records import Recording, ScoredRecording, Task
@@ -59,9 +61,10 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, default=SPEECH)
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--every", type=int, default=4, help="Read one file of RAVDESS in so many.")
+    parser.add_argument("--demo", action="store_true", help="Read the demo's calls too.")
     parser.add_argument("--words", action="store_true", help="Print every text.")
     arguments = parser.parse_args()
-    found = references(arguments.speech, arguments.ravdess, arguments.every)
+    found = [*references(arguments.speech, arguments.ravdess, arguments.every), *(calls() if arguments.demo else ())]
     said = {file.resolve(): what for file, what in found}
     for model in arguments.models:
         report(model, said, words=arguments.words)
@@ -73,6 +76,13 @@ def references(speech: Path, ravdess: Path | None, every: int) -> Iterator[tuple
     if ravdess is not None:
         for file in sorted(ravdess.glob("Actor_*/*.flac"))[::every]:
             yield file, ("ravdess", STATEMENTS[file.stem.split("-")[4]])
+
+
+def calls() -> Iterator[tuple[Path, tuple[str, str]]]:
+    """The demo's calls: speech that a program made, some of it behind noise or a telephone's band."""
+    for call in read_truth():
+        turns = sorted(call.turns, key=lambda turn: turn.start_s)
+        yield CALLS / call.file, ("demo calls", " ".join(turn.text for turn in turns))
 
 
 def report(model: str, said: dict[Path, tuple[str, str]], *, words: bool) -> None:

@@ -21,6 +21,8 @@ class Chunk(NamedTuple):
     the chunk is judged alone."""
     expected: Expected = Expected()
     """What the caller knows of its words; the same in a group."""
+    splices: tuple[int, ...] = ()
+    """Samples at which another stretch of speech begins, in order; the pause before it is left out."""
 
 
 class TimedWord(NamedTuple):
@@ -48,7 +50,7 @@ class Transcript:
     logprob: float | None = None
     """Mean log probability of the whole transcript; None where there is nothing to average."""
     fallback_reason: str | None = None
-    """Why the chunk was decoded a second time; None where the first answer stood."""
+    """Why the chunk was read a second time; None where the first answer stood."""
     dropped: tuple[DroppedWords, ...] = ()
     """What was read and is not among `words`; times from the chunk's start."""
 

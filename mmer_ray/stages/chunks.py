@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class Chunk:
     @property
     def num_samples(self) -> int:
         return sum(end - begin for begin, end in self.parts)
+
+    @property
+    def splices(self) -> tuple[int, ...]:
+        """Samples of the chunk at which its second and later parts begin."""
+        return tuple(accumulate(end - begin for begin, end in self.parts[:-1]))
 
     def cut(self, samples: Samples) -> Samples:
         """The chunk's sound out of its window's: int16, shape (num_samples,)."""

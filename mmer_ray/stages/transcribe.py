@@ -17,7 +17,7 @@ from mmer_ray.stages.chunks import Chunk, cut_chunks
 from mmer_ray.stages.given import given_words
 from mmer_ray.stages.utterances import HeardWord, to_utterances
 
-VERSION = "3"
+VERSION = "4"
 """Goes up whenever the same windows, options and model give other utterances."""
 
 
@@ -50,7 +50,12 @@ def transcribe(windows: Sequence[Window], recognizer: Recognizer) -> list[Window
         if given[chunk.window] is None
     ]
     speech = [
-        Speech(chunk.cut(windows[chunk.window].samples), group=chunk.window, expected=windows[chunk.window].expected)
+        Speech(
+            chunk.cut(windows[chunk.window].samples),
+            group=chunk.window,
+            expected=windows[chunk.window].expected,
+            splices=chunk.splices,
+        )
         for chunk in chunks
     ]
     dropped: dict[int, list[DroppedWords]] = defaultdict(list)

@@ -71,6 +71,7 @@ def test_packed_chunks_hold_what_fits_of_one_window_and_lose_nothing() -> None:
         (0, ((60 * SAMPLE_RATE_HZ, 61 * SAMPLE_RATE_HZ),)),
         (1, ((2 * SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ),)),
     ]
+    assert [chunk.splices for chunk in packed] == [(8 * SAMPLE_RATE_HZ, 16 * SAMPLE_RATE_HZ), (), ()]
     sound = packed[0].cut(spoken.samples)
     assert len(sound) == packed[0].num_samples == 30 * SAMPLE_RATE_HZ
     assert np.array_equal(sound[-14 * SAMPLE_RATE_HZ :], spoken.samples[40 * SAMPLE_RATE_HZ : 54 * SAMPLE_RATE_HZ])

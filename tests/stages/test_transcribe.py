@@ -106,6 +106,19 @@ def test_words_of_packed_speech_lie_where_their_sound_is_and_what_is_dropped_too
     assert answer.dropped == (DroppedWords("early", 1, 602.25, pytest.approx(602.35)),)
 
 
+def test_the_recognizer_is_told_where_another_stretch_begins() -> None:
+    told: list[tuple[int, ...]] = []
+
+    class Watches(PackingRecognizer):
+        def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+            told.extend(chunk.splices for chunk in chunks)
+            return super().transcribe(chunks)
+
+    turns = [Turn(602, 605, 0), Turn(610.5, 612, 0), Turn(619, 619.75, 0)]
+    transcribe([window(600, 620, turns=turns), window(0, 20, turns=[Turn(0, 9, 0)])], Watches())
+    assert told == [(3 * SAMPLE_RATE_HZ, round(4.5 * SAMPLE_RATE_HZ)), ()]
+
+
 def test_a_word_that_begins_or_ends_beyond_its_turn_is_heard_whole_and_belongs_to_it() -> None:
     class ReadsBeside(ClickRecognizer):
         margin_s = 0.25

@@ -23,6 +23,7 @@ from mmer_ray.recognizers.interface import Chunk, TimedWord, Transcript
 from mmer_ray.recognizers.whisper.fallback import better, second_search, why_not_believed
 from mmer_ray.recognizers.whisper.languages import Evidence, Language, allowed_languages, languages_of
 from mmer_ray.recognizers.whisper.network import Encoded, Generated, Network, Search
+from mmer_ray.recognizers.whisper.parts import fuller, needs_parts, parts_of
 from mmer_ray.recognizers.whisper.plausibility import plausible_words
 from mmer_ray.recognizers.whisper.tokens import CHUNK_S, FRAMES_PER_S, MAX_PROMPT_TOKENS, UNSPACED, LogMel, Tokens
 from mmer_ray.recognizers.whisper.words import timed_words
@@ -105,6 +106,16 @@ class WhisperRecognizer:
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Transcript]:
         """Read chunks: one transcript each, in order; one that is shorter than 20 ms or silent has no words."""
+        transcripts = self._read(chunks)
+        short = [index for index, one in enumerate(transcripts) if needs_parts(chunks[index], one)]
+        parts = [parts_of(chunks[index], transcripts[index]) for index in short]
+        read = iter(self._read([part for some in parts for part in some]) if parts else ())
+        for index, some in zip(short, parts, strict=True):
+            transcripts[index] = fuller(chunks[index], transcripts[index], list(islice(read, len(some))))
+        return transcripts
+
+    def _read(self, chunks: Sequence[Chunk]) -> list[Transcript]:
+        """Read chunks, each once."""
         transcripts = [Transcript()] * len(chunks)
         readable = [index for index, chunk in enumerate(chunks) if _has_sound(chunk)]
         for settled in self._settled(self._identify(chunks, self._hear(chunks, readable))):

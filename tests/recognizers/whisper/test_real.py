@@ -13,6 +13,7 @@ import soundfile
 
 from benchmarks.hallucinations import SOUNDS, sound, speech_of
 from mmer_ray.audio.vad import load_vad
+from mmer_ray.demo.truth import CALLS, read_truth
 from mmer_ray.profiles import TranscribeOptions, VadOptions
 from mmer_ray.recognizers.interface import Chunk, Recognizer
 from mmer_ray.recognizers.members import load_recognizer
@@ -55,6 +56,32 @@ def test_real_speech_is_read_with_times_and_silence_beside_it_changes_nothing(
     assert proof.start_s == pytest.approx(2.1, abs=0.3)
     assert min(word.p for word in alone.words) > 0.1
     assert json.dumps(alone.words), "plain numbers, no arrays"
+
+
+@pytest.mark.parametrize(("name", "channel", "least"), [("call_19", 1, 50), ("call_01", 0, 60)])
+def test_sentences_that_are_left_out_when_read_together_are_read_one_by_one(
+    tiny_en: Recognizer, name: str, channel: int, least: int
+) -> None:
+    chunk = said_in(name, channel)
+    (together,) = tiny_en.transcribe([chunk._replace(splices=())])
+    (found,) = tiny_en.transcribe([chunk])
+    assert len(together.words) < 0.8 * least, "the model reads them together: choose another call"
+    assert found.fallback_reason == "few_words"
+    assert len(found.words) >= least
+    assert [word.start_s for word in found.words] == sorted(word.start_s for word in found.words)
+
+
+def said_in(name: str, channel: int) -> Chunk:
+    """The turns of one party of a demo call, put together."""
+    (call,) = (one for one in read_truth() if one.file.startswith(name))
+    samples, rate_hz = soundfile.read(CALLS / call.file, dtype="int16", always_2d=True)
+    assert rate_hz == SAMPLE_RATE_HZ
+    turns = [
+        samples[round(one.start_s * rate_hz) : round(one.end_s * rate_hz), channel]
+        for one in call.turns
+        if one.channel == channel
+    ]
+    return Chunk(np.concatenate(turns), splices=tuple(np.cumsum([len(one) for one in turns[:-1]]).tolist()))
 
 
 def test_digital_silence_has_no_words(tiny_en: Recognizer) -> None:

@@ -14,8 +14,9 @@ from mmer_ray.errors import ProfileError
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.interface import Chunk, Recognizer, Transcript
 from mmer_ray.recognizers.members import load_recognizer
-from mmer_ray.recognizers.whisper import recognizer
+from mmer_ray.recognizers.whisper import parts, recognizer
 from mmer_ray.recognizers.whisper.network import Encoded, Network
+from mmer_ray.recognizers.whisper.parts import FEW_WORDS, num_letters
 from mmer_ray.recognizers.whisper.recognizer import WhisperRecognizer
 from mmer_ray.records import SAMPLE_RATE_HZ
 from tests.recognizers.aligner_maker import make_aligner
@@ -139,6 +140,27 @@ def test_the_encoder_runs_once_for_each_chunk(whisper_folder: Path, monkeypatch:
     chunks = [*grouped(ASKED, 0), *grouped([voice(seed, 5) for seed in range(7)], 1)]
     assert any(one.fallback_reason for one in loaded(whisper_folder, batch_s=120).transcribe(chunks))
     assert encoded == [4, 4, 3]
+
+
+def test_stretches_of_which_little_was_read_are_read_one_by_one_and_alike_in_any_company(
+    whisper: WhisperRecognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random weights write what fits, some 224 letters, of a sound of any length: about half of these have fewer.
+    monkeypatch.setattr(parts, "MIN_LETTERS_PER_S", 7.7)
+    chunks = grouped([spliced(voice(seed, 29), 14) for seed in range(12)], 0)
+    whole = whisper.transcribe([chunk._replace(splices=()) for chunk in chunks])
+    found = whisper.transcribe(chunks)
+    again = [index for index, one in enumerate(found) if one.fallback_reason == FEW_WORDS]
+    assert 0 < len(again) < len(chunks)
+    for index, (one, first) in enumerate(zip(found, whole, strict=True)):
+        assert (one.language, one.language_p) == (first.language, first.language_p)
+        assert num_letters([one]) > num_letters([first]) if index in again else one == first
+    assert whisper.transcribe([*grouped(ASKED, 1), *chunks])[len(ASKED) :] == found
+
+
+def spliced(chunk: Chunk, *seconds: float) -> Chunk:
+    """The chunk, as if put together at these places."""
+    return chunk._replace(splices=tuple(round(one * SAMPLE_RATE_HZ) for one in seconds))
 
 
 def test_only_wanted_languages_are_identified_and_one_alone_is_not_identified_at_all(whisper_folder: Path) -> None:
