@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.access import Viewer
 from dashboard.compare_view import NUM_DISAGREEMENTS
+from dashboard.downloads import Export
 from dashboard.filters import Filters
 from dashboard.questions import compare as compare_questions
 from dashboard.questions import search as questions
@@ -79,6 +80,15 @@ def test_a_search_says_how_many_fit_and_offers_them(dashboard: Dashboard) -> Non
     assert not page.exception
     assert "**7 utterances**" in said(page)
     assert "contains(lower(text), lower($text))" in "\n".join(one.value for one in page.code)
+
+
+def test_the_files_of_a_search_hold_what_it_lists(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: list[Export] = []
+    monkeypatch.setattr("dashboard.search_view.offer", lambda _, exports: offered.extend(exports))
+    opened("search", corpus="support", role="customer", where="last quarter", seconds="5")
+
+    asked = offered[0].question(BOTH)
+    assert [row["text"] for row in dashboard.ask(asked).to_pylist()] == ["goodbye"]
 
 
 def test_a_search_for_nothing_says_what_to_do(dashboard: Dashboard) -> None:
