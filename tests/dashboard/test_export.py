@@ -36,12 +36,13 @@ def rows(content: bytes) -> list[dict[str, str]]:
 
 
 def test_cells_that_a_spreadsheet_would_run_become_text() -> None:
-    texts = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "\n=1", "\uff1d1", "plain", "a=b", 'with "quotes", and\nlines', None]
+    starts = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "\n=1", "\uff1d1"]
+    texts = [*starts, "plain", "a=b", 'with "quotes", and\nlines', None]
     table = pa.table({"text": texts, "number": pa.array([-1.5] * len(texts))})
 
     found = rows(b"".join(as_file(table, Format.CSV)))
 
-    shown = ["'=1+1", "'+1", "'-1", "'@A1", "'\tx", "'\rx", "'\n=1", "'\uff1d1", "plain", "a=b", 'with "quotes", and\nlines', ""]
+    shown = [*(f"'{one}" for one in starts), "plain", "a=b", 'with "quotes", and\nlines', ""]
     assert [row["text"] for row in found] == shown
     assert {row["number"] for row in found} == {"-1.5"}
 
