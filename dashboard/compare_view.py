@@ -36,6 +36,8 @@ def show_comparison(page: Page, filters: Filters) -> None:
         _say_one(names)
         return
     first, second = _choose(names, _active(page, corpora))
+    if filters.chooses_utterances:
+        st.caption("Emotions and confidence chosen above are those of the model in use.")
     if first == second:
         st.info("Choose two different models above.")
         return
@@ -87,7 +89,11 @@ def _compared(page: Page, filters: Filters, corpora: Sequence[str], first: str, 
 
 def _show_tiles(found: Comparison) -> None:
     tiles = [
-        Tile("Utterances", count_of(found.num_utterances), "Both models were asked about them."),
+        Tile(
+            "Utterances",
+            count_of(found.num_utterances),
+            "Both models were asked about them. What a policy withholds is left out, whichever model said it.",
+        ),
         Tile("Agreement", percent(found.agreement), "Share of equal labels, of the utterances that both labelled."),
         Tile(
             "Cohen's kappa",
@@ -102,12 +108,12 @@ def _show_tiles(found: Comparison) -> None:
         Tile(
             "Only the first",
             count_of(found.num_first_only),
-            "Labelled by the first one alone: the second one was not sure enough.",
+            "Labelled by the first one alone: the second one was not sure enough, or has none for what is so short.",
         ),
         Tile(
             "Only the second",
             count_of(found.num_second_only),
-            "Labelled by the second one alone: the first one was not sure enough.",
+            "Labelled by the second one alone: the first one was not sure enough, or has none for what is so short.",
         ),
     ]
     show_tiles(tiles)

@@ -19,9 +19,10 @@ from dashboard.export import Format, as_file
 from dashboard.filters import Filters, filters_of
 from dashboard.guard import viewer_of_request
 from dashboard.questions.corpora import all_corpora
-from dashboard.questions.recordings import Order, export_recordings, export_utterances
+from dashboard.questions.recordings import Order, export_recordings
+from dashboard.questions.search import Part, export_utterances
 from dashboard.tokens import Claim, Purpose, TokenError
-from mmer_ray.errors import MmerError
+from mmer_ray.errors import MmerError, UsageError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -48,22 +49,27 @@ class Export:
     what: What
     filters: Filters
     order: Order = Order.NEWEST
+    """Of recordings."""
+    part: Part = Part.ANYWHERE
+    """Where utterances begin, as `min_s` is how long they are: what the search asks beside the filters."""
+    min_s: float = 0.0
 
     def question(self, corpora: Sequence[str]) -> Question:
         """Its rows, of these corpora alone."""
         if self.what is What.RECORDINGS:
             return export_recordings(self.filters, corpora, self.order)
-        return export_utterances(self.filters, corpora)
+        return export_utterances(self.filters, corpora, self.part, self.min_s)
 
     def subject(self, form: Format) -> str:
         """What a token says of it."""
-        return json.dumps([self.what.value, form.value, self.order.value, self.filters.to_address()])
+        place = [self.part.value, self.min_s]
+        return json.dumps([self.what.value, form.value, self.order.value, *place, self.filters.to_address()])
 
 
 def export_of(subject: str) -> tuple[Export, Format]:
     """What `Export.subject` has said."""
-    what, form, order, address = json.loads(subject)
-    return Export(What(what), filters_of(parse_qs(address)), Order(order)), Format(form)
+    what, form, order, part, min_s, address = json.loads(subject)
+    return Export(What(what), filters_of(parse_qs(address)), Order(order), Part(part), min_s), Format(form)
 
 
 def offer(page: Page, exports: Sequence[Export]) -> None:
@@ -79,7 +85,8 @@ def offer(page: Page, exports: Sequence[Export]) -> None:
 
 
 def export_route(dashboard: Dashboard) -> Route:
-    """`GET /export/{token}`: the file, 403 where it is not for who asks, 413 where it is too much at once."""
+    """`GET /export/{token}`: the file, 403 where it is not for who asks, 413 where it is too much at once, 503 where
+    the lake does not answer."""
 
     def answer(request: Request) -> Response:
         named: str | None = None
@@ -96,13 +103,15 @@ def export_route(dashboard: Dashboard) -> Route:
 
 
 def _file(dashboard: Dashboard, viewer: Viewer, export: Export, form: Format) -> Response:
-    held = [row["corpus"] for row in dashboard.ask(all_corpora()).to_pylist()]
-    corpora = export.filters.scope(viewer, held)
-    question = export.question(corpora)
     try:
+        held = [row["corpus"] for row in dashboard.ask(all_corpora()).to_pylist()]
+        corpora = export.filters.scope(viewer, held)
+        question = export.question(corpora)
         table = dashboard.reader.table(question.sql, question.bound())
-    except MmerError as exc:
+    except UsageError as exc:
         return PlainTextResponse(f"This is too much for one file: {exc}\nChoose fewer days or corpora.\n", 413)
+    except MmerError as exc:
+        return PlainTextResponse(f"The lake did not answer: {exc}\nTry again soon.\n", 503)
     for corpus in corpora:
         dashboard.audit.note(Event.EXPORTED, viewer.name, corpus=corpus, detail=f"{export.what} {form}")
     headers = {

@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""Text that begins so is run by spreadsheets; an apostrophe before it says that it is text."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Text that begins so is run by spreadsheets, the last four (full-width signs) by those set up for East Asian languages
+(OWASP, "CSV Injection"); an apostrophe before it says that it is text."""
 ROWS_AT_A_TIME = 20_000
 
 

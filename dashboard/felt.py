@@ -33,8 +33,8 @@ def step_for(num_days: int) -> Step:
 
 
 def totals(felt: pa.Table) -> Row:
-    """`num_utterances`, `num_answered`, `speech_ms`, `answered_ms`, `negative_ms`; the means over utterances `valence`
-    and `confidence`, None without any."""
+    """`num_utterances`, `num_answered`, `speech_ms`, `answered_ms`, `negative_ms`; the means `valence`, over utterances
+    that have one, and `confidence`, over those with an answer, None without any."""
     answered = felt.filter(pc.is_valid(felt.column("label")))
     negative = answered.filter(pc.is_in(answered.column("label"), pa.array(NEGATIVE)))
     return {
@@ -44,7 +44,7 @@ def totals(felt: pa.Table) -> Row:
         "answered_ms": _sum(answered, "speech_ms"),
         "negative_ms": _sum(negative, "speech_ms"),
         "valence": _mean(felt, "valence"),
-        "confidence": _mean(felt, "confidence"),
+        "confidence": _mean(answered, "confidence"),
     }
 
 

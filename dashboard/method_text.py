@@ -17,7 +17,9 @@ FIGURES = f"""
   Nothing is guessed. Filters show or hide these utterances.
 - **Negative speech**: seconds labelled angry, sad, fear, disgust or contempt, of all seconds with an answer.
 - **Valence**: how pleasant speech sounds, from -1 to 1. Models of classes alone give none; the pages then show negative
-  speech in its place.
+  speech in its place. Means are over utterances; by quarter of the recording they are means over recordings, of which a
+  long one counts like a short one. An utterance whose emotion is too unsure to be named may still have a valence, and
+  counts unless it is left out.
 - **Worst moment**: the {WORST_WINDOW_S:g} seconds with the most expected anger, all speakers counted: each utterance
   adds its probability of anger times its seconds. Less than {MIN_ANGRY_S:g} s is no moment. `mmer show` uses the same.
 - **Worst 30 s** in the list of recordings is the lowest mean valence of 30 seconds. For the order it is pulled towards

@@ -35,6 +35,7 @@ from mmer_ray.training.registry.reading import RegisteredModels
 MODEL = "registered"
 """Name in the address."""
 SHOWN_FIRST = ("ua", "wa", "macro_f1", "ece", "ccc_valence", "ccc_arousal", "ccc_dominance")
+UNANSWERED = "The others: too short, not sure enough, or not asked about by policy."
 MARKS = {"calibrated": "green", "not calibrated": "red", "too few": "gray", "not fitted": "gray"}
 
 
@@ -77,8 +78,8 @@ def _show_answers(answered: Sequence[Row], followed: Sequence[Row]) -> None:
         column_config={
             "In use since (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Utterances": st.column_config.NumberColumn(format="localized"),
-            "Answered": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
-            "Mean confidence": st.column_config.NumberColumn(format="%.1f %%"),
+            "Answered": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, help=UNANSWERED),
+            "Mean confidence": st.column_config.NumberColumn(format="%.1f %%", help="Of what is answered."),
         },
         alt="The model that each corpus follows, and how it has answered",
     )

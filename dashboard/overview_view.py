@@ -24,6 +24,13 @@ REASONS = {
     "not_scored": "not scored by the active model",
 }
 
+VALENCE = (
+    "-1 bad .. 1 good, over utterances that have one: also over those whose emotion is too unsure to be named, unless "
+    "they are left out above."
+)
+UNANSWERED = (
+    "Of the utterances chosen above. The others: too short, not sure enough, not asked about by policy, not scored."
+)
 PLACES_ONLY = (
     "Of the corpora and days chosen above, whatever else is chosen. Audio that a corpus has twice counts once."
 )
@@ -73,13 +80,17 @@ def tiles(now: Row, before: Row | None) -> list[Tile]:
     ]
     if now["valence"] is not None:
         change = None if old is None or old["valence"] is None else _moved(now["valence"] - old["valence"], signed)
-        found.append(Tile("Mean valence", signed(now["valence"]), "-1 bad .. 1 good", change, is_bad_up=False))
+        found.append(Tile("Mean valence", signed(now["valence"]), VALENCE, change, is_bad_up=False))
     else:
         found.append(
-            Tile("Mean confidence", percent(now["confidence"]), "Of the emotions; this model gives no valence.")
+            Tile(
+                "Mean confidence",
+                percent(now["confidence"]),
+                "Of the emotions named. This model gives no valence.",
+            )
         )
     answered = now["num_answered"] / now["num_utterances"] if now["num_utterances"] else None
-    found.append(Tile("Utterances answered", percent(answered), "The others are too short or too uncertain."))
+    found.append(Tile("Utterances answered", percent(answered), UNANSWERED))
     return found
 
 
@@ -149,6 +160,8 @@ def _show_coverage(page: Page, filters: Filters, corpora: Sequence[str]) -> None
     if not silent and not failed.num_rows:
         return
     st.subheader("Coverage")
+    if filters.chooses_utterances:
+        st.caption("Of the corpora and days chosen above, whatever else is chosen.")
     left, right = st.columns(2, gap="medium")
     if silent:
         left.dataframe(

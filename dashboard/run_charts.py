@@ -79,7 +79,7 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
             "run": names[run["run_id"]],
             "from": at(run["run_id"], run["started_at"]),
             "to": at(run["run_id"], ends[run["run_id"]]),
-            "began": run["started_at"].isoformat(),
+            "began": _written(run["started_at"]),
             "status": status_of(run),
             "profile": run["profile"] or "",
             "minutes": (ends[run["run_id"]] - run["started_at"]).total_seconds() / 60,
@@ -90,7 +90,7 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
         {
             "run": names[row["run_id"]],
             "at": at(row["run_id"], row["committed_at"]),
-            "when": row["committed_at"].isoformat(),
+            "when": _written(row["committed_at"]),
             "recordings": row["num_recordings"],
         }
         for row in commits
@@ -119,15 +119,20 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
 
 
 _RUN_TOOLTIP = [
-    {"field": "began", "type": "temporal", "title": "Began", "format": "%Y-%m-%d %H:%M:%S"},
+    {"field": "began", "title": "Began"},
     {"field": "profile", "title": "Profile"},
     {"field": "status", "title": "Status"},
     {"field": "minutes", "title": "Minutes", "format": ",.1f"},
 ]
 _COMMIT_TOOLTIP = [
-    {"field": "when", "type": "temporal", "title": "Committed", "format": "%Y-%m-%d %H:%M:%S"},
+    {"field": "when", "title": "Committed"},
     {"field": "recordings", "title": "Files"},
 ]
+
+
+def _written(when: datetime) -> str:
+    """As the axis has it: a tooltip would turn a time into that of the browser's place."""
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def speeds(runs: Sequence[Row], names: Mapping[str, str]) -> Spec:

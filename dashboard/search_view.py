@@ -60,7 +60,7 @@ def show_search(page: Page, filters: Filters) -> None:
     rows = page.ask("Utterances that fit", asked).to_pylist()
     with place:
         _show_rows(page, rows, filters.text, with_around=wanted.with_around)
-    offer(page, [Export(What.UTTERANCES, filters)])
+    offer(page, [Export(What.UTTERANCES, filters, part=wanted.part, min_s=wanted.min_s)])
 
 
 def _wanted() -> Wanted:

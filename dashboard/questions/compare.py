@@ -11,6 +11,7 @@ from dataclasses import replace
 from dashboard.filters import Filters
 from dashboard.question import Question, Value
 from dashboard.questions.chosen import places, utterances
+from dashboard.withheld import POLICY
 from mmer_ray.lake.comparison import Statements, asked_scorers, statements
 
 
@@ -57,8 +58,13 @@ def _answers(filters: Filters, corpora: Sequence[str]) -> tuple[Statements, dict
     """The statements about utterances that fit, and their values. Emotions and confidence are those of the active
     model; what one of the two has not answered stays in, whatever the active one says."""
     place = places(filters, corpora)
+    # Also where neither of the two is the model that is in use.
+    withheld = f"SELECT {_PLACE} FROM serving_utterances WHERE skip_reason = '{POLICY}' AND {place.sql}"
     if not filters.chooses_utterances:
-        return statements(place.sql), place.values
+        return statements(place.sql, withheld=withheld), place.values
     chosen = utterances(replace(filters, abstained=True), corpora)
-    fitting = f"SELECT corpus, recording_id, utterance_idx FROM serving_utterances WHERE {chosen.sql}"
-    return statements(place.sql, fitting), {**place.values, **chosen.values}
+    fitting = f"SELECT {_PLACE} FROM serving_utterances WHERE {chosen.sql}"
+    return statements(place.sql, fitting, withheld), {**place.values, **chosen.values}
+
+
+_PLACE = "corpus, recording_id, utterance_idx"

@@ -8,13 +8,14 @@ from dashboard.question import Question
 
 
 def answers_by_model(corpora: Sequence[str]) -> Question:
-    """`corpus`, `scorer` (null: not scored), `num_utterances`, `num_answered`, `confidence` (mean): the answers of the
-    model that each corpus follows."""
+    """`corpus`, `scorer` (null: not scored), `num_utterances`, `num_answered`, `confidence` (mean of
+    what is answered): the answers of the model that each corpus follows."""
     return Question.of(
         """
         SELECT corpus, scorer, sum(num_utterances)::BIGINT AS num_utterances,
             coalesce(sum(num_utterances) FILTER (label IS NOT NULL), 0)::BIGINT AS num_answered,
-            sum(confidence_sum) / nullif(sum(num_confidence), 0) AS confidence
+            sum(confidence_sum) FILTER (label IS NOT NULL)
+                / nullif(sum(num_confidence) FILTER (label IS NOT NULL), 0) AS confidence
         FROM day_rollup WHERE list_contains($corpora, corpus) GROUP BY ALL ORDER BY corpus, scorer
         """,
         corpora=tuple(corpora),

@@ -59,16 +59,31 @@ def held(filters: Filters, corpora: Sequence[str]) -> Question:
 
 
 def valence_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
-    """One row: `q1` .. `q4`, the mean valence of recordings in each quarter of their length, and `num_recordings`."""
-    place = places(filters, corpora)
+    """One row: `q1` .. `q4`, the mean valence in each quarter of a recording's length: the mean over recordings of each
+    one's mean, as the measures of calls have it."""
+    if not filters.chooses_utterances:
+        place = places(filters, corpora)
+        means = ", ".join(f"avg(valence_q{quarter}) AS q{quarter}" for quarter in range(1, 5))
+        return Question.of(f"SELECT {means} FROM calls WHERE {place.sql}", **place.values)
+    chosen = utterances(filters, corpora)
+    means = ", ".join(f"avg(valence) FILTER (quarter = {quarter}) AS q{quarter}" for quarter in range(1, 5))
     return Question.of(
         f"""
-        SELECT avg(valence_q1) AS q1, avg(valence_q2) AS q2, avg(valence_q3) AS q3, avg(valence_q4) AS q4,
-            count(*) AS num_recordings
-        FROM calls WHERE {place.sql}
+        WITH said AS (
+            SELECT corpus, recording_id, start_ms, valence FROM serving_utterances
+            WHERE valence IS NOT NULL AND {chosen.sql}
+        ), by_recording AS (
+            SELECT corpus, recording_id, {_QUARTER} AS quarter, avg(valence) AS valence
+            FROM said JOIN {_HEARD} USING (corpus, recording_id) GROUP BY ALL
+        )
+        SELECT {means} FROM by_recording
         """,
-        **place.values,
+        **chosen.values,
     )
+
+
+_QUARTER = "least(4, 1 + 4 * start_ms // greatest(duration_ms, 1))"
+_HEARD = "(SELECT corpus, recording_id, duration_ms FROM results) AS heard"
 
 
 def negative_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
@@ -81,10 +96,10 @@ def negative_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
             SELECT corpus, recording_id, start_ms, end_ms, label FROM serving_utterances
             WHERE label IS NOT NULL AND {chosen.sql}
         )
-        SELECT least(4, 1 + 4 * start_ms // greatest(duration_ms, 1)) AS quarter,
+        SELECT {_QUARTER} AS quarter,
             sum(CASE WHEN list_contains($negative, label) THEN end_ms - start_ms ELSE 0 END)
                 / sum(end_ms - start_ms) AS share
-        FROM said JOIN (SELECT corpus, recording_id, duration_ms FROM results) AS heard USING (corpus, recording_id)
+        FROM said JOIN {_HEARD} USING (corpus, recording_id)
         GROUP BY quarter ORDER BY quarter
         """,
         negative=NEGATIVE,

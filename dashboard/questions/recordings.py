@@ -109,19 +109,6 @@ def export_recordings(filters: Filters, corpora: Sequence[str], order: Order) ->
     return ranked(filters, corpora, order, limit=None)
 
 
-def export_utterances(filters: Filters, corpora: Sequence[str]) -> Question:
-    """All utterances that fit, with what was said and how it was felt."""
-    chosen = utterances(filters, corpora)
-    return Question.of(
-        f"""
-        SELECT corpus, day, recording_id, utterance_idx, start_ms, end_ms, channel, speaker, speaker_name, role,
-            language, text, scorer, label, confidence, valence, arousal, dominance, skip_reason
-        FROM serving_utterances WHERE {chosen.sql} ORDER BY corpus, day, recording_id, utterance_idx
-        """,
-        **chosen.values,
-    )
-
-
 def _fitting(filters: Filters, corpora: Sequence[str], *, with_negative: bool) -> tuple[str, dict[str, Value]]:
     """A WITH clause that makes `fitting`, and its values."""
     place = places(filters, corpora)

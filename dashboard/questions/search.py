@@ -85,6 +85,19 @@ def around(corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[
     return utterances_of(columns, corpora, recording_ids, days)
 
 
+def export_utterances(filters: Filters, corpora: Sequence[str], part: Part, min_s: float) -> Question:
+    """All utterances that fit, with what was said and how it was felt."""
+    rows, values = _fitting(filters, corpora, part, min_s)
+    return Question.of(
+        f"""
+        SELECT corpus, day, recording_id, utterance_idx, start_ms, end_ms, channel, speaker, speaker_name, role,
+            language, text, scorer, label, confidence, valence, arousal, dominance, skip_reason
+        FROM {rows} ORDER BY corpus, day, recording_id, utterance_idx
+        """,
+        **values,
+    )
+
+
 def _fitting(filters: Filters, corpora: Sequence[str], part: Part, min_s: float) -> tuple[str, dict[str, Value]]:
     """An expression that gives the rows of `serving_utterances` that fit, and its values."""
     chosen = utterances(filters, corpora)

@@ -4,6 +4,9 @@ Agreement, Cohen's kappa (Cohen 1960, as scikit-learn computes it), the confusio
 the utterances that both gave a label. The distance between two answers is the total variation of their probabilities,
 half the sum of absolute differences, 0..1; a class that one model does not know has the probability 0 there. Audio that
 several corpora have counts once.
+
+What a policy withholds of one model is left out of both: what another one said of the same words, before there was the
+policy, is no more to be shown than its own.
 """
 
 # The statements are put together from constants.
@@ -61,9 +64,10 @@ class Statements:
     """The `$limit` utterances furthest apart, the fields of `Disagreement`."""
 
 
-def statements(places: str = OF_CORPUS, fitting: str | None = None) -> Statements:
+def statements(places: str = OF_CORPUS, fitting: str | None = None, withheld: str | None = None) -> Statements:
     """The statements over the answers that fit what is of our own making: `places`, a condition on `corpus` and `day`,
-    and `fitting`, a query that gives `corpus`, `recording_id` and `utterance_idx` of utterances; None: all."""
+    and two queries that give `corpus`, `recording_id` and `utterance_idx` of utterances: `fitting`, None: all, and
+    `withheld`, those to leave out besides what a policy withholds of one of the two models; None: none."""
     distance = f"CASE WHEN {_BOTH_P} THEN {_DISTANCE} END"
     summed = {name: f"theirs.{name} - ours.{name}" for name in DIMENSIONS} | {"distance": distance}
     sums = ", ".join(
@@ -73,12 +77,12 @@ def statements(places: str = OF_CORPUS, fitting: str | None = None) -> Statement
     )
     return Statements(
         cells=f"""
-            {_pairs(places, fitting, ["label", *_COLUMNS, *DIMENSIONS])}
+            {_pairs(places, fitting, withheld, ["label", *_COLUMNS, *DIMENSIONS])}
             SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num, {sums} FROM {_PAIRED}
             GROUP BY ALL ORDER BY first_label, second_label
         """,
         furthest=f"""
-            {_pairs(places, fitting, ["label", *_COLUMNS])}, furthest AS (
+            {_pairs(places, fitting, withheld, ["label", *_COLUMNS])}, furthest AS (
                 SELECT recording_id, heard_key, corpus, utterance_idx, first_label, second_label, distance FROM (
                     SELECT hearing, utterance_idx, ours.label AS first_label, theirs.label AS second_label,
                         ({distance}) / 2000.0::DOUBLE AS distance
@@ -100,7 +104,7 @@ def statements(places: str = OF_CORPUS, fitting: str | None = None) -> Statement
 _PAIRED = "ours JOIN theirs USING (hearing, utterance_idx)"
 
 
-def _pairs(places: str, fitting: str | None, columns: Sequence[str]) -> str:
+def _pairs(places: str, fitting: str | None, withheld: str | None, columns: Sequence[str]) -> str:
     """A WITH clause that makes `ours` and `theirs`, the answers of the two models with these columns alone, and `once`.
     Numbers are in thousandths, as which scores are kept.
 
@@ -109,6 +113,7 @@ def _pairs(places: str, fitting: str | None, columns: Sequence[str]) -> str:
     first: the answers, by far the most rows, meet one small table. Of the view DuckDB held all answers in memory.
     """
     chosen = "" if fitting is None else " SEMI JOIN chosen USING (hearing, utterance_idx)"
+    chosen += "" if withheld is None else " ANTI JOIN withheld USING (hearing, utterance_idx)"
     narrow = ", ".join(name if name == "label" else f"round(1000 * {name})::SMALLINT AS {name}" for name in columns)
     sides = ", ".join(
         f"""asked_{side} AS MATERIALIZED (
@@ -119,16 +124,20 @@ def _pairs(places: str, fitting: str | None, columns: Sequence[str]) -> str:
                 SELECT part.*, asked.hearing FROM internal.emotions AS part JOIN asked_{side} AS asked
                 ON asked.recording_id = part.recording_id AND asked.heard_key = part.heard_key
                 WHERE part.scorer = ${scorer} AND part.commit_id = coalesce(asked.emotions_commit, part.commit_id)
+                    AND part.skip_reason IS DISTINCT FROM 'policy'
             ){chosen}
         )"""
         for side, scorer in (("ours", "first"), ("theirs", "second"))
     )
     numbered = "SELECT *, (row_number() OVER (ORDER BY recording_id, heard_key))::INTEGER AS hearing"
     once = f"WITH once AS MATERIALIZED ({numbered} FROM ({counted_once(places)}))"
-    if fitting is None:
-        return f"{once}, {sides}"
-    said = f"SELECT hearing, utterance_idx FROM ({fitting}) JOIN once USING (corpus, recording_id)"
-    return f"{once}, chosen AS MATERIALIZED ({said}), {sides}"
+    said = "SELECT hearing, utterance_idx FROM ({}) JOIN once USING (corpus, recording_id)"
+    named = "".join(
+        f", {name} AS MATERIALIZED ({said.format(query)})"
+        for name, query in (("chosen", fitting), ("withheld", withheld))
+        if query is not None
+    )
+    return f"{once}{named}, {sides}"
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,7 @@ class Disagreement:
     speaker: str
     text: str
     first_label: str | None
-    """None where the model gave no label: it withheld it."""
+    """None where the model gave no label: it was not sure enough, or the utterance too short."""
     second_label: str | None
     distance: float
     """Total variation, 0..1."""

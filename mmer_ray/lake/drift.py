@@ -35,7 +35,7 @@ RUNS = """
 def answers_by_run(places: str = OF_CORPUS) -> str:
     """The statement that counts what `$scorer` answered in each of `$runs`, where a condition of our own making on
     `corpus` and `day` fits: `run_id`, `quantity`, `name` (of a label), `value` (of a number), `num`, sorted by the
-    first two. Audio that several corpora have counts once."""
+    first two. Audio that several corpora have counts once; what a policy forbade to ask about is no answer."""
     which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in (LABEL, *NUMBERS))
     sets = ", ".join(f"(run_id, {name})" for name in (LABEL, *NUMBERS))
     return f"""
@@ -44,7 +44,7 @@ def answers_by_run(places: str = OF_CORPUS) -> str:
             count(*) AS num
         FROM emotions SEMI JOIN once USING (recording_id, heard_key, corpus)
         JOIN (SELECT commit_id, run_id FROM commits WHERE list_contains($runs, run_id)) USING (commit_id)
-        WHERE scorer = $scorer GROUP BY GROUPING SETS ({sets})
+        WHERE scorer = $scorer AND skip_reason IS DISTINCT FROM 'policy' GROUP BY GROUPING SETS ({sets})
     )
     SELECT run_id, quantity, CASE WHEN quantity = '{LABEL}' THEN coalesce(name, '{NO_LABEL}') END AS name, value, num
     FROM counted WHERE quantity = '{LABEL}' OR value IS NOT NULL ORDER BY run_id, quantity, name, value

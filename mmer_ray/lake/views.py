@@ -163,7 +163,8 @@ def new_connection(
     connection = duckdb.connect(":memory:", config={**SAFE_SETTINGS, **(settings or {})})
     if not lake.is_local:
         connection.register_filesystem(reading_files(lake.address, chain.from_iterable(listed.values())))
-    connection.execute("SET TimeZone = 'UTC'")
+    # Of all cursors: queries run in cursors, which a setting of this connection alone would not reach.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Else an opening of more than 2 s draws it on stdout, among the results, where no script is the main module.
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET parquet_metadata_cache = true")

@@ -73,20 +73,26 @@ def _recording(night: int, labels: Sequence[str | None], corpus: str, day: date)
     return {"recordings": one, "results": one, "calls": one, "utterances": said, "emotions": said}
 
 
-def add_other_answers(lake: Lake, answers: Sequence[tuple[int, str | None, float]], recording_id: str) -> None:
-    """What `OTHER_SCORER` says about utterances of a call of `support`: index, label, probability of anger; its other
-    probabilities are null, its valence is 0."""
+def add_other_answers(
+    lake: Lake,
+    answers: Sequence[tuple[int, str | None, float | None]],
+    recording_id: str,
+    scorer: str = OTHER_SCORER,
+    sequence: int = 2,
+) -> None:
+    """What another model says about utterances of a call of `support`: index, label, probability of anger, which is
+    None where a policy withholds the answer; its other probabilities are null, its valence is 0."""
     place = {"recording_id": recording_id, "corpus": "support", "month": "2026-11", "day": date(2026, 11, 2)}
     said: list[Row] = [
         {
-            **place, "heard_key": "heard", "utterance_idx": index, "scorer": OTHER_SCORER, "label": label,
-            "p_angry": p_angry, "confidence": p_angry, "valence": 0.0,
-            "skip_reason": None if label else "low_confidence",
+            **place, "heard_key": "heard", "utterance_idx": index, "scorer": scorer, "label": label,
+            "p_angry": p_angry, "confidence": p_angry, "valence": None if p_angry is None else 0.0,
+            "skip_reason": None if label else "policy" if p_angry is None else "low_confidence",
         }
         for index, label, p_angry in answers
     ]  # fmt: skip
-    call: Row = {**place, "heard_key": "heard", "scorer": OTHER_SCORER, "has_emotions": True}
-    _commit(lake, 2, "20261109T000000-00000b", {"emotions": said, "calls": [call]}, OTHER_SCORER)
+    call: Row = {**place, "heard_key": "heard", "scorer": scorer, "has_emotions": True}
+    _commit(lake, sequence, f"20261109T000000-{sequence:06x}", {"emotions": said, "calls": [call]}, scorer)
 
 
 def _append_run(lake: Lake, row: Row, sequence: int) -> None:

@@ -17,8 +17,10 @@ from dashboard.downloads import Export, What, export_of, export_route
 from dashboard.export import Format, as_file
 from dashboard.filters import Filters
 from dashboard.questions.recordings import Order
+from dashboard.questions.search import Part
 from dashboard.session import Dashboard
 from dashboard.tokens import Claim, Purpose
+from mmer_ray.errors import LakeError
 from tests.dashboard.makers import HOSTILE, of_viewers, served
 
 ANNA, BEN = Viewer("anna", ("support",)), Viewer("ben", ("sales",))
@@ -34,12 +36,13 @@ def rows(content: bytes) -> list[dict[str, str]]:
 
 
 def test_cells_that_a_spreadsheet_would_run_become_text() -> None:
-    texts = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "plain", "a=b", 'with "quotes", and\nlines', None]
+    starts = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "\n=1", "\uff1d1"]
+    texts = [*starts, "plain", "a=b", 'with "quotes", and\nlines', None]
     table = pa.table({"text": texts, "number": pa.array([-1.5] * len(texts))})
 
     found = rows(b"".join(as_file(table, Format.CSV)))
 
-    shown = ["'=1+1", "'+1", "'-1", "'@A1", "'\tx", "'\rx", "plain", "a=b", 'with "quotes", and\nlines', ""]
+    shown = [*(f"'{one}" for one in starts), "plain", "a=b", 'with "quotes", and\nlines', ""]
     assert [row["text"] for row in found] == shown
     assert {row["number"] for row in found} == {"-1.5"}
 
@@ -52,6 +55,16 @@ def test_what_is_filtered_comes_as_csv(lake: Path) -> None:
     assert answer.headers["content-disposition"] == 'attachment; filename="utterances.csv"'
     assert answer.headers["cache-control"] == "no-store"
     assert [row["text"] for row in rows(answer.content)] == [HOSTILE, "'=refund me"]
+
+
+def test_what_a_search_asks_beside_the_filters_counts_for_its_file_too(lake: Path) -> None:
+    filters = Filters(corpora=("support",), roles=("customer",))
+    with served(lake, export_route) as (dashboard, client):
+        late = client.get(address(dashboard, "local", Export(What.UTTERANCES, filters, part=Part.LAST)))
+        long = client.get(address(dashboard, "local", Export(What.UTTERANCES, filters, min_s=5.0)))
+
+    assert [row["text"] for row in rows(late.content)] == ["goodbye"]
+    assert [row["text"] for row in rows(long.content)] == ["thank you", "goodbye", HOSTILE, "'=refund me"]
 
 
 def test_recordings_come_as_parquet_in_their_order(lake: Path) -> None:
@@ -129,9 +142,23 @@ def test_more_than_fits_is_refused_with_what_to_do(lake: Path, monkeypatch: pyte
     assert "Choose fewer days" in answer.text
 
 
+def test_a_lake_that_cannot_be_read_is_not_taken_for_too_much(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> None:
+        raise LakeError("a file is damaged")
+
+    with served(lake, export_route) as (dashboard, client):
+        monkeypatch.setattr(dashboard.reader, "table", damaged)
+        answer = client.get(address(dashboard, "local", UTTERANCES))
+
+    assert answer.status_code == 503
+    assert "Choose fewer days" not in answer.text
+
+
 def test_an_export_comes_back_from_its_token_as_it_was() -> None:
     export = Export(What.RECORDINGS, Filters(corpora=("a&b",), text='it\'s "x" = 1', labels=("angry",)), Order.WORST)
+    searched = Export(What.UTTERANCES, Filters(), part=Part.SECOND, min_s=2.0)
 
+    assert export_of(searched.subject(Format.CSV)) == (searched, Format.CSV)
     assert export_of(export.subject(Format.PARQUET)) == (export, Format.PARQUET)
 
 

@@ -19,6 +19,7 @@ from dashboard.session import Dashboard
 from mmer_ray.lake.compaction import compact
 from mmer_ray.lake.corpus_facts import state
 from mmer_ray.lake.store import Lake
+from tests.dashboard.lakes import call_lake
 from tests.dashboard.makers import FIRST, SCORER, SECOND, THIRD, dashboard_of, make_lake
 
 BOTH = ("sales", "support")
@@ -45,7 +46,8 @@ def test_totals_are_the_sums_of_all_calls(dashboard: Dashboard) -> None:
     assert found["answered_ms"] == 1000 * (30 + 40 + 1 + 5)
     assert found["negative_ms"] == 1000 * (0 + 30 + 1 + 0)
     assert found["valence"] == pytest.approx((1.3 - 2.2 - 0.96 + 0.2) / 10, abs=1e-6)
-    assert found["confidence"] == pytest.approx((9 * 0.8 + 0.4) / 10, abs=1e-6)
+    # That of the one without an answer, 0.4, is no confidence in anything.
+    assert found["confidence"] == pytest.approx(0.8, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,27 @@ def test_negative_speech_is_told_by_quarter_of_each_recording(dashboard: Dashboa
     # Calm: 10, 10, 0 and 10 s; angry: 10 s in the first, 20 in the third, 10 in the last; short: 1 s in the first.
     assert [row["quarter"] for row in found] == [1, 2, 3, 4]
     assert [row["share"] for row in found] == pytest.approx([1 / 21, 0, 1, 1 / 2], nan_ok=True)
+
+
+def test_valence_within_recordings_is_that_of_what_is_chosen(dashboard: Dashboard) -> None:
+    def told(filters: Filters) -> list[float | None]:
+        (row,) = rows(dashboard, questions.valence_by_quarter(filters, ("support",)))
+        return [row[f"q{quarter}"] for quarter in range(1, 5)]
+
+    # Calm: 0.5 in the second quarter, 0.1 in the third, 0.7 in the last; angry: -0.8 and -0.9 in the third; short:
+    # -0.96 in the first. A recording counts once, however much is said in it.
+    assert told(Filters(roles=("customer",))) == pytest.approx([-0.96, 0.5, (0.1 - 0.85) / 2, 0.7], abs=1e-6)
+    assert told(Filters(labels=("happy",))) == [None, pytest.approx(0.5), None, pytest.approx(0.7)]
+    assert told(Filters(text="never said")) == [None] * 4
+
+
+def test_valence_within_recordings_is_the_same_of_the_measures_and_of_the_utterances(tmp_path: Path) -> None:
+    call_lake(tmp_path, (60.0, 40.0))
+    with dashboard_of(tmp_path / "lake") as found:
+        measured, counted = (rows(found, questions.valence_by_quarter(one, ("calls",))) for one in (Filters(), ALWAYS))
+
+    assert None not in measured[0].values()
+    assert measured[0] == pytest.approx(counted[0], abs=1e-3)
 
 
 def test_what_is_missing_is_counted_by_its_reason(dashboard: Dashboard) -> None:

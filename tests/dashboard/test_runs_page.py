@@ -115,6 +115,18 @@ def test_an_open_run_lasts_to_its_last_commit() -> None:
     assert ends_of(runs, commits) == {"open": later, "over": FIRST_NIGHT}
 
 
+def test_the_words_at_a_run_tell_the_time_of_its_axis_whatever_the_browser_takes_for_local() -> None:
+    run = {
+        "run_id": "a", "status": "finished", "started_at": FIRST_NIGHT, "written_at": FIRST_NIGHT + timedelta(hours=1),
+        "profile": "calls",
+    }  # fmt: skip
+    committed = {"run_id": "a", "committed_at": FIRST_NIGHT + timedelta(minutes=3), "num_recordings": 1}
+    bars, _, ticks = (layer["data"]["values"] for layer in gantt([run], [committed], {"a": "10 Nov"})["layer"])
+
+    assert bars[0]["began"] == "2026-11-10 01:00:00 UTC"
+    assert ticks[0]["when"] == "2026-11-10 01:03:00 UTC"
+
+
 def test_short_runs_far_apart_are_drawn_from_their_start() -> None:
     apart = [{"run_id": str(day), "status": "finished", "profile": "calls", "started_at": FIRST_NIGHT + timedelta(day),
               "written_at": FIRST_NIGHT + timedelta(day, minutes=3)} for day in range(5)]  # fmt: skip

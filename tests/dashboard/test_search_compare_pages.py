@@ -9,11 +9,13 @@ import pytest
 
 from dashboard.access import Viewer
 from dashboard.compare_view import NUM_DISAGREEMENTS
+from dashboard.downloads import Export
 from dashboard.filters import Filters
 from dashboard.questions import compare as compare_questions
 from dashboard.questions import search as questions
 from dashboard.questions.search import Order, Part
 from dashboard.session import Dashboard
+from mmer_ray.lake.activation import activate
 from mmer_ray.lake.comparison import compare, comparison_of
 from mmer_ray.lake.queries import open_lake
 from tests.dashboard.makers import HOSTILE, SCORER, dashboard_of, make_lake, of_viewers
@@ -22,6 +24,7 @@ from tests.dashboard.test_pages import figures, opened, said, said_as_markdown
 
 BOTH = ("sales", "support")
 NAMES = ("search", "compare")
+THIRD_SCORER = "acoustic-0000cafe"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,15 @@ def test_a_search_says_how_many_fit_and_offers_them(dashboard: Dashboard) -> Non
     assert "contains(lower(text), lower($text))" in "\n".join(one.value for one in page.code)
 
 
+def test_the_files_of_a_search_hold_what_it_lists(dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered: list[Export] = []
+    monkeypatch.setattr("dashboard.search_view.offer", lambda _, exports: offered.extend(exports))
+    opened("search", corpus="support", role="customer", where="last quarter", seconds="5")
+
+    asked = offered[0].question(BOTH)
+    assert [row["text"] for row in dashboard.ask(asked).to_pylist()] == ["goodbye"]
+
+
 def test_a_search_for_nothing_says_what_to_do(dashboard: Dashboard) -> None:
     assert "Type words" in opened("search").info[0].value
     assert "Clear one of them" in opened("search", text="never said").info[0].value
@@ -129,6 +141,28 @@ def test_a_comparison_shows_agreement_and_what_shifts(two_models: Path) -> None:
     # The other one gives 0; the first one -0.1, -0.8, -0.9 and -0.4.
     assert figures(page)["Mean valence"] == "+0.55"
     assert [one.value for one in page.selectbox] == [SCORER, OTHER_SCORER]
+
+
+def test_what_a_policy_withholds_of_one_model_is_not_told_of_another(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake")
+    # An earlier job asked about agents too; the policy came with the second model.
+    add_other_answers(lake, [(0, None, None), (1, "sad", 0.1), (2, "angry", 0.9), (3, None, 0.4)], "b" * 32)
+    add_other_answers(lake, [(0, "angry", 0.99), (1, "sad", 0.2)], "b" * 32, THIRD_SCORER, 3)
+    activate(lake, OTHER_SCORER, "support")
+
+    def told(first: str, second: str) -> tuple[list[int], list[int]]:
+        cells = dashboard.ask(compare_questions.cells(Filters(), BOTH, first, second)).to_pylist()
+        furthest = dashboard.ask(compare_questions.furthest(Filters(), BOTH, first, second, 50)).to_pylist()
+        return [row["num"] for row in cells], [row["utterance_idx"] for row in furthest]
+
+    with dashboard_of(tmp_path / "lake") as dashboard:
+        number, told_of = told(SCORER, OTHER_SCORER)
+        assert sum(number) == 3
+        assert 0 not in told_of
+        # Neither of these is the one that withholds.
+        assert told(SCORER, THIRD_SCORER) == ([1], [1])
+        page = opened("compare", first=SCORER, second=OTHER_SCORER)
+        assert figures(page)["Utterances"] == "3"
 
 
 def test_one_model_alone_says_how_to_get_another(dashboard: Dashboard) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,22 @@ def test_a_query_takes_bound_parameters(reader: LakeReader) -> None:
     hostile = "x' OR 'x' = 'x"
     assert reader.sql("FROM recordings WHERE corpus = $corpus", {"corpus": hostile}).num_rows == 0
     assert reader.sql("FROM recordings WHERE corpus = $corpus", {"corpus": "calls"}).num_rows == 5
+
+
+def test_times_are_utc_wherever_the_machine_stands(folder: Path) -> None:
+    program = """
+import sys
+from mmer_ray.lake.queries import open_lake
+with open_lake(sys.argv[1]) as lake:
+    print(lake.sql("SELECT max(committed_at) AS at, max(committed_at)::VARCHAR AS text FROM commits").to_pylist())
+"""
+    command = [sys.executable, "-c", program, str(folder / "lake")]
+    printed = subprocess.run(
+        command, env=os.environ | {"TZ": "Asia/Tokyo"}, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+    assert "+00'" in printed
+    assert "Tokyo" not in printed
 
 
 def test_a_recording_is_found_by_all_its_names(folder: Path, reader: LakeReader) -> None:
