@@ -5,6 +5,8 @@ Streamlit takes about a second before any script of ours runs. The sound of a li
 server looks the recording up while it answers with the HTML, by the same question and for the same viewer as the page.
 `assets/early.js` begins to load it and plays it when the button is pressed; the player of the page takes the audio
 element over, playing or not. Where nothing may be heard, or the lake does not answer soon, the page is as without it.
+
+Streamlit's 130 files would be sent, and run, before the sound: they wait in a template until it is there, for a moment.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +41,8 @@ LONGEST_WAIT_S = 0.5
 """A page does not wait longer for a lake: its sound then comes with the player."""
 NUM_LOOKUPS = 2
 """At a time; a lake that does not answer keeps no more threads than these."""
+
+_SCRIPTS = re.compile(r'\s*(?:<script type="module"[^>]*></script>|<link rel="modulepreload"[^>]*>)')
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +126,7 @@ class EarlyHtml:
         first, link, rest = text.partition("<link")
         middle, body, last = rest.partition("<body>")
         self._text = text
-        self._parts = (first, link + middle + body, last) if link and body else None
+        self._parts = (first, _held(link + middle) + body, last) if link and body else None
         style, self._script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("early.css", "early.js"))
         self._style = f"<style>\n{style}</style>\n"
 
@@ -140,6 +145,12 @@ class EarlyHtml:
         given = " ".join(f'data-{name}="{html.escape(value)}"' for name, value in data.items())
         script = f"<script {given}>\n{self._script}</script>\n"
         return f"{head}{self._style}{script}{middle}{_bar(early.start_s)}{last}"
+
+
+def _held(head: str) -> str:
+    """The head of a page with Streamlit's scripts, in their order, in a template."""
+    held = "".join(_SCRIPTS.findall(head))
+    return _SCRIPTS.sub("", head).replace("</head>", f'<template id="held">{held}</template>\n</head>', 1)
 
 
 def _bar(start_s: float) -> str:

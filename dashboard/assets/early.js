@@ -3,7 +3,19 @@
   const LOOK_MS = 200;
   const ENDED = ["notRunning", "compilationError"];
   const [LOOKS, LOOKS_FOR_PLAYER] = [5, 50];
+  const LONGEST_HOLD_MS = 400;
   const given = document.currentScript.dataset;
+
+  /** Let Streamlit begin: its scripts are run as they come from their template. */
+  let isHeld = true;
+  function begin() {
+    const held = document.getElementById("held");
+    if (!isHeld || !held) return;
+    isHeld = false;
+    document.head.append(held.content.cloneNode(true));
+  }
+  setTimeout(begin, LONGEST_HOLD_MS);
+
   const audio = new Audio();
   audio.preload = "auto";
   audio.src = `${given.sound}#t=${given.start}`;
@@ -42,6 +54,7 @@
 
   const looking = setInterval(() => { if (place() !== opened || isWithoutPlayer()) stop(); }, LOOK_MS);
   for (const name of ["play", "pause", "ended"]) listen(audio, name, draw);
+  for (const name of ["canplay", "error"]) listen(audio, name, begin);
   // The player asks again, and says what is wrong.
   listen(audio, "error", stop);
   listen(document, "click", (event) => {
