@@ -18,11 +18,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dashboard.early import EarlyHtml
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from dashboard.early import EarlySounds
 
 _FILTERS = ("Html", "DataFrame", "DateInput", "Multiselect", "TextInput", "Slider", "Checkbox")
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -54,16 +58,22 @@ _FILES = re.compile(r"m\.f=\[([^\]]*)\]")
 _PART = re.compile(r"import\(`\./(\w+)\.[^`]+`\)(?:\.then\([^)]*\))?,__vite__mapDeps\(\[([\d,]*)\]\)")
 
 
-def front_routes(static: Path) -> list[Route]:
-    """The routes of all pages; `static` is Streamlit's folder of files."""
+def front_routes(static: Path, early: EarlySounds) -> list[Route]:
+    """The routes of all pages; `static` is Streamlit's folder of files, `early` finds the sound of a recording's."""
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
     def route(path: str, page: str) -> Route:
         text = front_html(static, PARTS[page])
 
-        async def send(_: Request) -> Response:
-            return HTMLResponse(text, headers={"cache-control": "no-cache"})
+        begun = EarlyHtml(text) if page == "recording" else None
+
+        async def send(request: Request) -> Response:
+            sound = await early.of(request) if begun and request.method == "GET" else None
+            if begun is None or sound is None:
+                return HTMLResponse(text, headers={"cache-control": "no-cache"})
+            # What opens a recording is kept nowhere.
+            return HTMLResponse(begun.with_sound(sound), headers={"cache-control": "no-store"})
 
         return Route(path, send, methods=["GET"])
 

@@ -58,6 +58,15 @@ def viewer_of_request(access: Access, request: Request, named: str) -> Viewer:
     return access.viewer(named)
 
 
+def viewer_who_asks(access: Access, request: Request) -> Viewer | None:
+    """Who asks for a page, as far as the request itself says it: None with OIDC, for Streamlit's cookie is not read by
+    our routes. Raises `Refused` for a stranger."""
+    if access.mode is Mode.OIDC:
+        return None
+    is_named = access.mode is Mode.PROXY
+    return access.viewer(access.name_in(request.headers.getlist(access.header)) if is_named else None)
+
+
 def _with_headers(send: Send) -> Send:
     async def answer(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

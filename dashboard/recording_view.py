@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import streamlit as st
 from dashboard.audit import Event
 from dashboard.conversation_file import offer_conversation
 from dashboard.heard import addresses_of, sound_of
-from dashboard.links import AT, OF_CORPUS, RECORDING, recording_address
+from dashboard.links import AT, MAX_ID_CHARS, OF_CORPUS, RECORDING, recording_address, second_of
 from dashboard.numbers import clock
 from dashboard.page import Page
 from dashboard.plain import in_line
@@ -30,7 +29,6 @@ from mmer_ray.tables import Row
 
 BEFORE_WORST_S = 1.0
 RENEW_AFTER_S = LIFETIME_S / 2
-MAX_ID_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +138,9 @@ def _addresses(page: Page, row: Row) -> Addresses:
 
 def _start_s(conversation: Conversation) -> float:
     """The second that the address names, else that of the worst moment, else of the lowest valence."""
-    try:
-        named = float(st.query_params.get(AT, "nan"))
-    except ValueError:
-        named = math.nan
-    if math.isfinite(named):
-        return max(0.0, named)
+    named = second_of(st.query_params.get(AT))
+    if named is not None:
+        return named
     worst = worst_moment(conversation.utterances)
     if worst is not None:
         return max(0.0, worst.start_s - BEFORE_WORST_S)

@@ -85,6 +85,7 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
 
     from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
+    from dashboard.early import EarlySounds
     from dashboard.front import Files, front_routes
     from dashboard.guard import Guard
     from dashboard.heard import Sounds
@@ -95,13 +96,15 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     PagesManager.uses_pages_directory = False
     sounds = Sounds(dashboard)
     dashboard.at_close(sounds.close)
+    early = EarlySounds(dashboard)
+    dashboard.at_close(early.close)
     static = Path(get_static_dir())
     routes = [
         Route("/overview", _to_first_page),
         export_route(dashboard),
         conversation_route(dashboard),
         *sounds.routes(),
-        *front_routes(static),
+        *front_routes(static, early),
     ]
     guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
 

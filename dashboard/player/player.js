@@ -4,12 +4,12 @@ const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 const BEFORE_MOMENT = 1;
 
 class Player {
-  constructor(place) {
+  constructor(place, begun) {
     this.sound = new Sound({
       address: () => this.send("renew", Date.now()),
       say: (text) => this.say(text),
       changed: () => this.changed(),
-    });
+    }, begun);
     this.tracks = new Tracks({
       seek: (time) => this.seek(time),
       lit: () => this.lit,
@@ -22,6 +22,7 @@ class Player {
     });
     this.lit = null;
     this.build(place);
+    if (begun?.hasFocus) this.playButton.focus();
     this.onkey = (event) => pressed(event, this);
     this.root.addEventListener("keydown", this.onkey);
     document.addEventListener("keydown", this.onkey);
@@ -250,7 +251,7 @@ const players = new WeakMap();
 export default function ({ data, parentElement, setTriggerValue }) {
   let player = players.get(parentElement);
   if (!player) {
-    player = new Player(parentElement);
+    player = new Player(parentElement, begunSound(data.address));
     players.set(parentElement, player);
   }
   player.update(data, setTriggerValue);

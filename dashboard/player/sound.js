@@ -3,10 +3,12 @@
 const LONGEST_WAIT_MS = 20000;
 
 class Sound {
-  /** `asks.address()` wants a new address, `asks.say(text)` tells the listener, `asks.changed()` redraws. */
-  constructor(asks) {
+  /** `asks.address()` wants a new address, `asks.say(text)` tells the listener, `asks.changed()` redraws. `begun`: what
+   * the page's HTML began to load of the first recording, else null; it is gone on with. */
+  constructor(asks, begun) {
     this.asks = asks;
-    this.audio = el("audio", { preload: "auto" });
+    this.begun = begun;
+    this.audio = begun?.audio ?? el("audio", { preload: "auto" });
     this.address = null;
     this.isConverted = false;
     this.waits = null;
@@ -28,8 +30,17 @@ class Sound {
   /** Begin with a recording at a time; `data` has `sound`, `wav` and `is_converted`. */
   open(data, start) {
     this.data = data;
-    this.isConverted = data.is_converted;
-    this.load(start, false);
+    const { begun } = this;
+    this.begun = null;
+    this.isConverted = begun ? begun.isConverted : data.is_converted;
+    if (begun) this.goOn(begun.address, start);
+    else this.load(start, false);
+  }
+
+  /** Let a sound that has begun to load from an address play on; `start` is where it begins. */
+  goOn(address, start) {
+    this.address = address;
+    if (this.audio.readyState < 1) this.begin(start);
   }
 
   /** Take newer addresses; the one in use is kept while it works. */
@@ -46,14 +57,19 @@ class Sound {
     const address = this.isConverted ? this.data.wav : this.data.sound;
     if (!address) return;
     this.address = address;
-    this.pending = time;
     this.audio.src = `${address}#t=${time.toFixed(3)}`;
+    this.begin(time);
+    if (plays) this.play();
+  }
+
+  /** Go to a time as soon as the sound's length is known. */
+  begin(time) {
+    this.pending = time;
     const rate = this.audio.playbackRate;
     this.audio.addEventListener("loadedmetadata", () => {
       this.audio.playbackRate = rate;
       this.seek(this.pending ?? time);
     }, { once: true });
-    if (plays) this.play();
   }
 
   seek(time) {
@@ -108,6 +124,11 @@ class Sound {
     this.audio.removeAttribute("src");
     this.audio.load();
   }
+}
+
+/** What the page's HTML began to load of this recording (`assets/early.js`), the player's from now on; else null. */
+function begunSound({ recording, of }) {
+  return window.earlySound?.take(recording, of) ?? null;
 }
 
 /** The levels behind an address: `{perSecond, channels: [Uint8Array]}`; null where there are none. */
