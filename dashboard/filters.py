@@ -53,6 +53,10 @@ class Filters:
         """Whether utterances are chosen, not only corpora and days."""
         return replace(self, corpora=(), first_day=None, last_day=None) != Filters()
 
+    def of_speakers(self) -> Filters:
+        """The same without what was said and felt: whose speech a share is taken of, and from which confidence on."""
+        return replace(self, labels=(), text="", abstained=True)
+
     def previous(self) -> Filters | None:
         """As many days right before these; None where the days are not limited on both sides."""
         if self.first_day is None or self.last_day is None:

@@ -23,9 +23,10 @@ FIGURES = f"""
 - **Worst moment**: the {WORST_WINDOW_S:g} seconds with the most expected anger, all speakers counted: each utterance
   adds its probability of anger times its seconds. Less than {MIN_ANGRY_S:g} s is no moment. `mmer show` uses the same.
 - **Worst 30 s** in the list of recordings is the lowest mean valence of 30 seconds. For the order it is pulled towards
-  neutral as if {PULL} neutral utterances had been heard besides, so that a short call with one bad sentence does not
-  lead the list. The share of negative speech is pulled down likewise, as if {PULL_MS // 1000} more seconds had been
-  heard. Lines and bars in the list cut each recording into {PARTS} parts of equal length.
+  neutral by how little was said: of a recording of n utterances n / (n + {PULL}) of it counts, so that a short call
+  with one bad sentence does not lead the list. The share of negative speech, of the roles and the confidence chosen, is
+  pulled down likewise, as if {PULL_MS // 1000} more seconds had been heard. Lines and bars in the list are those of all
+  speakers, and cut each recording into {PARTS} parts of equal length.
 - **Recordings** counts audio once per corpus, however many files hold it. Files that failed are counted apart and are
   in no other figure.
 """

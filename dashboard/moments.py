@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dashboard.filters import UNKNOWN_ROLE, Filters
 from dashboard.palette import NEGATIVE
 from mmer_ray.lake.overview import ANGRY, worst_moment
 from mmer_ray.records import Emotion, Utterance
@@ -22,25 +23,35 @@ class Course:
     worst_start_ms: int | None
     """Of the worst moment, as `mmer show` finds it; None for a recording without one."""
     negative_share: float | None
-    """Of the seconds with an answer, how many are negative; None where nothing is answered."""
+    """Of the seconds with an answer that the speakers chosen talk, how many are negative; None where nothing is
+    answered."""
     parts: tuple[float, ...]
     """`PARTS` of them: mean valence where the model has one, else the share of negative seconds; a part in which
-    nothing begins is like the one before."""
+    nothing begins is like the one before, the first ones like the first that is known. Empty where nothing is known."""
 
 
-def courses(said: Iterable[Row], durations_ms: dict[tuple[str, str], int]) -> dict[tuple[str, str], Course]:
+def courses(
+    said: Iterable[Row], durations_ms: dict[tuple[str, str], int], filters: Filters
+) -> dict[tuple[str, str], Course]:
     """(corpus, recording_id) -> how it went; `said` are rows of `questions.recordings.said_in`."""
     rows: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in said:
         rows[row["corpus"], row["recording_id"]].append(row)
-    return {place: _course(some, durations_ms.get(place) or 1) for place, some in rows.items()}
+    return {place: _course(some, durations_ms.get(place) or 1, filters) for place, some in rows.items()}
 
 
-def _course(rows: Sequence[Row], duration_ms: int) -> Course:
+def _course(rows: Sequence[Row], duration_ms: int, filters: Filters) -> Course:
     worst = worst_moment([_utterance(row) for row in rows])
+    spoken = [row for row in rows if _is_of_speakers(row, filters)]
     return Course(
-        None if worst is None else round(worst.start_s * 1000), _negative_share(rows), _parts(rows, duration_ms)
+        None if worst is None else round(worst.start_s * 1000), _negative_share(spoken), _parts(rows, duration_ms)
     )
+
+
+def _is_of_speakers(row: Row, filters: Filters) -> bool:
+    """As `Filters.of_speakers` has it in SQL."""
+    is_theirs = not filters.roles or (row["role"] or UNKNOWN_ROLE) in filters.roles
+    return is_theirs and (not filters.min_confidence or (row["confidence"] or 0.0) >= filters.min_confidence)
 
 
 def _negative_share(rows: Sequence[Row]) -> float | None:
@@ -55,10 +66,14 @@ def _parts(rows: Sequence[Row], duration_ms: int) -> tuple[float, ...]:
     for row in rows:
         cut[min(PARTS - 1, PARTS * row["start_ms"] // duration_ms)].append(row)
     has_valence = any(row["valence"] is not None for row in rows)
+    found = [_mean_valence(some) if has_valence else _negative_share(some) for some in cut]
+    last = next((value for value in found if value is not None), None)
+    if last is None:
+        return ()
     values: list[float] = []
-    for some in cut:
-        found = _mean_valence(some) if has_valence else _negative_share(some)
-        values.append((values[-1] if values else 0.0) if found is None else found)
+    for value in found:
+        last = last if value is None else value
+        values.append(last)
     return tuple(values)
 
 

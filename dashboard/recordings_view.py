@@ -40,7 +40,7 @@ def show_recordings(page: Page, filters: Filters) -> None:
     table = st.container()
     first = _choose_part(number) * PAGE_ROWS
     rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()
-    drawn = _courses(page, rows)
+    drawn = _courses(page, rows, filters)
     with table:
         key = f"recordings-{order.value}-{first}-{filters.to_address()}"
         columns = _columns(has_valence=felt["has_valence"], has_matches=filters.chooses_utterances)
@@ -63,10 +63,11 @@ def _choose_part(number: int) -> int:
     return min(parts, st.pagination(parts, key=PART, bind="query-params")) - 1
 
 
-def _courses(page: Page, rows: Sequence[Row]) -> dict[tuple[str, str], Course]:
+def _courses(page: Page, rows: Sequence[Row], filters: Filters) -> dict[tuple[str, str], Course]:
     corpora, ids = sorted({row["corpus"] for row in rows}), [row["recording_id"] for row in rows]
     said = page.ask("What was felt in them", questions.said_in(corpora, ids, [row["day"] for row in rows]))
-    return courses(said.to_pylist(), {(row["corpus"], row["recording_id"]): row["duration_ms"] for row in rows})
+    durations_ms = {(row["corpus"], row["recording_id"]): row["duration_ms"] for row in rows}
+    return courses(said.to_pylist(), durations_ms, filters)
 
 
 def _show_table(rows: Sequence[Row], drawn: dict[tuple[str, str], Course], columns: dict[str, Any], key: str) -> None:
@@ -137,7 +138,8 @@ def _columns(*, has_valence: bool, has_matches: bool) -> dict[str, Any]:
             format="%.0f %%",
             min_value=0,
             max_value=100,
-            help="Of the seconds with an answer. The order trusts it less where little was said.",
+            help="Of the seconds with an answer, of the roles and the confidence chosen above. The order trusts it "
+            "less where little was said.",
         ),
         **({"Worst 30 s": worst} if has_valence else {}),
         "Opens at": config.TextColumn(help="Its worst moment: the 30 s with the most expected anger."),

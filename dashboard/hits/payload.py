@@ -51,7 +51,8 @@ def mark_of(label: str | None, confidence: float | None, skip_reason: str | None
     if label is None:
         return Mark(SKIPPED.get(skip_reason or "", NOT_SCORED), colour_of(None), is_unsure=True, title=title)
     sure = "" if confidence is None else f" {100 * confidence:.0f} %"
-    return Mark(f"{in_line(label)}{sure}", colour_of(label), (confidence or 1.0) < UNSURE_BELOW, title)
+    is_unsure = confidence is not None and confidence < UNSURE_BELOW
+    return Mark(f"{in_line(label)}{sure}", colour_of(label), is_unsure, title)
 
 
 def hit_of(

@@ -224,14 +224,14 @@ class Player {
     const none = this.data.utterances.some((one) => !one.label);
     const key = el("span", { class: "legend-note" }, "opaque: sure, pale: unsure",
       none ? el("span", { class: "hatched" }) : null, none ? "hatched: no answer" : null);
-    this.legend.replaceChildren(...made, key);
+    replaceKeepingFocus(this.legend, ...made, key);
   }
 
   showZoom() {
     const text = (span) => (span === null ? "All" : span >= 60 ? `${span / 60} min` : `${span} s`);
     const { spans } = this.tracks;
     this.zoom.hidden = spans.length < 2;
-    this.zoom.replaceChildren(...spans.map((span) => el("button", {
+    replaceKeepingFocus(this.zoom, ...spans.map((span) => el("button", {
       type: "button", "aria-pressed": String(span === this.tracks.span),
       onclick: () => { this.tracks.zoom(span); this.showZoom(); },
     }, text(span))));
@@ -244,6 +244,14 @@ class Player {
     this.tracks.close();
     this.root.remove();
   }
+}
+
+/** Other buttons in a group; that with the words of the one that has the focus gets it. */
+function replaceKeepingFocus(group, ...made) {
+  const focused = group.getRootNode().activeElement;
+  const words = group.contains(focused) ? focused.textContent : null;
+  group.replaceChildren(...made);
+  if (words !== null) made.find((one) => one.textContent === words)?.focus();
 }
 
 const players = new WeakMap();

@@ -46,14 +46,23 @@ class Transcript {
       this.open(data);
       return;
     }
+    const focused = this.list.getRootNode().activeElement;
     data.utterances.forEach((one, at) => {
       const is = JSON.stringify([one, called(data, one), data.can_annotate]);
       const was = JSON.stringify([before.utterances[at], called(before, before.utterances[at]), before.can_annotate]);
       const old = this.rows.get(one.index);
-      if (is === was && old) return;
+      if (is === was && old && !old.isStale) return;
+      // Who writes in a row goes on writing; it is made anew once that is over.
+      if (old.querySelector("form")) {
+        old.isStale = true;
+        return;
+      }
+      const has = old.contains(focused) ? focused.className : null;
       const made = this.row(one);
       if (old === this.now) this.now = null;
       old.replaceWith(made);
+      // The keyboard stays where it was.
+      if (has) [...made.querySelectorAll("button")].find((other) => other.className === has)?.focus();
     });
     this.search();
   }
@@ -207,6 +216,8 @@ function correction(one, data, done) {
   const wrong = el("input", { type: "checkbox", checked: one.verdict === "wrong" });
   const text = el("textarea", { rows: "2", maxlength: "5000", dir: "auto" });
   text.value = one.corrected ?? one.text;
+  // As the browser has it: lines end otherwise there, and spaces at the ends are no correction.
+  const before = text.value.trim();
   const has = one.verdict || one.corrected || one.heard;
   label.addEventListener("change", () => { if (label.value && one.label) wrong.checked = label.value !== one.label; });
   const form = el("form", { class: "correction", "aria-label": `Correct ${clock(one.start)}` },
@@ -220,11 +231,15 @@ function correction(one, data, done) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const said = text.value.trim();
-    done({
-      verdict: one.label && wrong.checked ? "wrong" : null,
+    const isRight = one.verdict === "right" && !label.value && !wrong.checked;
+    const judged = {
+      verdict: one.label && wrong.checked ? "wrong" : isRight ? "right" : null,
       label: label.value || null,
-      text: said && said !== one.text ? said : null,
-    });
+      text: said === before ? one.corrected : said && said !== one.text.trim() ? said : null,
+    };
+    const known = { verdict: one.verdict, label: one.heard, text: one.corrected };
+    const isNew = Object.entries(judged).some(([name, value]) => (value ?? null) !== (known[name] ?? null));
+    done(isNew ? judged : null);
   });
   form.addEventListener("keydown", (event) => {
     if (event.key === "Escape") done(null);

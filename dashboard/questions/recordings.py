@@ -15,8 +15,8 @@ from dashboard.question import Question, Value
 from dashboard.questions.chosen import places, utterances, utterances_of
 
 PULL = 5
-"""A recording's worst valence counts as if so many neutral utterances had been heard besides: of two with an equal
-mean, the one with more evidence comes first."""
+"""Of the worst valence of a recording of n utterances n / (n + `PULL`) counts: of two with an equal one, that with more
+evidence comes first."""
 PULL_MS = 30_000
 """The same for shares of speech, in milliseconds."""
 
@@ -76,7 +76,8 @@ def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | 
     """Recordings that fit, in order: `corpus`, `recording_id`, `day`, `duration_ms`, `num_speakers`, `language`, the
     lake's measures of the conversation, `uri` and, where utterances are chosen, `num_matches`. Without a limit: all.
 
-    By `NEGATIVE` also `negative_ms` and `answered_ms`, of the utterances chosen.
+    By `NEGATIVE` also `negative_ms` and `answered_ms`, of all that the speakers chosen say (`Filters.of_speakers`): of
+    utterances that were chosen by their emotion the share would be known before.
     """
     rows, values = _fitting(filters, corpora, with_negative=order is Order.NEGATIVE)
     cut = "" if limit is None else "LIMIT $limit OFFSET $offset"
@@ -99,8 +100,8 @@ def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | 
 
 def said_in(corpora: Sequence[str], recording_ids: Sequence[str], days: Sequence[date]) -> Question:
     """The utterances of these recordings, by start: `corpus`, `recording_id`, `start_ms`, `end_ms`, `label`, `valence`,
-    `p_angry`. `days` are those of the recordings, so that few files are read."""
-    columns = "corpus, recording_id, start_ms, end_ms, label, valence, p_angry"
+    `p_angry`, `confidence`, `role`. `days` are those of the recordings, so that few files are read."""
+    columns = "corpus, recording_id, start_ms, end_ms, label, valence, p_angry, confidence, role"
     return utterances_of(columns, corpora, recording_ids, days)
 
 
@@ -119,15 +120,22 @@ def _fitting(filters: Filters, corpora: Sequence[str], *, with_negative: bool) -
             SELECT corpus, recording_id, {_MEASURES} FROM calls WHERE {place.sql}
         )"""
     joined = "SELECT * FROM held LEFT JOIN measured USING (corpus, recording_id)"
-    if not with_negative and not filters.chooses_utterances:
-        return f"{heard}, fitting AS ({joined})", dict(place.values)
-    chosen = utterances(filters, corpora)
-    matching = f"""
-            SELECT corpus, recording_id, count(*) AS num_matches{_NEGATIVE_SUMS if with_negative else ""}
-            FROM serving_utterances WHERE {chosen.sql} GROUP BY ALL"""
-    joined += f" {'' if filters.chooses_utterances else 'LEFT'} JOIN matching USING (corpus, recording_id)"
-    values = {**chosen.values, **({"negative": NEGATIVE} if with_negative else {})}
-    return f"{heard}, matching AS ({matching}), fitting AS ({joined})", values
+    parts, values = [heard], dict(place.values)
+    if filters.chooses_utterances:
+        chosen = utterances(filters, corpora)
+        parts.append(f"""matching AS (
+            SELECT corpus, recording_id, count(*) AS num_matches FROM serving_utterances WHERE {chosen.sql} GROUP BY ALL
+        )""")
+        joined += " JOIN matching USING (corpus, recording_id)"
+        values |= chosen.values
+    if with_negative:
+        spoken = utterances(filters.of_speakers(), corpora)
+        parts.append(f"""felt AS (
+            SELECT corpus, recording_id{_NEGATIVE_SUMS} FROM serving_utterances WHERE {spoken.sql} GROUP BY ALL
+        )""")
+        joined += " LEFT JOIN felt USING (corpus, recording_id)"
+        values |= {**spoken.values, "negative": NEGATIVE}
+    return f"{', '.join(parts)}, fitting AS ({joined})", values
 
 
 _NEGATIVE_SUMS = """,

@@ -186,6 +186,42 @@ def test_a_verdict_and_a_correction_are_stored_while_it_plays_on_and_are_taken_b
     assert shown.said() == []
 
 
+FOCUSED = AUDIO.replace(".querySelector('audio')", ".activeElement")
+
+
+def test_the_keyboard_stays_where_it_was_and_a_form_that_says_nothing_new_changes_nothing(shown: Shown) -> None:
+    shown.open(at_s=0)
+    for group in (".legend button", ".zoom button"):
+        button = shown.page.locator(group).first
+        button.focus()
+        shown.page.keyboard.press("Enter")
+        assert shown.page.evaluate(f"{FOCUSED}?.textContent") == button.text_content()
+    shown.page.locator(".legend button").first.click()
+
+    index = shown.scored()
+    row = shown.row(index)
+    row.locator("button.right").focus()
+    shown.page.keyboard.press("Enter")
+    shown.wait_for_message("Saved: verdict.")
+    row.locator("button.right[aria-pressed=true]").wait_for()
+    assert shown.page.evaluate(f"{FOCUSED}?.className") == "verdict right"
+
+    row.locator("button.wrong").click()
+    row.locator("textarea").fill(f"  {shown.utterances[index].text} ")
+    row.locator("form button", has_text="Save").click()
+    row.locator("button.wrong").click()
+    row.locator("textarea").fill("other words")
+    row.locator("form button", has_text="Save").click()
+    shown.wait_for_message("Saved: verdict.")
+    row.locator(".text", has_text="other words").wait_for()
+    (said,) = [one for one in shown.said() if one["utterance_idx"] == index]
+    assert (said["verdict"], said["text"]) == ("right", "other words")
+
+    row.locator("button.wrong").click()
+    row.locator("form button", has_text="Take back").click()
+    shown.wait_for_message("Saved: taking back.")
+
+
 def test_while_another_job_writes_a_verdict_waits_and_is_not_lost(shown: Shown) -> None:
     index = shown.scored()
     shown.open(shown.utterances[index].start_s)

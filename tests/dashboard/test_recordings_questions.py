@@ -75,7 +75,9 @@ def test_a_recording_of_another_corpus_is_in_no_list(dashboard: Dashboard) -> No
 
 def test_a_recording_opens_where_mmer_show_finds_its_worst_moment(dashboard: Dashboard) -> None:
     said = dashboard.ask(questions.said_in(BOTH, [name for name, *_ in CALLS], [day for _, _, day, _ in CALLS]))
-    found = courses(said.to_pylist(), {(corpus, name): 1000 * some[-1][1] for name, corpus, _, some in CALLS})
+    found = courses(
+        said.to_pylist(), {(corpus, name): 1000 * some[-1][1] for name, corpus, _, some in CALLS}, Filters()
+    )
 
     worst = worst_moment(dashboard.reader.conversation("b" * 32).utterances)
     assert worst is not None
@@ -85,12 +87,45 @@ def test_a_recording_opens_where_mmer_show_finds_its_worst_moment(dashboard: Das
 
 def test_a_course_goes_from_begin_to_end_in_equal_parts(dashboard: Dashboard) -> None:
     said = dashboard.ask(questions.said_in(BOTH, ["b" * 32], [SECOND])).to_pylist()
-    (course,) = courses(said, {("support", "b" * 32): 110_000}).values()
+    (course,) = courses(said, {("support", "b" * 32): 110_000}, Filters()).values()
 
     assert len(course.parts) == PARTS
     # Utterances begin at 0, 60, 70 and 100 s of 110: in parts 0, 6, 7 and 10.
     assert course.parts == pytest.approx((-0.1,) * 6 + (-0.8,) + (-0.9,) * 3 + (-0.4,) * 2, abs=1e-3)
     assert course.negative_share == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize(
+    ("filters", "share"),
+    [
+        (Filters(), 3 / 4),
+        (Filters(roles=("customer",)), 1.0),
+        (Filters(roles=("agent", "unknown")), 1 / 2),
+        # What is chosen by its emotion or its words still is a part of all that was said.
+        (Filters(labels=("angry",)), 3 / 4),
+        (Filters(text="refund"), 3 / 4),
+        (Filters(min_confidence=0.5, abstained=False), 3 / 4),
+    ],
+)
+def test_the_order_by_negative_speech_is_that_of_the_shares_that_are_shown(
+    dashboard: Dashboard, filters: Filters, share: float
+) -> None:
+    said = dashboard.ask(questions.said_in(BOTH, ["b" * 32], [SECOND])).to_pylist()
+    (course,) = courses(said, {("support", "b" * 32): 110_000}, filters).values()
+    rows = dashboard.ask(questions.ranked(filters, ("support",), Order.NEGATIVE, 50)).to_pylist()
+    row = next(row for row in rows if row["recording_id"] == "b" * 32)
+
+    assert course.negative_share == pytest.approx(row["negative_ms"] / row["answered_ms"]) == pytest.approx(share)
+
+
+def test_a_course_without_answers_is_not_drawn_as_a_neutral_one() -> None:
+    row = {"corpus": "c", "recording_id": "r", "end_ms": 1_000, "p_angry": None, "confidence": None, "role": "agent"}
+    silent = [row | {"start_ms": 0, "label": None, "valence": None}]
+    late = [*silent, row | {"start_ms": 90_000, "end_ms": 91_000, "label": "sad", "valence": -0.5}]
+
+    assert courses(silent, {("c", "r"): 120_000}, Filters())["c", "r"].parts == ()
+    # What came before is not known, and is no rise or fall.
+    assert courses(late, {("c", "r"): 120_000}, Filters())["c", "r"].parts == (-0.5,) * PARTS
 
 
 def test_the_address_of_a_recording_names_its_corpus_and_second() -> None:
