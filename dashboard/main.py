@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,10 @@ ENTRIES = (
 
 def menu() -> None:
     """Show the page that the address names."""
-    # An icon of our own: for Streamlit's icons the browser would ask another host.
-    st.set_page_config(page_title="Calls and emotions", page_icon=str(ICON), layout="wide")
+    # An icon of our own: for Streamlit's icons the browser would ask another host. It stands in the page itself: a file
+    # goes while one session begins its script anew and another one ends, and who asks for it then gets a 404.
+    icon = f"data:image/png;base64,{b64encode(ICON.read_bytes()).decode()}"
+    st.set_page_config(page_title="Calls and emotions", page_icon=icon, layout="wide")
     pages = [
         st.Page(
             HERE / "pages" / f"{one.name}.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -82,6 +83,18 @@ def test_the_page_of_a_recording_shows_all_that_was_said(shown: Shown) -> None:
     eventually(lambda: heading(shown), "call_2.wav", shown.page)
     eventually(lambda: shown.page.locator(".row .text").all_inner_texts(), one["texts"], shown.page)
     assert shown.page.locator(ERRORS).count() == 0
+
+
+def test_nothing_on_a_page_is_a_file_that_goes_with_a_session(shown: Shown) -> None:
+    """Streamlit keeps such files at `/media`, and at times not for as long as another window needs them."""
+    asked: list[str] = []
+    shown.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    icon = shown.page.locator("link[rel='shortcut icon'], link[rel=icon]").first
+    for path in ("", "recordings", "search", "compare", "runs", "models", "method"):
+        shown.open(path)
+        eventually(lambda: icon.get_attribute("href").partition(";")[0], "data:image/png", shown.page)
+
+    assert [path for path in asked if path.startswith("/media")] == []
 
 
 def test_an_error_would_have_been_seen(shown: Shown) -> None:
