@@ -8,6 +8,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.page import must_sign_in
+from dashboard.session import served
+
 HERE = Path(__file__).parent
 ICON = HERE / "assets" / "icon.png"
 STYLE = HERE / "assets" / "style.css"
@@ -51,7 +54,8 @@ def menu() -> None:
         )
         for one in ENTRIES
     ]
-    st.navigation(pages, position="top").run()
+    # A sign-in leads back to the address that was asked for: until then there is no other one to choose.
+    st.navigation(pages, position="hidden" if must_sign_in(served().access) else "top").run()
 
 
 st.html(STYLE)
