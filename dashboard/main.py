@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+
+from dashboard.page import must_sign_in
+from dashboard.session import served
 
 HERE = Path(__file__).parent
 ICON = HERE / "assets" / "icon.png"
@@ -36,8 +40,10 @@ ENTRIES = (
 
 def menu() -> None:
     """Show the page that the address names."""
-    # An icon of our own: for Streamlit's icons the browser would ask another host.
-    st.set_page_config(page_title="Calls and emotions", page_icon=str(ICON), layout="wide")
+    # An icon of our own: for Streamlit's icons the browser would ask another host. It stands in the page itself: a file
+    # goes while one session begins its script anew and another one ends, and who asks for it then gets a 404.
+    icon = f"data:image/png;base64,{b64encode(ICON.read_bytes()).decode()}"
+    st.set_page_config(page_title="Calls and emotions", page_icon=icon, layout="wide")
     pages = [
         st.Page(
             HERE / "pages" / f"{one.name}.py",
@@ -48,7 +54,8 @@ def menu() -> None:
         )
         for one in ENTRIES
     ]
-    st.navigation(pages, position="top").run()
+    # A sign-in leads back to the address that was asked for: until then there is no other one to choose.
+    st.navigation(pages, position="hidden" if must_sign_in(served().access) else "top").run()
 
 
 st.html(STYLE)

@@ -71,6 +71,7 @@ ACCESS = """
 OIDC = """
 You are signed in through an identity provider. The sign-in is kept in a cookie for up to 30 days, and cannot be taken
 back for one person while the server runs (the server does not revoke it): who loses access must be removed from the
-access file, and the server restarted, which signs everybody out. Do not pass on the addresses of sound and exports: for
-a quarter of an hour they open for whoever has them.
+access file, and the server restarted, which signs everybody out. Another cookie keeps the address that you opened last,
+for an hour or until you sign out, so that a sign-in leads back to it. Do not pass on the addresses of sound and
+exports: for a quarter of an hour they open for whoever has them.
 """

@@ -105,13 +105,18 @@ def open_page(name: str, title: str | None = None) -> Iterator[Page]:
         _say_error(exc)
 
 
+def must_sign_in(access: Access) -> bool:
+    """Whether somebody can sign in here and has not."""
+    return access.mode is Mode.OIDC and not st.user.is_logged_in
+
+
 def name_of_viewer(access: Access) -> str | None:
     """Who is signed in; ends the page with a button where somebody can sign in here. Raises `Refused` for an address
     that the identity provider does not vouch for."""
     if access.mode is Mode.PROXY:
         return st.context.headers.get(access.header)
     if access.mode is Mode.OIDC:
-        if not st.user.is_logged_in:
+        if must_sign_in(access):
             st.title("Calls and emotions")
             st.button("Sign in", type="primary", on_click=st.login)
             st.stop()

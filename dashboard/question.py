@@ -17,6 +17,8 @@ class Question:
     sql: str
     parameters: tuple[tuple[str, Value], ...] = ()
     """Name and value of each `$name` in the statement, and of nothing else: DuckDB refuses others."""
+    is_large: bool = False
+    """Whether it may take most of the memory that all questions share: such ones are answered one after the other."""
 
     @classmethod
     def of(cls, sql: str, **parameters: Value) -> Question:

@@ -17,6 +17,7 @@ from mmer_ray.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import RedirectResponse
     from streamlit.web.server.starlette.starlette_app import App
@@ -78,7 +79,6 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     """The ASGI application; pages of this process show `dashboard` from now on. `on_start` is called once it can
     answer."""
     import streamlit as st
-    from starlette.middleware import Middleware
     from starlette.routing import Route
     from streamlit.file_util import get_static_dir
     from streamlit.runtime.pages_manager import PagesManager
@@ -86,8 +86,7 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     from dashboard.conversation_file import conversation_route
     from dashboard.downloads import export_route
     from dashboard.early import EarlySounds
-    from dashboard.front import Files, front_routes
-    from dashboard.guard import Guard
+    from dashboard.front import front_routes
     from dashboard.heard import Sounds
 
     serve_pages_of(dashboard)
@@ -106,7 +105,6 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
         *sounds.routes(),
         *front_routes(static, early),
     ]
-    guard = Middleware(Guard, access=dashboard.access, audit=dashboard.audit)
 
     @asynccontextmanager
     async def started(_: App) -> AsyncIterator[None]:
@@ -117,9 +115,24 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
         MAIN,
         secrets=_secrets(dashboard),
         routes=routes,
-        middleware=[guard, Middleware(Files, static=static)],
+        middleware=_middleware(dashboard, static),
         lifespan=started,
     )
+
+
+def _middleware(dashboard: Dashboard, static: Path) -> list[Middleware]:
+    """What requests pass, the first one first."""
+    from starlette.middleware import Middleware
+
+    from dashboard.asked import Asked
+    from dashboard.front import Files
+    from dashboard.guard import Guard
+
+    access = dashboard.access
+    passed = [Middleware(Guard, access=access, audit=dashboard.audit), Middleware(Files, static=static)]
+    if access.mode is Mode.OIDC:
+        passed.append(Middleware(Asked, redirect_uri=access.oidc["redirect_uri"]))
+    return passed
 
 
 def _to_first_page(request: Request) -> RedirectResponse:

@@ -16,7 +16,8 @@ from dashboard.audit import Audit
 from dashboard.conversations import Conversations
 from dashboard.question import Question
 from dashboard.tokens import Tokens
-from mmer_ray.lake.limits import QueryLimits
+from mmer_ray.errors import MmerError
+from mmer_ray.lake.limits import MemoryLimitError, QueryLimits
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.store import Lake
 
@@ -25,6 +26,12 @@ LIMITS = QueryLimits(max_rows=1_000_000, timeout_s=60.0)
 REFRESH_S = 5.0
 """So often at most it is looked whether anything was committed."""
 KEPT_BYTES = 256_000_000
+TURN_S = 120.0
+"""So long at most does a large question wait for those before it."""
+
+
+class BusyError(MmerError):
+    """Others ask so much that a question's turn did not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Dashboard:
         lake.require_existing()
         self.reader = LakeReader(lake, settings.limits, REFRESH_S)
         self.conversations = Conversations(self.reader)
-        self._answers = Answers()
+        self._answers, self._turn = Answers(), Lock()
         self._closing = ExitStack()
         self._closing.callback(self.reader.close)
 
@@ -62,7 +69,29 @@ class Dashboard:
         self._closing.close()
 
     def ask(self, question: Question) -> pa.Table:
-        """The answer, kept as long as the lake does not change. Raises as `LakeReader.table` does."""
+        """The answer, kept as long as the lake does not change. Raises as `LakeReader.table` does, and `BusyError`."""
+        if question.is_large:
+            return self._ask_in_turn(question)
+        try:
+            return self._ask_now(question)
+        except MemoryLimitError:
+            # A large one beside it may have taken the room.
+            return self._ask_in_turn(question)
+
+    def _ask_in_turn(self, question: Question) -> pa.Table:
+        """Large questions, two of which may find too little memory: one after the other. Who has waited finds the
+        answer kept where somebody before asked the same."""
+        kept = self._answers.find(self.reader.version(), question)
+        if kept is not None:
+            return kept
+        if not self._turn.acquire(timeout=TURN_S):
+            raise BusyError(f"others asked so much that this did not get its turn within {TURN_S:g} s; try again")
+        try:
+            return self._ask_now(question)
+        finally:
+            self._turn.release()
+
+    def _ask_now(self, question: Question) -> pa.Table:
         version = self.reader.version()
         kept = self._answers.find(version, question)
         if kept is None:

@@ -23,13 +23,14 @@ def scorers(corpora: Sequence[str]) -> Question:
 def cells(filters: Filters, corpora: Sequence[str], first: str, second: str) -> Question:
     """The rows of `comparison.Statements.cells`, of the utterances that fit."""
     asked, values = _answers(filters, corpora)
-    return Question.of(asked.cells, first=first, second=second, **values)
+    return replace(Question.of(asked.cells, first=first, second=second, **values), is_large=True)
 
 
 def furthest(filters: Filters, corpora: Sequence[str], first: str, second: str, limit: int) -> Question:
     """The rows of `comparison.Statements.furthest`, of the utterances that fit."""
     asked, values = _answers(filters, corpora)
-    return Question.of(asked.furthest, first=first, second=second, limit=limit, **values)
+    question = Question.of(asked.furthest, first=first, second=second, limit=limit, **values)
+    return replace(question, is_large=True)
 
 
 def shown(corpora: Sequence[str], recording_ids: Sequence[str], indices: Sequence[int]) -> Question:

@@ -39,6 +39,10 @@ class QueryLimits:
         return {"memory_limit": f"{self.memory_mb}MB", **threads}
 
 
+class MemoryLimitError(UsageError):
+    """A query needs more memory than it may take, or than others leave it."""
+
+
 MANY_ROWS = QueryLimits(max_rows=100_000_000, timeout_s=3_600.0)
 """For exports, which ask for one row of every recording."""
 
@@ -63,11 +67,11 @@ def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str,
 
 @contextmanager
 def in_memory(limits: QueryLimits) -> Iterator[None]:
-    """Raise `UsageError` for what needs more memory than is allowed."""
+    """Raise `MemoryLimitError` for what needs more memory than is allowed."""
     try:
         yield
     except (duckdb.OutOfMemoryException, MemoryError) as exc:
-        raise UsageError(
+        raise MemoryLimitError(
             f"this needs more than {limits.memory_mb:,} MB of memory; make the query smaller, or allow more "
             "(--memory-mb, `memory_mb`)"
         ) from exc

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,16 @@ from urllib.parse import urlsplit
 import pytest
 
 START_S = 90
+WAIT_S = 60
+DRAWN = """() => {
+    const app = document.querySelector("[data-testid=stApp]");
+    const ours = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")];
+    return app?.dataset.testScriptState === "notRunning"
+        && !document.querySelector("[data-testid=stSkeleton], [data-stale=true]")
+        && ours.every((one) => one.shadowRoot?.querySelector(".hits, .player"));
+}"""
+"""Streamlit has run the page's script, and every part of the page is there: none is still being fetched or is of an
+earlier run."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -81,6 +92,28 @@ class Watched:
     def _note_console(self, message: Any) -> None:
         if message.type == "error":
             self.errors.append(f"{message.text} {message.location.get('url', '')}")
+
+
+def wait_until_drawn(page: Any) -> None:
+    """Until all of a page of the dashboard is there."""
+    page.wait_for_function(DRAWN)
+
+
+def eventually(read: Callable[[], Any], expected: Any, page: Any) -> None:
+    """Until the page shows this; fails with what it shows instead. What is read may not be there yet."""
+    from playwright.sync_api import Error
+
+    until = time.monotonic() + WAIT_S
+    while True:
+        # A page that is being drawn anew has rows, tiles and parts of its address that go while they are read.
+        try:
+            found = read()
+        except (ValueError, LookupError, Error) as exc:
+            found = exc
+        if found == expected:
+            return
+        assert time.monotonic() < until, f"shown: {found!r}; expected: {expected!r}"
+        page.wait_for_timeout(100)
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,15 @@ from mmer_ray.tables import Row
 from mmer_ray.training.registry.promotion import promote
 from mmer_ray.training.registry.registry import Registry
 from mmer_ray.training.registry.verdict import Gate
-from tests.dashboard.browser import Watched, chromium, dashboard_at
+from tests.dashboard.browser import WAIT_S, Watched, chromium, dashboard_at, eventually, wait_until_drawn
 from tests.dashboard.whole_lake import whole_lake
 from tests.training.registry.makers import run
 
-WAIT_S = 60
 VIEWPORT = {"width": 1400, "height": 1000}
 FOOT = "The lake as of commit"
 ERRORS = "[data-testid=stException], [data-testid=stAlertContentError]"
 RECORDINGS = "One row per recording; choose one to open it"
 """What the list of recordings is called for those who do not see it."""
-APP = "document.querySelector('[data-testid=stApp]')"
 HITS, PLAYER = ".hits", ".player"
 
 
@@ -60,10 +57,7 @@ class Shown:
         asked = f"?{urlencode(query, doseq=True)}" if query else ""
         self.page.goto(f"{self.watched.address}/{path}{asked}")
         self.page.get_by_text(FOOT).wait_for()
-        self.wait_until_idle()
-
-    def wait_until_idle(self) -> None:
-        self.page.wait_for_function(f"{APP}?.dataset.testScriptState === 'notRunning'")
+        wait_until_drawn(self.page)
 
     def assert_quiet(self) -> None:
         """Nothing was asked of other hosts, and the console tells of no error; it is then forgotten."""
@@ -103,6 +97,15 @@ class Shown:
         audio = sound_of(part)
         self.page.locator(part).wait_for()
         self.page.wait_for_function(f"{audio}.readyState > 0 && Math.abs({audio}.currentTime - {second}) < 0.1")
+
+    def wait_for_address(self, name: str, values: list[str]) -> None:
+        """Until the page's address has these values under a name."""
+        eventually(lambda: self.address[name], values, self.page)
+
+    def wait_for_recording(self) -> None:
+        """Until a recording was opened, and the address names it and its second."""
+        self.page.locator(PLAYER).wait_for()
+        eventually(lambda: {"recording", "at"} <= self.address.keys(), True, self.page)
 
     def choose(self, label: str, value: str) -> None:
         """Choose one more in a list of the filter bar."""
@@ -146,21 +149,6 @@ class Shown:
             other.assert_quiet()
         finally:
             context.close()
-
-
-def eventually(read: Callable[[], Any], expected: Any, page: Any) -> None:
-    """Until the page shows this; fails with what it shows instead."""
-    until = time.monotonic() + WAIT_S
-    while True:
-        # A page that is being drawn anew has rows and tiles that go while they are read.
-        try:
-            found = read()
-        except ValueError as exc:
-            found = exc
-        if found == expected:
-            return
-        assert time.monotonic() < until, f"shown: {found}; expected: {expected}"
-        page.wait_for_timeout(100)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
-from tests.dashboard.shown_pages import PLAYER, Shown, whole_dashboard
+from tests.dashboard.browser import wait_until_drawn
+from tests.dashboard.shown_pages import PLAYER, Shown
 from tests.dashboard.whole_lake import SUPPORT
 
 pytestmark = pytest.mark.xdist_group("accessibility")
@@ -17,12 +17,10 @@ TALL = {"width": 1400, "height": 4000}
 """So that all of a page is in sight: axe-core does not judge the colours of what has to be scrolled to."""
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    with whole_dashboard(tmp_path_factory.mktemp("accessibility")) as found:
-        found.page.set_viewport_size(TALL)
-        found.page.add_init_script(AXE_SCRIPT)
-        yield found
+@pytest.fixture(scope="module", autouse=True)
+def _judged(whole: Shown) -> None:
+    whole.page.set_viewport_size(TALL)
+    whole.page.add_init_script(AXE_SCRIPT)
 
 
 def faults(page: Any) -> list[str]:
@@ -41,8 +39,10 @@ def unfold(shown: Shown) -> None:
     """Open all that can be opened without leaving the page."""
     folded = shown.page.locator("details:not([open]) > summary")
     while folded.count():
-        folded.first.click()
-        shown.wait_until_idle()
+        one = folded.first.element_handle()
+        one.click()
+        shown.page.wait_for_function("(one) => one.parentElement.open || !one.isConnected", arg=one)
+        wait_until_drawn(shown.page)
     if shown.page.locator(PLAYER).count():
         shown.page.get_by_role("button", name="Heard wrong").first.click()
         shown.page.locator("form.correction").wait_for()
@@ -67,6 +67,7 @@ def test_the_filter_bar_has_none_while_something_is_chosen(shown: Shown, scheme:
     shown.open("", corpus=SUPPORT, days=["2026-11-20", "2026-11-21"], label="angry", confidence="0.3")
     shown.page.get_by_role("button", name="More").click()
     shown.page.get_by_role("slider").wait_for()
+    wait_until_drawn(shown.page)
 
     assert faults(shown.page) == []
 

@@ -16,7 +16,7 @@ import pytest
 
 from dashboard.server import MAIN
 from mmer_ray.lake.queries import open_lake
-from tests.dashboard.browser import chromium, dashboard_at
+from tests.dashboard.browser import chromium, dashboard_at, eventually, wait_until_drawn
 from tests.dashboard.lakes import call_lake
 from tests.dashboard.proxy import HEADER, proxy_to
 
@@ -46,8 +46,8 @@ class Seat:
 
     def open(self, name: str, more: dict[str, str] | None = None) -> None:
         self.page.goto(f"{self.address}/{name}?{urlencode(more or {})}")
-        self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
         self.page.locator("[data-testid=stExpander], [data-testid=stAlert]").first.wait_for()
+        wait_until_drawn(self.page)
 
     def addresses(self, start: str) -> list[str]:
         """Those that the page links to or has asked for."""
@@ -127,8 +127,8 @@ def test_a_page_of_anothers_corpus_is_refused_and_says_nothing_of_it(guarded: Gu
         address = {"recording": guarded.ids[THEIRS], "of": THEIRS}
     guarded.ann.open(name, address)
 
-    assert guarded.ann.page.get_by_text("Not shown to you.").is_visible()
-    assert guarded.ann.page.get_by_text(f"You may not see the corpus '{THEIRS}', or there is none.").is_visible()
+    guarded.ann.page.get_by_text("Not shown to you.").wait_for()
+    guarded.ann.page.get_by_text(f"You may not see the corpus '{THEIRS}', or there is none.").wait_for()
     assert guarded.ann.page.locator("[data-testid=stMetric], [data-testid=stDataFrame], .player").count() == 0
     line = guarded.refusals()[before]
     assert (line["viewer"], line["corpus"]) == ("ann", THEIRS)
@@ -138,7 +138,7 @@ def test_a_recording_without_its_corpus_in_the_address_is_refused_like_one_that_
     guarded.ann.received.clear()
     guarded.ann.open("recording", {"recording": guarded.ids[THEIRS]})
 
-    assert guarded.ann.page.get_by_text("or it is not yours to see").is_visible()
+    guarded.ann.page.get_by_text("or it is not yours to see").wait_for()
     assert THEIRS.encode() not in b"\n".join(guarded.ann.received)
 
 
@@ -173,9 +173,8 @@ def test_an_address_of_ones_own_cannot_be_changed_to_open_anothers(guarded: Guar
 def test_exports_are_of_ones_own_corpora_and_no_use_to_another_viewer(guarded: Guarded) -> None:
     for seat in (guarded.ann, guarded.ben):
         seat.open("recordings")
-        seat.page.locator('a[href*="/export/"]').first.wait_for()
+        eventually(seat.page.locator('a[href*="/export/"]').count, 4, seat.page)
     mine, theirs = guarded.ann.addresses("/export/"), guarded.ben.addresses("/export/")
-    assert len(mine) == len(theirs) == 4
 
     own = guarded.get(mine[2], "ann")
     assert own.status_code == 200
@@ -187,7 +186,7 @@ def test_exports_are_of_ones_own_corpora_and_no_use_to_another_viewer(guarded: G
 
 def test_the_transcript_of_a_recording_is_for_its_viewers_alone(guarded: Guarded) -> None:
     guarded.ben.open("recording", {"recording": guarded.ids[THEIRS], "of": THEIRS})
-    guarded.ben.page.get_by_role("link", name="As WebVTT").wait_for()
+    eventually(guarded.ben.page.locator('a[href*="/export/recording/"]').count, 2, guarded.ben.page)
     theirs = guarded.ben.addresses("/export/recording/")
     before = len(guarded.refusals())
 
@@ -209,4 +208,4 @@ def test_who_may_not_annotate_has_nothing_to_annotate_with(guarded: Guarded) -> 
 
     guarded.ben.open("recording", {"recording": guarded.ids[THEIRS], "of": THEIRS})
     guarded.ben.page.locator(".verdict").first.wait_for()
-    assert guarded.ben.page.get_by_text("Name, join or part speakers").count() == 1
+    guarded.ben.page.get_by_text("Name, join or part speakers").wait_for()

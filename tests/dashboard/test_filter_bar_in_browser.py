@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,12 @@ from typing import Any
 import pytest
 
 from dashboard.numbers import percent
-from tests.dashboard.shown_pages import FOOT, RECORDINGS, Shown, eventually, whole_dashboard
+from tests.dashboard.browser import eventually, wait_until_drawn
+from tests.dashboard.shown_pages import FOOT, RECORDINGS, Shown
 from tests.dashboard.whole_lake import QUOTED, SUPPORT
 
 pytestmark = pytest.mark.xdist_group("filter bar")
 MAX_HITS = 20
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    with whole_dashboard(tmp_path_factory.mktemp("filters")) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def _nothing_else_is_asked_and_no_error_is_shown(shown: Shown) -> Iterator[None]:
-    yield
-    shown.assert_quiet()
 
 
 @dataclass(frozen=True)
@@ -134,32 +123,36 @@ def test_each_filter_changes_what_is_shown_to_what_the_lake_says(
         found = expected(shown, all_of(steps[: min(number, len(OF_PLACES))]), all_of(steps[:number]))
         assert found != before, f"this lake does not tell whether {step.name} is heeded"
         eventually(lambda: read(shown), found, shown.page)
-        assert shown.address[step.name] == step.address
+        shown.wait_for_address(step.name, step.address)
         before = found
     assert {name: shown.address[name] for name in query} == {name: [value] for name, value in query.items()}
 
 
 def test_an_address_brings_filters_order_and_page_to_another_window(shown: Shown) -> None:
-    second = [
+    longest = [
         row["text"]
         for row in shown.ask(
             "SELECT text FROM serving_utterances WHERE corpus = $corpus AND instr(lower(text), 'o') > 0 "
-            "ORDER BY end_ms - start_ms DESC, corpus, recording_id, utterance_idx LIMIT 20 OFFSET 20",
+            "ORDER BY end_ms - start_ms DESC, corpus, recording_id, utterance_idx LIMIT 40",
             corpus=SUPPORT,
         )
     ]
+    second = longest[MAX_HITS:]
     shown.open("search", text="o")
     shown.choose("Corpora", SUPPORT)
     shown.choose("Order", "longest")
+    # Another order begins at the first page.
+    eventually(lambda: texts_of_hits(shown), longest[:MAX_HITS], shown.page)
     shown.page.get_by_role("button", name="Page 2").click()
     eventually(lambda: texts_of_hits(shown), second, shown.page)
-    shown.wait_until_idle()
-    assert shown.address["hits"] == ["2"]
+    shown.wait_for_address("hits", ["2"])
+    wait_until_drawn(shown.page)
 
     with shown.elsewhere() as other:
         other.page.goto(shown.page.url)
         other.page.get_by_text(FOOT).wait_for()
         eventually(lambda: texts_of_hits(other), second, other.page)
+        wait_until_drawn(other.page)
         assert other.counted("utterances") == shown.counted("utterances")
         assert other.page.get_by_role("textbox", name="Words said").input_value() == "o"
         assert other.page.get_by_role("button", name="Page 2").get_attribute("aria-current") == "page"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.dashboard.browser import Watched, chromium, dashboard_at
+from tests.dashboard.browser import Watched, chromium, dashboard_at, eventually, wait_until_drawn
 from tests.dashboard.lakes import call_lake
 
 pytestmark = pytest.mark.xdist_group("hits")
@@ -45,7 +45,7 @@ def test_a_hit_plays_its_own_seconds_and_stops(search: Watched) -> None:
     hit.locator(".play").click()
     search.page.wait_for_function(f"!{AUDIO}.paused && {AUDIO}.currentTime > 0")
     began = search.page.evaluate(f"{AUDIO}.src.split('#t=')[1].split(',').map(Number)")
-    assert hit.locator(".play").get_attribute("aria-pressed") == "true"
+    eventually(lambda: hit.locator(".play").get_attribute("aria-pressed"), "true", search.page)
     search.page.wait_for_function(f"{AUDIO}.paused")
 
     ended = search.page.evaluate(f"{AUDIO}.currentTime")
@@ -58,14 +58,19 @@ def test_a_hit_opens_its_recording_at_its_second(search: Watched) -> None:
     hit.locator(".open").click()
     search.page.locator(".player").wait_for()
 
-    found = parse_qs(urlsplit(search.page.url).query)
-    assert urlsplit(search.page.url).path == "/recording"
-    assert {name: found[name] for name in ("recording", "of", "at")} == asked
+    eventually(lambda: urlsplit(search.page.url).path, "/recording", search.page)
+    eventually(lambda: named(search.page.url, "recording", "of", "at"), asked, search.page)
+
+
+def named(address: str, *names: str) -> dict[str, list[str]]:
+    """What an address has under these names."""
+    found = parse_qs(urlsplit(address).query)
+    return {name: found[name] for name in names}
 
 
 def test_nothing_was_asked_of_others_and_nothing_failed(search: Watched) -> None:
-    assert not search.strangers
-    assert not search.errors
+    assert search.strangers == [], search.strangers
+    assert search.errors == [], search.errors
 
 
 def test_the_list_keeps_no_sound_of_its_own(tmp_path: Path, search: Watched) -> None:
@@ -73,5 +78,6 @@ def test_the_list_keeps_no_sound_of_its_own(tmp_path: Path, search: Watched) -> 
     fetched: list[str] = []
     search.page.on("request", lambda request: fetched.append(request.url) if "/sound/" in request.url else None)
     open_search(search)
+    wait_until_drawn(search.page)
 
     assert fetched == []

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.dashboard import hostile
-from tests.dashboard.browser import Watched, chromium, dashboard_at
+from tests.dashboard.browser import Watched, chromium, dashboard_at, eventually, wait_until_drawn
 
 pytestmark = pytest.mark.xdist_group("hostile")
 WAIT_MS = 60_000
@@ -64,8 +64,7 @@ class Attacked:
         """Come to a page, and wait until all of it is there."""
         self.page.goto(f"{self.watched.address}/{name}?{urlencode(address)}")
         self.page.get_by_text("Show the SQL", exact=True).wait_for()
-        self.page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
-        self.page.wait_for_timeout(300)
+        wait_until_drawn(self.page)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +84,11 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 def _nothing_ran_and_nobody_else_was_asked(attacked: Attacked) -> Iterator[None]:
     yield
     assert attacked.page.evaluate("window.__hit") is None
-    assert attacked.dialogs == []
-    assert attacked.watched.strangers == []
+    assert attacked.dialogs == [], attacked.dialogs
+    assert attacked.watched.strangers == [], attacked.watched.strangers
     assert [path for path in attacked.asked_for if path.endswith("/x")] == []
-    assert attacked.watched.errors == []
+    errors, attacked.watched.errors = attacked.watched.errors, []
+    assert errors == [], errors
 
 
 def is_drawn_from_left_to_right(page: Any, selector: str, text: str) -> bool:
@@ -107,7 +107,7 @@ def test_nothing_is_made_of_what_others_wrote(attacked: Attacked, name: str) -> 
     for expander in ("The files that failed", "Options of the profile"):
         for found in attacked.page.get_by_text(expander).all():
             found.click()
-    attacked.page.wait_for_timeout(200)
+    wait_until_drawn(attacked.page)
 
     assert {made: attacked.page.locator(made).count() for made in MADE} == dict.fromkeys(MADE, 0)
     assert attacked.page.get_by_text("This app has encountered an error").count() == 0
@@ -116,6 +116,7 @@ def test_nothing_is_made_of_what_others_wrote(attacked: Attacked, name: str) -> 
 def test_a_recording_that_failed_tells_why_as_text(attacked: Attacked) -> None:
     attacked.page.goto(f"{attacked.watched.address}/recording?{urlencode({'recording': hostile.FAILED})}")
     attacked.page.get_by_text("was not scored").wait_for()
+    wait_until_drawn(attacked.page)
 
     assert hostile.MARKDOWN in attacked.page.locator("[data-testid=stText]").nth(1).inner_text()
     assert attacked.page.locator(", ".join(MADE)).count() == 0
@@ -151,13 +152,12 @@ def test_quotes_and_statements_typed_into_a_filter_are_looked_for_as_they_stand(
     words.fill(hostile.SQL)
     words.press("Enter")
     attacked.page.locator(".hit mark").first.wait_for()
-    assert attacked.page.locator(".hit mark").first.text_content() == hostile.SQL
-    assert attacked.page.locator(".hit").count() == 1
+    eventually(attacked.page.locator(".hit mark").all_text_contents, [hostile.SQL], attacked.page)
+    eventually(attacked.page.locator(".hit").count, 1, attacked.page)
 
     attacked.page.get_by_text("Show the SQL", exact=True).click()
-    attacked.page.locator("[data-testid=stCode]", has_text="contains(lower(text), lower($text))").first.wait_for()
-    shown = attacked.page.locator("[data-testid=stCode]").all_inner_texts()
-    asked = next(one for one in shown if "contains(lower(text), lower($text))" in one)
+    code = attacked.page.locator("[data-testid=stCode]", has_text="contains(lower(text), lower($text))")
+    asked = code.first.inner_text()
     assert "DROP TABLE" not in asked.split("SELECT", 1)[1] + asked.split("WITH", 1)[-1].split("SELECT", 1)[-1]
     assert '-- $text = "\'; DROP TABLE calls; --"' in asked
 

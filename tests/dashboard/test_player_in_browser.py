@@ -15,7 +15,7 @@ from mmer_ray.lake.speaker_edits import edit_speakers
 from mmer_ray.lake.store import Lake
 from mmer_ray.records import Utterance
 from mmer_ray.tables import Row
-from tests.dashboard.browser import Watched, chromium, dashboard_at
+from tests.dashboard.browser import Watched, chromium, dashboard_at, eventually
 from tests.dashboard.lakes import call_lake
 
 pytestmark = pytest.mark.xdist_group("player")
@@ -42,10 +42,6 @@ class Shown:
         at = "" if at_s is None else f"&at={at_s:g}"
         self.page.goto(f"{self.watched.address}/recording?recording={self.recording_id}&of=calls{at}{more}")
         self.page.locator(".player[data-waveform=drawn]").wait_for(timeout=60_000)
-
-    def time_s(self) -> float:
-        found: float = self.page.evaluate(f"{AUDIO}.currentTime")
-        return found
 
     def wait_for_time(self, least_s: float, most_s: float) -> None:
         self.page.wait_for_function(f"{AUDIO}.currentTime >= {least_s} && {AUDIO}.currentTime <= {most_s}")
@@ -86,9 +82,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 @pytest.fixture(autouse=True)
 def _nothing_else_is_asked_and_no_error_is_shown(shown: Shown) -> Iterator[None]:
     yield
-    assert shown.watched.strangers == []
+    assert shown.watched.strangers == [], shown.watched.strangers
     errors, shown.watched.errors = shown.watched.errors, []
-    assert errors == []
+    assert errors == [], errors
 
 
 def test_a_deep_link_opens_at_its_second_plays_and_the_transcript_follows(shown: Shown) -> None:
@@ -96,15 +92,15 @@ def test_a_deep_link_opens_at_its_second_plays_and_the_transcript_follows(shown:
     shown.open(one.start_s + 0.1)
     shown.wait_for_time(one.start_s, one.start_s + 0.2)
     now = shown.page.locator(".row.now")
-    assert now.locator(".text").inner_text() == one.text
-    assert is_inside(now.bounding_box(), shown.page.locator(".rows").bounding_box())
-    assert now.locator(".text .word").inner_text() == one.words[0].word
+    eventually(lambda: now.locator(".text").inner_text(), one.text, shown.page)
+    eventually(lambda: is_inside(now, shown.page.locator(".rows")), True, shown.page)
+    eventually(lambda: now.locator(".text .word").inner_text(), one.words[0].word, shown.page)
     shown.page.get_by_role("button", name="Play", exact=True).click()
     following = next(other for other in shown.utterances if other.start_s > one.end_s)
     shown.wait_for_time(following.start_s + 0.1, following.end_s)
     shown.page.locator(".row.now", has_text=following.text).wait_for()
     shown.page.get_by_role("button", name="Pause", exact=True).click()
-    assert shown.page.evaluate(f"{AUDIO}.paused")
+    shown.page.wait_for_function(f"{AUDIO}.paused")
 
 
 def test_without_a_second_the_page_opens_just_before_the_worst_moment(shown: Shown) -> None:
@@ -113,7 +109,7 @@ def test_without_a_second_the_page_opens_just_before_the_worst_moment(shown: Sho
     assert worst.startswith("angry moment ")
     moments = shown.page.locator(".player").count()
     assert moments == 1
-    assert shown.time_s() > 60
+    shown.wait_for_time(60, DURATION_S)
 
 
 def test_keys_rows_and_lanes_move_the_sound(shown: Shown) -> None:
@@ -123,13 +119,13 @@ def test_keys_rows_and_lanes_move_the_sound(shown: Shown) -> None:
     lane.focus()
     lane.press("ArrowRight")
     shown.wait_for_time(24.9, 25.1)
-    assert lane.get_attribute("aria-valuenow") == "25"
+    eventually(lambda: lane.get_attribute("aria-valuenow"), "25", shown.page)
     assert (lane.get_attribute("aria-valuetext") or "").startswith("0:25: ")
     lane.press("Home")
     shown.wait_for_time(0, 0.05)
     lane.press("n")
     shown.wait_for_message("Angry moment 1 of ")
-    assert shown.time_s() > 0.5
+    shown.wait_for_time(0.5, DURATION_S)
     lane.press(" ")
     shown.page.get_by_role("button", name="Pause", exact=True).wait_for()
     lane.press(" ")
@@ -177,13 +173,13 @@ def test_a_verdict_and_a_correction_are_stored_while_it_plays_on_and_are_taken_b
     form.get_by_label("What was said").fill("=other <b>words</b>")
     form.get_by_role("button", name="Save").click()
     row.get_by_text("you heard: contempt").wait_for()
-    assert row.locator(".text").inner_text() == "=other <b>words</b>"
+    eventually(lambda: row.locator(".text").inner_text(), "=other <b>words</b>", shown.page)
     (said,) = shown.said()
     assert (said["verdict"], said["label"], said["text"]) == ("wrong", "contempt", "=other <b>words</b>")
     row.get_by_role("button", name="Heard wrong").click()
     row.get_by_role("button", name="Take back").click()
     row.get_by_text("you heard").wait_for(state="detached")
-    assert shown.said() == []
+    eventually(shown.said, [], shown.page)
 
 
 FOCUSED = AUDIO.replace(".querySelector('audio')", ".activeElement")
@@ -243,8 +239,8 @@ def test_a_speaker_is_named_on_the_page_and_the_name_is_undone(shown: Shown) -> 
     shown.page.get_by_role("button", name="Save the name").click()
     shown.page.locator(".label.lane .name", has_text=HOSTILE).wait_for(timeout=60_000)
     assert shown.page.locator(".player img").count() == 0
-    assert shown.page.locator(".row .speaker", has_text=HOSTILE).count() > 3
-    assert shown.time_s() == pytest.approx(10, abs=0.1)
+    shown.page.locator(".row .speaker", has_text=HOSTILE).nth(3).wait_for()
+    shown.wait_for_time(9.9, 10.1)
     shown.page.get_by_role("tab", name="Undo").click()
     shown.page.get_by_role("button", name="Undo it").click()
     shown.page.locator(".label.lane .name", has_text=HOSTILE).wait_for(state="detached", timeout=60_000)
@@ -301,10 +297,10 @@ def test_the_page_is_drawn_in_the_dark_and_on_a_narrow_screen(shown: Shown, tmp_
     shown.page.set_viewport_size({"width": 600, "height": 900})
     try:
         shown.open(60)
-        assert lightness(shown.page, "canvas") > light + 20
-        assert shown.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        eventually(lambda: lightness(shown.page, "canvas") > light + 20, True, shown.page)
+        shown.page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
         for name in ("Play", "Copy a link to this second"):
-            assert shown.page.get_by_role("button", name=name, exact=True).is_visible()
+            shown.page.get_by_role("button", name=name, exact=True).wait_for()
     finally:
         shown.page.emulate_media(color_scheme="light")
         shown.page.set_viewport_size({"width": 1280, "height": 1000})
@@ -313,13 +309,14 @@ def test_the_page_is_drawn_in_the_dark_and_on_a_narrow_screen(shown: Shown, tmp_
 def test_the_transcript_is_scrolled_to_a_second_far_behind_its_beginning(shown: Shown) -> None:
     shown.open(shown.utterances[-3].start_s + 0.1)
     now = shown.page.locator(".row.now")
-    now.wait_for()
-    shown.page.wait_for_timeout(300)
-    assert is_inside(now.bounding_box(), shown.page.locator(".rows").bounding_box())
+    eventually(lambda: is_inside(now, shown.page.locator(".rows")), True, shown.page)
 
 
-def is_inside(place: dict[str, float], around: dict[str, float]) -> bool:
+def is_inside(row: Any, rows: Any) -> bool:
     """Whether a row is seen in its list."""
+    place, around = row.bounding_box(), rows.bounding_box()
+    if place is None or around is None:
+        return False
     bottom, last = place["y"] + place["height"], around["y"] + around["height"]
     return around["y"] <= place["y"] and bottom <= last
 

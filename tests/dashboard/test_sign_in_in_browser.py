@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.dashboard.browser import chromium, dashboard_at
+from dashboard.asked import COOKIE
+from tests.dashboard.browser import chromium, dashboard_at, eventually
 from tests.dashboard.makers import make_lake
 from tests.dashboard.provider import CLIENT_ID, CLIENT_SECRET, Provider, provider_of
 
@@ -50,10 +51,10 @@ class SignedOut:
         page.set_default_timeout(WAIT_MS)
         return page
 
-    def sign_in(self, person: str) -> Any:
-        """A page of its own browser, after the provider was told that one is this person."""
+    def sign_in(self, person: str, asked: str = "") -> Any:
+        """A page of its own browser, after the provider was told that one is this person; `asked` was asked for."""
         page = self.page()
-        page.goto(self.address)
+        page.goto(f"{self.address}/{asked}")
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("link", name=person, exact=True).click()
         page.wait_for_url(f"{self.address}/**")
@@ -90,12 +91,37 @@ def test_nobody_who_is_not_signed_in_sees_more_than_a_button(signed_out: SignedO
 
     assert page.locator("[data-testid=stDataFrame], [data-testid=stMetric], [data-testid=stMultiSelect]").count() == 0
     assert page.get_by_text("Show the SQL").count() == 0
+    assert page.get_by_text("Method and limits").count() == 0
+
+
+@pytest.mark.parametrize("asked", ["recordings?corpus=sales&text=se%27cret%26%C3%A9", "search?text=secret", "method"])
+def test_a_sign_in_leads_to_the_address_that_was_asked_for(signed_out: SignedOut, asked: str) -> None:
+    page = signed_out.sign_in("ann", asked)
+    page.get_by_text("Signed in as ann@example.org").wait_for()
+
+    wanted = urlsplit(f"{signed_out.address}/{asked}")
+    eventually(lambda: urlsplit(page.url)._replace(query=""), wanted._replace(query=""), page)
+    eventually(lambda: parse_qs(urlsplit(page.url).query), parse_qs(wanted.query), page)
+
+
+def test_a_made_up_cookie_leads_no_sign_in_elsewhere(signed_out: SignedOut) -> None:
+    page = signed_out.page()
+    page.goto(f"{signed_out.address}/search")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="ann", exact=True).wait_for()
+    (cookie,) = [one for one in page.context.cookies(f"{signed_out.address}/oauth2callback") if one["name"] == COOKIE]
+    page.context.add_cookies([cookie | {"value": quote("//evil.example/?", safe="")}])
+    page.get_by_role("link", name="ann", exact=True).click()
+    page.get_by_text("Signed in as ann@example.org").wait_for()
+
+    assert page.url == f"{signed_out.address}/"
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/oauth2callback")
 
 
 def test_who_signs_in_sees_their_corpora_alone_on_every_later_page(signed_out: SignedOut) -> None:
     page = signed_out.sign_in("ann")
     page.get_by_text("Signed in as ann@example.org").wait_for()
-    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "1"
+    eventually(page.locator("[data-testid=stMetricValue]").first.inner_text, "1", page)
 
     page.goto(f"{signed_out.address}/recordings")
     page.get_by_text("1 recordings").wait_for()
@@ -118,11 +144,13 @@ def test_the_sign_in_is_a_cookie_that_scripts_cannot_read_and_other_sites_cannot
 
 
 def test_who_signs_out_is_signed_out_here_and_at_the_provider(signed_out: SignedOut) -> None:
-    page = signed_out.sign_in("ann")
+    page = signed_out.sign_in("ann", "search?text=secret")
     before = signed_out.provider.num_ended
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("button", name="Sign in").wait_for()
 
+    # What one person looked for is not told to the next one.
+    assert page.url == f"{signed_out.address}/"
     assert signed_out.provider.num_ended == before + 1
     assert [one["name"] for one in page.context.cookies() if one["name"].startswith("_streamlit_user")] == []
     page.goto(f"{signed_out.address}/recordings")
