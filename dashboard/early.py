@@ -126,7 +126,7 @@ class EarlyHtml:
         first, link, rest = text.partition("<link")
         middle, body, last = rest.partition("<body>")
         self._text = text
-        self._parts = (first, _held(link + middle) + body, last) if link and body else None
+        self._parts = (first, _held(link + middle) + body, last) if link and body and "</head>" in middle else None
         style, self._script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("early.css", "early.js"))
         self._style = f"<style>\n{style}</style>\n"
 

@@ -10,11 +10,16 @@
   let isHeld = true;
   function begin() {
     const held = document.getElementById("held");
-    if (!isHeld || !held) return;
+    if (!isHeld) return;
+    if (!held) {
+      setTimeout(begin, LOOK_MS / 10);
+      return;
+    }
     isHeld = false;
     document.head.append(held.content.cloneNode(true));
   }
-  setTimeout(begin, LONGEST_HOLD_MS);
+  // A sound that is converted first would not be there in time.
+  setTimeout(begin, given.converted === "true" ? 0 : LONGEST_HOLD_MS);
 
   const audio = new Audio();
   audio.preload = "auto";

@@ -64,6 +64,8 @@ def asking(
 ) -> Iterator[tuple[Dashboard, TestClient]]:
     """A dashboard, and a client of its pages' HTML and sound that comes from the proxy."""
     patch.setenv(CACHE_VARIABLE, str(cache))
+    # However busy the machine is.
+    patch.setattr(early, "LONGEST_WAIT_S", 60)
     dashboard = Dashboard(Settings(str(lake), access, cache / "audit"))
     try:
         sounds, begun = Sounds(dashboard), EarlySounds(dashboard)
@@ -239,7 +241,21 @@ def test_what_a_lake_calls_things_is_no_markup() -> None:
     assert not re.search("<script>alert", made)
 
 
+def test_streamlits_scripts_wait_in_a_template_in_their_order_and_all_else_stays() -> None:
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+    scripts = re.findall(r'<(?:script type="module"|link rel="modulepreload")[^>]*>', text)
+    made = EarlyHtml(text).with_sound(EarlySound("/sound/a.b", False, 3.0, "calls", "a"))
+    (held,) = re.findall(r'<template id="held">(.*?)</template>', made, re.DOTALL)
+
+    assert len(scripts) > 20
+    assert re.findall(r'<(?:script type="module"|link rel="modulepreload")[^>]*>', held) == scripts
+    assert made.replace(held, "").count("./static/js/") == 0
+    for stays in ('rel="stylesheet"', "prerenderReady", '<div id="root"></div>'):
+        assert stays in made.replace(held, "")
+
+
 def test_html_without_the_places_stays_as_it_is() -> None:
     sound = EarlySound("/sound/a.b", False, 3.0, "calls", "a")
-    for text in ("<html><head><link></head></html>", "<html><head></head><body></body></html>", ""):
+    without = ("<html><head><link></head></html>", "<link><body></body>", "<html><head></head><body></body></html>", "")
+    for text in without:
         assert EarlyHtml(text).with_sound(sound) == text
