@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dashboard.palette import NEGATIVE
+from mmer_ray.lake.overview import NEGATIVE
 from mmer_ray.tables import Row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.moments import PARTS
 from dashboard.questions.recordings import PULL, PULL_MS
-from mmer_ray.lake.overview import MIN_ANGRY_S, WORST_WINDOW_S
+from mmer_ray.lake.overview import MIN_S, WORST_WINDOW_S
 
 FIGURES = f"""
 ### What the figures are
@@ -21,7 +21,9 @@ FIGURES = f"""
   long one counts like a short one. An utterance whose emotion is too unsure to be named may still have a valence, and
   counts unless it is left out.
 - **Worst moment**: the {WORST_WINDOW_S:g} seconds with the most expected anger, all speakers counted: each utterance
-  adds its probability of anger times its seconds. Less than {MIN_ANGRY_S:g} s is no moment. `mmer show` uses the same.
+  adds its probability of anger times its seconds. Less than {MIN_S:g} s is no moment. `mmer show` uses the same.
+- **Negative moments** of a recording: the worst one, others with anger that do not touch it, then those with the most
+  seconds of utterances labelled negative.
 - **Worst 30 s** in the list of recordings is the lowest mean valence of 30 seconds. For the order it is pulled towards
   neutral by how little was said: of a recording of n utterances n / (n + {PULL}) of it counts, so that a short call
   with one bad sentence does not lead the list. The share of negative speech, of the roles and the confidence chosen, is

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dashboard.filters import UNKNOWN_ROLE, Filters
-from dashboard.palette import NEGATIVE
-from mmer_ray.lake.overview import ANGRY, worst_moment
+from mmer_ray.lake.overview import ANGRY, NEGATIVE, worst_moment
 from mmer_ray.records import Emotion, Utterance
 from mmer_ray.tables import Row
 

@@ -24,9 +24,6 @@ OTHER_COLOUR = "#6B5B95"
 """Of labels beside `CLASSES`."""
 NO_ANSWER_COLOUR = "#D0D0D0"
 
-NEGATIVE = ("angry", "sad", "fear", "disgust", "contempt")
-"""Labels that count as negative."""
-
 assert set(COLOURS) == set(CLASSES)
 
 

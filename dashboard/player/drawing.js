@@ -55,7 +55,7 @@ function drawWaveform(context, view, peaks, top = 0) {
 
 /** Stretches to point at, above the waveform: bars with their names where there is room. */
 function drawMoments(context, view, moments) {
-  const text = (one) => (one.is_worst ? "worst moment" : "angry moment");
+  const text = (one) => (one.is_worst ? "worst moment" : "negative moment");
   for (const one of moments) {
     const [left, right] = [Math.max(xOf(view, one.start), 0), Math.min(xOf(view, one.end), view.width)];
     if (right <= 0 || left >= view.width) continue;

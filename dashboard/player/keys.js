@@ -5,7 +5,7 @@ const FAR = 30;
 const KEYS = [
   ["Space", "play or pause"], ["\u2190 \u2192", `${SKIP} seconds back or ahead`],
   ["Page Up, Page Down", `${FAR} seconds ahead or back`], ["\u2191 \u2193", "previous or next utterance"],
-  ["p n", "previous or next angry moment"], ["Home, End", "start or end"],
+  ["p n", "previous or next negative moment"], ["Home, End", "start or end"],
 ];
 
 /** Do what a key means; a key that is not the player's is left alone. */

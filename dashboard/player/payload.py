@@ -10,7 +10,7 @@ from dashboard.palette import COLOURS, NO_ANSWER_COLOUR, OTHER_COLOUR
 from dashboard.plain import in_line
 from dashboard.withheld import POLICY, without_withheld
 from mmer_ray.lake.conversation import Conversation
-from mmer_ray.lake.overview import WORST_WINDOW_S, angry_moments, emotion_of, worst_moment
+from mmer_ray.lake.overview import WORST_WINDOW_S, emotion_of, negative_moments, worst_moment
 from mmer_ray.lake.talk_marks import talk_marks
 from mmer_ray.records import Emotion, Utterance
 from mmer_ray.tables import CLASSES, Row
@@ -85,7 +85,7 @@ def payload_of(
         ],
         "moments": [
             {"start": one.start_s, "end": one.start_s + WORST_WINDOW_S, "is_worst": one == worst}
-            for one in angry_moments(conversation.utterances)
+            for one in negative_moments(conversation.utterances)
         ],
         "overlaps": [list(one) for one in marks.overlaps],
         "interruptions": [{"start": one.start_s, "speaker": one.speaker} for one in marks.interruptions],

@@ -36,8 +36,8 @@ class Player {
   build(place) {
     const button = (name, text, act) => el("button", { type: "button", class: name, "aria-label": text, title: text, onclick: act });
     this.playButton = button("play", "Play", () => this.sound.toggle());
-    this.back = button("jump", "Previous angry moment (p)", () => this.jump(-1));
-    this.forward = button("jump", "Next angry moment (n)", () => this.jump(1));
+    this.back = button("jump", "Previous negative moment (p)", () => this.jump(-1));
+    this.forward = button("jump", "Next negative moment (n)", () => this.jump(1));
     this.back.append(icon("back"));
     this.forward.append(icon("forward"));
     this.clock = el("span", { class: "clock" });
@@ -135,7 +135,7 @@ class Player {
     const behind = direction > 0 ? starts.findIndex((one) => one > time + 0.5) : starts.findLastIndex((one) => one < time - 1.5);
     if (behind < 0) return;
     this.seek(starts[behind]);
-    this.say(`Angry moment ${behind + 1} of ${starts.length}, at ${clock(this.data.moments[behind].start)}`);
+    this.say(`Negative moment ${behind + 1} of ${starts.length}, at ${clock(this.data.moments[behind].start)}`);
   }
 
   step(direction) {
@@ -189,8 +189,8 @@ class Player {
     const { moments } = this.data;
     const inside = moments.findIndex((one) => time >= one.start - BEFORE_MOMENT - 0.1 && time < one.end);
     this.moment.textContent = moments.length
-      ? inside >= 0 ? `angry moment ${inside + 1} of ${moments.length}` : `${moments.length} angry moment${moments.length > 1 ? "s" : ""}`
-      : "no angry moment";
+      ? inside >= 0 ? `negative moment ${inside + 1} of ${moments.length}` : `${moments.length} negative moment${moments.length > 1 ? "s" : ""}`
+      : "no negative moment";
     if (this.detailed !== now || this.detailedOf !== this.data) {
       [this.detailed, this.detailedOf] = [now, this.data];
       this.details.replaceChildren(...detailsOf(now, this.data));

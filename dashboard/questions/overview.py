@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.filters import UNKNOWN_ROLE, Filters
-from dashboard.palette import NEGATIVE
 from dashboard.question import Question
 from dashboard.questions.chosen import places, utterances
+from mmer_ray.lake.overview import NEGATIVE
 
 
 def felt(filters: Filters, corpora: Sequence[str]) -> Question:

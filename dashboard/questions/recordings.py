@@ -10,9 +10,9 @@ from datetime import date
 from enum import StrEnum
 
 from dashboard.filters import Filters
-from dashboard.palette import NEGATIVE
 from dashboard.question import Question, Value
 from dashboard.questions.chosen import places, utterances, utterances_of
+from mmer_ray.lake.overview import NEGATIVE
 
 PULL = 5
 """Of the worst valence of a recording of n utterances n / (n + `PULL`) counts: of two with an equal one, that with more

@@ -77,7 +77,7 @@ def _show_measures(measures: CallMeasures, conversation: Conversation) -> None:
         mix = describe_mix(seconds_by_label(own))
         say(f"  {name_of(own[0]) if own else speaker}: {share(talk_s, total_s)} of the talk{pace}; {mix}")
     if (worst := worst_moment(conversation.utterances)) is not None:
-        say(f"  worst moment: the 30 s from {clock(worst.start_s)}, {span(worst.angry_s)} of expected anger")
+        say(f"  worst moment: the 30 s from {clock(worst.start_s)}, {span(worst.bad_s)} of expected anger")
 
 
 def show_talk(utterances: Sequence[Utterance], conversation: Conversation) -> None:

@@ -2,7 +2,7 @@
 
 The worst moment is defined here alone. It is the 30 s with the most expected anger, all speakers counted: windows
 begin with an utterance and hold the utterances that start in them; an utterance adds its probability of `angry` times
-its seconds. Less than `MIN_ANGRY_S` is no moment to point at. Every family has that class, while
+its seconds. Less than `MIN_S` is no moment to point at. Every family has that class, while
 `calls.worst_window_*`, the lowest mean valence, is null for models without a valence.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import PurePosixPath
@@ -24,17 +24,18 @@ UNKNOWN = "unknown"
 """Stands for the label of an utterance that was not scored."""
 ANGRY = "angry"
 WORST_WINDOW_S = 30.0
-MIN_ANGRY_S = 1.0
-"""Expected seconds of anger."""
+MIN_S = 1.0
+NEGATIVE = (ANGRY, "sad", "fear", "disgust", "contempt")
+"""Labels that count as negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The worst `WORST_WINDOW_S` of a recording."""
+    """`WORST_WINDOW_S` of a recording."""
 
     start_s: float
-    angry_s: float
-    """Expected seconds of anger in it."""
+    bad_s: float
+    """Expected seconds of anger in it, or, where no anger led to it, seconds of utterances with a negative label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def overview_of(conversation: Conversation) -> CallOverview:
         angry_share=seconds.get(ANGRY, 0.0) / own_s if own_s else 0.0,
         talk_share=own_s / total_s if total_s else 0.0,
         worst_start_s=None if worst is None else worst.start_s,
-        worst_angry_s=0.0 if worst is None else worst.angry_s,
+        worst_angry_s=0.0 if worst is None else worst.bad_s,
     )
 
 
@@ -96,11 +97,11 @@ def worst_moment(utterances: Sequence[Utterance]) -> Moment | None:
     return next(iter(_by_anger(utterances)), None)
 
 
-def angry_moments(utterances: Sequence[Utterance]) -> list[Moment]:
-    """Find the moments to point at, by start: the worst one, the worst of those that do not touch it, and so on;
-    utterances sorted by start."""
+def negative_moments(utterances: Sequence[Utterance]) -> list[Moment]:
+    """Find the moments to point at, by start: the worst one, the worst of those that do not touch it, and so on, then
+    those with the most seconds of utterances whose label is of `NEGATIVE`; utterances sorted by start."""
     taken: list[Moment] = []
-    for one in _by_anger(utterances):
+    for one in [*_by_anger(utterances), *_worst_first(utterances, _negative_s)]:
         at = bisect_left(taken, one.start_s, key=lambda other: other.start_s)
         beside = taken[max(at - 1, 0) : at + 1]
         if all(abs(one.start_s - other.start_s) >= WORST_WINDOW_S for other in beside):
@@ -110,14 +111,19 @@ def angry_moments(utterances: Sequence[Utterance]) -> list[Moment]:
 
 def _by_anger(utterances: Sequence[Utterance]) -> list[Moment]:
     """The windows with enough anger, the worst first."""
+    return _worst_first(utterances, _angry_s)
+
+
+def _worst_first(utterances: Sequence[Utterance], seconds_of: Callable[[Utterance], float]) -> list[Moment]:
+    """The windows whose utterances have at least `MIN_S` in all, the most first."""
     starts_s = [one.start_s for one in utterances]
-    sums_s = [0.0, *accumulate(_angry_s(one) for one in utterances)]
+    sums_s = [0.0, *accumulate(seconds_of(one) for one in utterances)]
     found = [
         Moment(start_s, sums_s[bisect_left(starts_s, start_s + WORST_WINDOW_S)] - sums_s[index])
         for index, start_s in enumerate(starts_s)
     ]
-    enough = [one for one in found if one.angry_s >= MIN_ANGRY_S]
-    return sorted(enough, key=lambda one: (one.angry_s, one.start_s), reverse=True)
+    enough = [one for one in found if one.bad_s >= MIN_S]
+    return sorted(enough, key=lambda one: (one.bad_s, one.start_s), reverse=True)
 
 
 def emotion_of(utterance: Utterance) -> Emotion | None:
@@ -151,3 +157,7 @@ def _ranked(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
 def _angry_s(utterance: Utterance) -> float:
     emotion = emotion_of(utterance)
     return 0.0 if emotion is None else emotion.probabilities.get(ANGRY, 0.0) * (utterance.end_s - utterance.start_s)
+
+
+def _negative_s(utterance: Utterance) -> float:
+    return utterance.end_s - utterance.start_s if label_of(utterance) in NEGATIVE else 0.0

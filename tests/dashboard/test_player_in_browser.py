@@ -106,7 +106,7 @@ def test_a_deep_link_opens_at_its_second_plays_and_the_transcript_follows(shown:
 def test_without_a_second_the_page_opens_just_before_the_worst_moment(shown: Shown) -> None:
     shown.open()
     worst = shown.page.locator(".moment").inner_text()
-    assert worst.startswith("angry moment ")
+    assert worst.startswith("negative moment ")
     moments = shown.page.locator(".player").count()
     assert moments == 1
     shown.wait_for_time(60, DURATION_S)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mmer_ray.lake.conversation import Conversation
-from mmer_ray.lake.overview import Moment, angry_moments, customer_of, overview_of, seconds_by_language, worst_moment
+from mmer_ray.lake.overview import Moment, customer_of, negative_moments, overview_of, seconds_by_language, worst_moment
 from mmer_ray.records import Utterance
 from tests.cli.makers import said
 
@@ -23,7 +23,7 @@ def test_a_call_is_summed_up_from_the_customers_side() -> None:
     found = overview_of(call(MONO))
 
     assert (found.name, found.customer, found.customer_emotion) == ("one.opus", "S2", "angry")
-    assert found.angry_share == pytest.approx(0.75)
+    assert found.bad_share == pytest.approx(0.75)
     assert found.talk_share == pytest.approx(0.4)
     assert found.worst_start_s == 6
     assert found.worst_angry_s == pytest.approx(2.4)
@@ -49,7 +49,7 @@ def test_the_worst_moment_is_the_half_minute_with_the_most_anger() -> None:
 
     assert worst is not None
     assert worst.start_s == 40
-    assert worst.angry_s == pytest.approx(3.6)
+    assert worst.bad_s == pytest.approx(3.6)
 
 
 def test_moments_to_point_at_do_not_touch_and_the_worst_is_one_of_them() -> None:
@@ -61,12 +61,28 @@ def test_moments_to_point_at_do_not_touch_and_the_worst_is_one_of_them() -> None
         said(130, 131, "a little", p_angry=0.5),
     ]
 
-    moments = angry_moments(utterances)
+    moments = negative_moments(utterances)
 
     assert [one.start_s for one in moments] == [0, 70]
-    assert moments[0].angry_s == pytest.approx(3.8)
+    assert moments[0].bad_s == pytest.approx(3.8)
     assert worst_moment(utterances) == moments[1]
-    assert angry_moments(utterances[-1:]) == []
+    assert negative_moments(utterances[-1:]) == []
+
+
+def test_moments_of_other_negative_labels_are_pointed_at_too_and_follow_no_anger() -> None:
+    utterances = [
+        said(0, 4, "he died", label="sad"),
+        said(40, 42, "no", label="angry", p_angry=1.0),
+        said(60, 64, "afraid", label="fear"),
+        said(100, 104, "fine", label="happy"),
+        said(140, 140.9, "oh", label="disgust"),
+    ]
+
+    moments = negative_moments(utterances)
+
+    assert [(one.start_s, one.bad_s) for one in moments] == [(0, 4), (40, 2)]
+    assert worst_moment(utterances) == moments[1]
+    assert negative_moments(utterances[3:]) == []
 
 
 def test_the_worst_moment_counts_everybody_and_begins_with_the_anger() -> None:
