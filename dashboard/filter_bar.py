@@ -7,7 +7,19 @@ from urllib.parse import parse_qs
 
 import streamlit as st
 
-from dashboard.filters import ABSTAINED, CONFIDENCE, CORPUS, DAYS, LABEL, MAX_TEXT_CHARS, ROLE, ROLES, TEXT, Filters
+from dashboard.filters import (
+    ABSTAINED,
+    CONFIDENCE,
+    CORPUS,
+    DAYS,
+    LABEL,
+    MAX_TEXT_CHARS,
+    ROLE,
+    ROLES,
+    TEXT,
+    Filters,
+    unheeded,
+)
 from dashboard.page import Page
 from dashboard.palette import in_order
 from dashboard.questions.corpora import choices
@@ -21,6 +33,9 @@ def filter_bar(page: Page) -> Filters:
     _carry_over(page)
     (offered,) = page.ask("Corpora, days and emotions to choose from", choices(page.corpora)).to_pylist()
     labels = in_order(offered["labels"] or [])
+    # Before the widgets: they take out of the address what they do not know.
+    address = {key: st.query_params.get_all(key) for key in KEYS}
+    _say_left_out(unheeded(address, (offered["first_day"], offered["last_day"]), labels))
     with st.container(border=True, key="filters"):
         where, when, felt, who, said, more = st.columns([2.3, 3.4, 2.7, 2.7, 2.4, 1.5], vertical_alignment="bottom")
         corpora = where.multiselect(
@@ -51,6 +66,12 @@ def filter_bar(page: Page) -> Filters:
     )
     st.session_state[_LAST] = (page.name, filters.to_address())
     return filters
+
+
+def _say_left_out(unheeded: list[str]) -> None:
+    if unheeded:
+        st.warning("This address asks for something that is not in this lake. It is left out; all the rest counts:")
+        st.text("\n".join(unheeded))
 
 
 def _carry_over(page: Page) -> None:

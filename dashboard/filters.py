@@ -103,6 +103,20 @@ def filters_of(address: Mapping[str, Sequence[str]]) -> Filters:
     )
 
 
+def unheeded(
+    address: Mapping[str, Sequence[str]], days: tuple[date | None, date | None], labels: Sequence[str]
+) -> list[str]:
+    """`name=value` of what an address asks and no filter takes: days outside of `days`, the first and last one of the
+    lake, labels that are not among `labels`, roles and numbers that are none. Corpora are not looked at."""
+    asked, (first, last), (earliest, latest) = address.get(DAYS, ()), _days(address.get(DAYS, ())), days
+    is_held = first and last and earliest and latest and earliest <= first and last <= latest
+    found = [] if is_held else [(DAYS, one) for one in asked]
+    found += [(LABEL, one) for one in address.get(LABEL, ()) if one not in labels]
+    found += [(ROLE, one) for one in address.get(ROLE, ()) if one not in ROLES]
+    found += [(CONFIDENCE, one) for one in address.get(CONFIDENCE, ()) if not _share([one]) and one not in ("0", "0.0")]
+    return [f"{name}={value}" for name, value in found]
+
+
 def _days(values: Sequence[str]) -> tuple[date | None, date | None]:
     days = []
     for value in values[:2]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dashboard.access import Viewer
-from dashboard.filters import MAX_TEXT_CHARS, ROLES, Filters, filters_of
+from dashboard.filters import MAX_TEXT_CHARS, ROLES, Filters, filters_of, unheeded
 
 DAYS = some.dates(date(2000, 1, 1), date(2099, 12, 31))
 SPANS = some.none() | some.tuples(DAYS, DAYS).map(sorted)
@@ -43,6 +43,22 @@ def test_what_cannot_be_read_sets_no_limit() -> None:
     assert filters_of(address) == Filters()
     assert filters_of({"confidence": ["nan"]}) == Filters()
     assert filters_of({"confidence": ["7"]}) == Filters()
+
+
+def test_what_an_address_asks_and_no_filter_takes_is_named() -> None:
+    days, labels = (date(2026, 11, 2), date(2026, 11, 20)), ["angry", "sad"]
+    good = {"days": ["2026-11-02", "2026-11-20"], "label": ["sad"], "role": ["agent"], "confidence": ["0.4"]}
+
+    assert unheeded(good, days, labels) == []
+    assert unheeded({"confidence": ["0"], "corpus": ["sales"], "text": ["x"]}, days, labels) == []
+    assert unheeded({"days": ["2026-11-01", "2026-11-20"]}, days, labels) == ["days=2026-11-01", "days=2026-11-20"]
+    assert unheeded({"days": ["yesterday"]}, days, labels) == ["days=yesterday"]
+    assert unheeded({"days": ["2026-11-02"]}, (None, None), labels) == ["days=2026-11-02"]
+    assert unheeded({"label": ["sad", "bored"], "role": ["boss"], "confidence": ["7"]}, days, labels) == [
+        "label=bored",
+        "role=boss",
+        "confidence=7",
+    ]
 
 
 def test_a_corpus_that_nobody_may_see_finds_nothing_rather_than_everything() -> None:

@@ -55,6 +55,19 @@ def test_another_corpus_by_address_is_refused_in_the_same_words_and_logged(
     assert (line["event"], line["viewer"], line["corpus"]) == ("refused", "anna", corpus)
 
 
+@pytest.mark.parametrize("name", ["overview", "recordings", "search"])
+def test_what_an_address_asks_and_the_lake_has_not_is_said_and_left_out(dashboard: Dashboard, name: str) -> None:
+    page = opened(name, label=["angry", "<b>bored</b>"], days=["1999-01-01", "1999-01-02"], confidence="7")
+    assert "It is left out" in page.warning[0].value
+    assert page.text[0].value.split("\n") == [
+        "days=1999-01-01",
+        "days=1999-01-02",
+        "label=<b>bored</b>",
+        "confidence=7",
+    ]
+    assert "It is left out" not in said(opened(name, label="angry", confidence="0.4"))
+
+
 def test_a_viewer_of_one_corpus_sees_its_figures_alone(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
     with dashboard_of(lake, of_viewers(Viewer("ben", ("sales",)))):
