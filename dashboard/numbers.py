@@ -8,14 +8,23 @@ def count_of(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 -> '1 call', 1234 -> '1,234 calls'."""
+    return f"{count_of(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def hours(milliseconds: int) -> str:
-    """Minutes below two hours, else hours."""
+    """Seconds below two minutes, minutes below two hours, else hours, with a decimal up to a hundred.
+
+    >>> [hours(1000 * seconds) for seconds in (119, 7_199, 8_640, 1_000_000)]
+    ['119 s', '120 min', '2.4 h', '278 h']
+    """
     seconds = milliseconds / 1000
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7_200:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:,.0f} h"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 3600:,.0f} h"
 
 
 def clock(milliseconds: int | None) -> str:

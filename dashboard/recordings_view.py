@@ -14,7 +14,7 @@ from dashboard.filter_bar import say_nothing_found
 from dashboard.filters import Filters
 from dashboard.links import recording_address
 from dashboard.moments import Course, courses
-from dashboard.numbers import clock, count_of
+from dashboard.numbers import clock, counted
 from dashboard.page import Page
 from dashboard.questions import recordings as questions
 from dashboard.questions.recordings import Order
@@ -36,7 +36,7 @@ def show_recordings(page: Page, filters: Filters) -> None:
         return
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     order = _choose_order(right, has_valence=felt["has_valence"])
-    left.markdown(f"**{count_of(number)} recordings**, {order.value} first. A row opens its worst moment.")
+    left.markdown(f"**{counted(number, 'recording')}**, {order.value} first. A row opens its worst moment.")
     table = st.container()
     first = _choose_part(number) * PAGE_ROWS
     rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()

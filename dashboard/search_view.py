@@ -16,7 +16,7 @@ from dashboard.filter_bar import say_nothing_found
 from dashboard.filters import Filters
 from dashboard.hits.component import show_hits
 from dashboard.hits.payload import contexts, hit_of, mark_of, sounds_of
-from dashboard.numbers import count_of
+from dashboard.numbers import counted
 from dashboard.page import Page
 from dashboard.questions import search as questions
 from dashboard.questions.search import Order, Part
@@ -52,7 +52,7 @@ def show_search(page: Page, filters: Filters) -> None:
     if not number:
         say_nothing_found(filters)
         return
-    st.markdown(f"**{count_of(number)} utterances**, {wanted.order.value} first.")
+    st.markdown(f"**{counted(number, 'utterance')}**, {wanted.order.value} first.")
     _show_over_time(days)
     place = st.container()
     first = _choose_part(number) * PAGE_HITS
