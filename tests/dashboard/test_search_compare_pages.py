@@ -101,7 +101,7 @@ def test_a_search_for_nothing_says_what_to_do(dashboard: Dashboard) -> None:
 def test_what_was_said_is_nowhere_markdown(dashboard: Dashboard) -> None:
     page = opened("search", text="img src")
 
-    assert "**1 utterances**" in said(page)
+    assert "**1 utterance**" in said(page)
     assert HOSTILE not in said_as_markdown(page)
 
 
@@ -194,5 +194,5 @@ def test_another_corpus_by_address_is_refused_and_its_words_are_not_found(
     assert refused.error[0].value == "Not shown to you."
     assert json.loads(audit.read_text().splitlines()[0])["corpus"] == "support"
     assert "Clear one of them" in nothing.info[0].value
-    assert "**1 utterances**" in said(found)
+    assert "**1 utterance**" in said(found)
     assert OTHER_SCORER not in said(alone)
