@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.numbers import percent
+from dashboard.numbers import counted, percent
 from tests.dashboard.browser import eventually, wait_until_drawn
 from tests.dashboard.shown_pages import FOOT, RECORDINGS, Shown
 from tests.dashboard.whole_lake import QUOTED, SUPPORT
@@ -87,11 +87,11 @@ def on_recordings(shown: Shown) -> Any:
 def of_search(shown: Shown, places: str, utterances: str) -> Any:
     condition = f"role = 'customer' AND {utterances}"
     rows = shown.ask(f"SELECT text FROM serving_utterances WHERE {condition}", **words(utterances))
-    return f"{len(rows)} utterances", sorted(row["text"] for row in rows) if len(rows) <= MAX_HITS else None
+    return counted(len(rows), "utterance"), sorted(row["text"] for row in rows) if len(rows) <= MAX_HITS else None
 
 
 def on_search(shown: Shown) -> Any:
-    number = shown.counted("utterances")
+    number = shown.counted("utterance")
     return number, sorted(texts_of_hits(shown)) if int(number.split()[0]) <= MAX_HITS else None
 
 
@@ -153,7 +153,7 @@ def test_an_address_brings_filters_order_and_page_to_another_window(shown: Shown
         other.page.get_by_text(FOOT).wait_for()
         eventually(lambda: texts_of_hits(other), second, other.page)
         wait_until_drawn(other.page)
-        assert other.counted("utterances") == shown.counted("utterances")
+        assert other.counted("utterances") == shown.counted("utterance")
         assert other.page.get_by_role("textbox", name="Words said").input_value() == "o"
         assert other.page.get_by_role("button", name="Page 2").get_attribute("aria-current") == "page"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dashboard.numbers import percent
+from dashboard.numbers import counted, percent
 from mmer_ray.lake.overview import worst_moment
 from tests.dashboard.browser import eventually
 from tests.dashboard.shown_pages import ERRORS, HITS, PLAYER, RECORDINGS, Shown, sound_of
@@ -48,9 +48,9 @@ def case(path: str, heading: str, sql: str, written: Callable[[Any], Any], read:
         case("overview", "Overview", "SELECT count(label) / count(*) AS found FROM serving_utterances",
              percent, lambda shown: shown.tile("Utterances answered")),
         case("recordings", "Recordings", "SELECT count(*) AS found FROM results",
-             lambda found: f"{found} recordings", lambda shown: shown.counted("recordings")),
+             lambda found: counted(found, "recording"), lambda shown: shown.counted("recording")),
         case("search", "Search", "SELECT count(*) AS found FROM utterances WHERE text ILIKE '%tired%'",
-             lambda found: f"{found} utterances", lambda shown: shown.counted("utterances"), text="TIRED"),
+             lambda found: counted(found, "utterance"), lambda shown: shown.counted("utterance"), text="TIRED"),
         case("compare", "Compare two models",
              "SELECT count(*) AS found FROM (FROM emotions SELECT recording_id, utterance_idx GROUP BY ALL "
              "HAVING count(DISTINCT scorer) = 2)", str, lambda shown: shown.tile("Utterances")),
