@@ -124,7 +124,7 @@ def test_keys_rows_and_lanes_move_the_sound(shown: Shown) -> None:
     lane.press("Home")
     shown.wait_for_time(0, 0.05)
     lane.press("n")
-    shown.wait_for_message("Angry moment 1 of ")
+    shown.wait_for_message("Negative moment 1 of ")
     shown.wait_for_time(0.5, DURATION_S)
     lane.press(" ")
     shown.page.get_by_role("button", name="Pause", exact=True).wait_for()

@@ -23,7 +23,7 @@ def test_a_call_is_summed_up_from_the_customers_side() -> None:
     found = overview_of(call(MONO))
 
     assert (found.name, found.customer, found.customer_emotion) == ("one.opus", "S2", "angry")
-    assert found.bad_share == pytest.approx(0.75)
+    assert found.angry_share == pytest.approx(0.75)
     assert found.talk_share == pytest.approx(0.4)
     assert found.worst_start_s == 6
     assert found.worst_angry_s == pytest.approx(2.4)
