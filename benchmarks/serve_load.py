@@ -17,7 +17,7 @@ latencies count too. A lost answer is one that did not come, came with another s
 of a clip of another length. Health is asked ten times a second by a process of its own, late answers counted from the
 moment at which they were due. At last, more clients than the endpoint admits: every answer must be 200, 429 or 503.
 
-Clients and server share the machine: what clients and HTTP cost is in the figures. The default run takes some seven
+Clients and server share the machine: what clients and HTTP cost is in the figures. The default run takes some ten
 minutes; `--seconds 60 --rounds 3` is a measured one.
 """
 
