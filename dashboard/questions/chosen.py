@@ -9,6 +9,9 @@ from datetime import date
 from dashboard.filters import UNKNOWN_ROLE, Filters
 from dashboard.question import Question, Value
 
+QUARTER = "least(4, 1 + 4 * start_ms // greatest(duration_ms, 1))"
+"""The quarter of its recording, 1..4, in which an utterance begins: an expression over rows that have both times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dashboard.filters import UNKNOWN_ROLE, Filters
 from dashboard.question import Question
-from dashboard.questions.chosen import places, utterances
+from dashboard.questions.chosen import QUARTER, places, utterances
 from mmer_ray.lake.overview import NEGATIVE
 
 
@@ -73,7 +73,7 @@ def valence_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
             SELECT corpus, recording_id, start_ms, valence FROM serving_utterances
             WHERE valence IS NOT NULL AND {chosen.sql}
         ), by_recording AS (
-            SELECT corpus, recording_id, {_QUARTER} AS quarter, avg(valence) AS valence
+            SELECT corpus, recording_id, {QUARTER} AS quarter, avg(valence) AS valence
             FROM said JOIN {_HEARD} USING (corpus, recording_id) GROUP BY ALL
         )
         SELECT {means} FROM by_recording
@@ -82,7 +82,6 @@ def valence_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
     )
 
 
-_QUARTER = "least(4, 1 + 4 * start_ms // greatest(duration_ms, 1))"
 _HEARD = "(SELECT corpus, recording_id, duration_ms FROM results) AS heard"
 
 
@@ -96,7 +95,7 @@ def negative_by_quarter(filters: Filters, corpora: Sequence[str]) -> Question:
             SELECT corpus, recording_id, start_ms, end_ms, label FROM serving_utterances
             WHERE label IS NOT NULL AND {chosen.sql}
         )
-        SELECT {_QUARTER} AS quarter,
+        SELECT {QUARTER} AS quarter,
             sum(CASE WHEN list_contains($negative, label) THEN end_ms - start_ms ELSE 0 END)
                 / sum(end_ms - start_ms) AS share
         FROM said JOIN {_HEARD} USING (corpus, recording_id)

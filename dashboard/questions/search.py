@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from dashboard.filters import Filters
 from dashboard.question import Question, Value
-from dashboard.questions.chosen import places, utterances, utterances_of
+from dashboard.questions.chosen import QUARTER, places, utterances, utterances_of
 
 
 class Order(StrEnum):
@@ -111,6 +111,6 @@ def _fitting(filters: Filters, corpora: Sequence[str], part: Part, min_s: float)
         held = f"(SELECT corpus, recording_id, duration_ms FROM results WHERE {places(filters, corpora).sql})"
         rows = f"""(
             SELECT said.* FROM {rows} AS said JOIN {held} AS heard USING (corpus, recording_id)
-            WHERE least(4, 1 + 4 * start_ms // greatest(duration_ms, 1)) = $quarter
+            WHERE {QUARTER} = $quarter
         )"""
     return rows, values

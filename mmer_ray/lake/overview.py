@@ -25,6 +25,7 @@ UNKNOWN = "unknown"
 ANGRY = "angry"
 WORST_WINDOW_S = 30.0
 MIN_S = 1.0
+"""What a moment holds at least: seconds as `Moment.bad_s` has them."""
 NEGATIVE = (ANGRY, "sad", "fear", "disgust", "contempt")
 """Labels that count as negative."""
 
