@@ -124,7 +124,7 @@ def test_who_signs_in_sees_their_corpora_alone_on_every_later_page(signed_out: S
     eventually(page.locator("[data-testid=stMetricValue]").first.inner_text, "1", page)
 
     page.goto(f"{signed_out.address}/recordings")
-    page.get_by_text("1 recordings").wait_for()
+    page.get_by_text("1 recording", exact=True).wait_for()
     page.goto(f"{signed_out.address}/method")
     page.get_by_text("The sign-in is kept in a cookie for up to 30 days").wait_for()
     page.goto(f"{signed_out.address}/recordings?corpus=support")
