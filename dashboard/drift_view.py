@@ -65,7 +65,7 @@ def show_drift(page: Page, filters: Filters, corpora: Sequence[str]) -> None:
 
 def _answers(page: Page, filters: Filters, corpora: Sequence[str], scorer: str) -> dict[str, Answers]:
     """Run -> what was answered in it, the oldest first."""
-    asked = questions.answering_runs(scorer, MAX_RUNS)
+    asked = questions.answering_runs(filters, corpora, scorer, MAX_RUNS)
     runs = [row["run_id"] for row in page.ask("Runs in which the model answered", asked).to_pylist()]
     if not runs:
         return {}

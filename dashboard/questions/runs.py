@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dashboard.filters import Filters
 from dashboard.question import Question, Value
 from dashboard.questions.chosen import places
-from mmer_ray.lake.drift import answers_by_run
+from mmer_ray.lake.drift import answers_by_run, runs_with_answers
 
 _COLUMNS = (
     "run_id, status, profile, started_at, written_at, wall_s, stage_s, gpu_s, num_planned, num_known, num_scored, "
@@ -89,17 +89,10 @@ def failed_files(filters: Filters, corpora: Sequence[str], limit: int) -> Questi
     )
 
 
-def answering_runs(scorer: str, limit: int) -> Question:
-    """`run_id`: the newest runs with answers of a model, newest first, as the commits tell; which of them have any
-    about these corpora the answers themselves tell."""
-    return Question.of(
-        """
-        SELECT run_id FROM commits WHERE scorer = $scorer AND num_emotions > 0
-        GROUP BY run_id ORDER BY max(sequence) DESC LIMIT $limit
-        """,
-        scorer=scorer,
-        limit=limit,
-    )
+def answering_runs(filters: Filters, corpora: Sequence[str], scorer: str, limit: int) -> Question:
+    """`run_id`: the newest runs with answers of a model about these corpora and days, newest first."""
+    place = places(filters, corpora)
+    return Question.of(runs_with_answers(place.sql), scorer=scorer, limit=limit, **place.values)
 
 
 def answers(filters: Filters, corpora: Sequence[str], scorer: str, run_ids: Sequence[str]) -> Question:

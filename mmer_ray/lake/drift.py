@@ -32,6 +32,18 @@ RUNS = """
 """
 
 
+def runs_with_answers(places: str = OF_CORPUS) -> str:
+    """The statement that gives `run_id` of the newest `$limit` runs whose answers of `$scorer` count, newest first,
+    where a condition of our own making on `corpus` and `day` fits. It reads what is kept for each hearing: the answers
+    themselves are many."""
+    return f"""
+        SELECT run_id FROM internal.felt AS felt SEMI JOIN ({counted_once(places)}) USING (recording_id, heard_key)
+        JOIN commits ON commits.commit_id = felt.emotions_commit
+        WHERE felt.scorer = $scorer AND commits.num_emotions > 0
+        GROUP BY run_id ORDER BY max(commits.sequence) DESC LIMIT $limit
+    """
+
+
 def answers_by_run(places: str = OF_CORPUS) -> str:
     """The statement that counts what `$scorer` answered in each of `$runs`, where a condition of our own making on
     `corpus` and `day` fits: `run_id`, `quantity`, `name` (of a label), `value` (of a number), `num`, sorted by the

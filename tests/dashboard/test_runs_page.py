@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.access import Viewer
 from dashboard.drift_view import Against, drifts, run_names
 from dashboard.filters import Filters
-from dashboard.questions.runs import answers
+from dashboard.questions.runs import answering_runs, answers
 from dashboard.run_charts import gantt
 from dashboard.run_facts import clock_format, ends_of, gap_s, is_short, names_of, parts_of_run, speed, stage_seconds
 from dashboard.session import Dashboard
@@ -205,3 +205,22 @@ def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
     assert runs_in(page) == [run_of(0)]
     assert figures(page)["Files that failed"] == "0"
     assert run_of(1) not in str([one.value for one in page.dataframe])
+
+
+def test_drift_is_of_the_newest_runs_that_answered_about_the_viewers_corpora_and_days_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    for night, (labels, corpus) in enumerate([(CALM, "sales"), (UPSET, "sales"), (CALM, "support"), (CALM, "support")]):
+        add_night(lake, night, labels, corpus)
+    monkeypatch.setattr("dashboard.drift_view.MAX_RUNS", 2)
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
+    with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ben", ("sales",)))) as dashboard:
+        page = opened("runs", model=SCORER)
+        days = Filters(last_day=(FIRST_NIGHT - timedelta(1)).date())
+        earlier = dashboard.ask(answering_runs(days, ("sales", "support"), SCORER, 1)).to_pylist()
+
+    assert "have drifted" in said(page)
+    asked = "\n".join(one.value for one in page.code)
+    assert [run_of(night) in asked for night in range(4)] == [True, True, False, False]
+    assert earlier == [{"run_id": run_of(0)}]
