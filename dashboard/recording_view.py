@@ -59,8 +59,7 @@ def show_recording(page: Page) -> None:
         write_verdict(page, row, known.conversation.scorer, asked.judged)
     write_pending(page)
     offer_conversation(page, row, known.conversation)
-    edits = page.ask("What people changed about its speakers", questions.speaker_edits(*place)).to_pylist()
-    show_speakers(page, row, known.conversation, known.numbers, edits)
+    show_speakers(page, row, known.conversation, known.numbers)
 
 
 def _row(page: Page) -> Row:

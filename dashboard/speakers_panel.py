@@ -11,20 +11,19 @@ import streamlit as st
 from dashboard.numbers import clock, percent
 from dashboard.page import Page
 from dashboard.plain import in_line
+from dashboard.questions import recording as questions
 from dashboard.verdict_writing import Writing, write
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.edited_speakers import edit_of, in_force
 from mmer_ray.lake.heard_speakers import MAX_NAME_CHARS, Merge, Rename, Split, Undo
-from mmer_ray.lake.speaker_edits import edit_speakers
+from mmer_ray.lake.speaker_edits import Seen, edit_speakers
 from mmer_ray.tables import Row
 
 MAX_TEXT_CHARS = 80
 
 
-def show_speakers(
-    page: Page, row: Row, conversation: Conversation, numbers: Sequence[int], edits: Sequence[Row]
-) -> None:
-    """A table, and the forms of who may annotate."""
+def show_speakers(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int]) -> None:
+    """A table, and the forms of who may annotate wherever an edit would count."""
     called = _called(conversation)
     if not called:
         return
@@ -34,9 +33,24 @@ def show_speakers(
         hide_index=True,
         alt="One row per speaker: role, seconds of talk, words per minute, longest turn",
     )
-    if page.viewer.annotate:
-        with st.expander("Name, join or part speakers"):
-            _show_forms(page, row, conversation, numbers, edits)
+    if not page.viewer.annotate:
+        return
+    if _is_elsewhere(page, row):
+        st.caption(
+            "This audio is also in a corpus that you may not see, and its speakers would be edited there too: only who "
+            "may see all of its corpora can name, join or part them."
+        )
+        return
+    with st.expander("Name, join or part speakers"):
+        _show_forms(page, row, conversation, numbers)
+
+
+def _is_elsewhere(page: Page, row: Row) -> bool:
+    if page.viewer.corpora is None:
+        return False
+    asked = questions.shown_elsewhere(row["recording_id"], row["heard_key"], page.corpora)
+    (found,) = page.ask("Whether another corpus has it too", asked).to_pylist()
+    return bool(found["is_elsewhere"])
 
 
 def _called(conversation: Conversation) -> dict[str, str]:
@@ -65,27 +79,29 @@ def _facts(speaker: str, conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def _show_forms(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int], edits: Sequence[Row]) -> None:
+def _show_forms(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int]) -> None:
     called = _called(conversation)
+    # A form of another hearing is another one: what is sent from it then names nobody of this one.
+    of_hearing = f"{row['recording_id']} {row['heard_key']}"
     rename, merge, split, undo = st.tabs(["Name", "Join two", "Part one", "Undo"])
-    with rename, st.form("rename", border=False):
+    with rename, st.form(f"rename {of_hearing}", border=False):
         speaker = _choose("Speaker", called, "rename speaker")
         name = st.text_input("New name", max_chars=MAX_NAME_CHARS, key="rename name")
         if st.form_submit_button("Save the name") and speaker:
             _edit(page, row, Rename(speaker, name), "speaker's name")
-    with merge, st.form("merge", border=False):
+    with merge, st.form(f"merge {of_hearing}", border=False):
         st.caption("Where one person was taken for two: everything that the first one says is said by the second one.")
         speaker = _choose("This speaker", called, "merge speaker")
         into = _choose("is this one", called, "merge into", index=min(1, len(called) - 1))
         if st.form_submit_button("Join them") and speaker and into:
             _edit(page, row, Merge(speaker, into), "joining of speakers")
     with split:
-        _show_split(page, row, conversation, numbers)
+        _show_split(page, row, conversation, numbers, f"split {of_hearing}")
     with undo:
-        _show_undo(page, row, edits)
+        _show_undo(page, row)
 
 
-def _show_split(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int]) -> None:
+def _show_split(page: Page, row: Row, conversation: Conversation, numbers: Sequence[int], form: str) -> None:
     st.caption("Where two people were taken for one: choose what the other one says; it becomes a new speaker's.")
     speaker = _choose("Speaker", _called(conversation), "split speaker")
     texts = {
@@ -93,7 +109,7 @@ def _show_split(page: Page, row: Row, conversation: Conversation, numbers: Seque
         for one, number in zip(conversation.utterances, numbers, strict=True)
         if one.speaker == speaker
     }
-    with st.form("split", border=False):
+    with st.form(form, border=False):
         chosen = st.multiselect(
             "What the other one says", list(texts), format_func=lambda one: texts.get(one, ""), key="split what"
         )
@@ -101,7 +117,9 @@ def _show_split(page: Page, row: Row, conversation: Conversation, numbers: Seque
             _edit(page, row, Split(speaker, tuple(chosen)), "parting of a speaker")
 
 
-def _show_undo(page: Page, row: Row, edits: Sequence[Row]) -> None:
+def _show_undo(page: Page, row: Row) -> None:
+    asked = questions.speaker_edits(row["recording_id"], row["corpus"], row["heard_key"], page.corpora)
+    edits = page.ask("What people changed about its speakers", asked).to_pylist()
     counting = in_force(edit_of(one) for one in edits)
     if not counting:
         st.caption("Nothing was changed about the speakers of this recording.")
@@ -117,10 +135,13 @@ def _show_undo(page: Page, row: Row, edits: Sequence[Row]) -> None:
 
 
 def _edit(page: Page, row: Row, wanted: Rename | Merge | Split | Undo, what: str) -> None:
-    corpus, recording_id, author = row["corpus"], row["recording_id"], page.viewer.name
+    recording_id, author = row["recording_id"], page.viewer.name
+    seen = Seen(row["corpus"], row["heard_key"], page.viewer.corpora)
     write(
         page,
-        Writing(what, corpus, recording_id, lambda lake: edit_speakers(lake, recording_id, wanted, author, corpus)),
+        Writing(
+            what, seen.corpus, recording_id, lambda lake: edit_speakers(lake, recording_id, wanted, author, seen=seen)
+        ),
     )
 
 

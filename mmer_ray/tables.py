@@ -220,7 +220,8 @@ SCHEMAS: dict[str, pa.Schema] = {
   them. Of one rater's on one utterance the newest counts. The times are those of the utterance, so that the label
   outlives the hearing; `label` is any word, not only those of `CLASSES`. `verdict` says whether the answer of `scorer`
   is `right` or `wrong`; with `right` the label is that answer's, with `wrong` it may be null. `text` is what was said,
-  where the recognizer heard wrong. A row with none of the three takes back what the rater said before.
+  where the recognizer heard wrong. A row with none of the three takes back what the rater said before. `corpus` is the
+  one in which it was said, `written_in` in the view: other corpora may have the same audio.
 - `erasures`: files and audio that were erased and are not scored again: keyed hashes, never a name or an id
   (`lake/erased.py`). `scope`: `recording` (all of it is gone), `speaker` (one speaker is: it is not heard again),
   `rows` (some tables' rows are: it is not worked on again) or `readmitted` (earlier rows no longer count). `corpus`:

@@ -34,11 +34,13 @@ def utterance_numbers(recording_id: str, corpus: str, corpora: tuple[str, ...]) 
 
 
 def said_of(recording_id: str, corpus: str, heard_key: str, corpora: tuple[str, ...]) -> Question:
-    """What people said of this hearing: `utterance_idx`, `rater`, `verdict`, `scorer`, `label`, `text`."""
+    """What people said of this hearing: `utterance_idx`, `rater`, `verdict`, `scorer`, `label`, `text`. The same audio
+    may be in other corpora: what was said there is shown to who may see these."""
     return Question.of(
         """
         SELECT utterance_idx, rater, verdict, scorer, label, text FROM annotations
         WHERE recording_id = $recording AND corpus = $corpus AND heard_key = $heard AND list_contains($corpora, corpus)
+            AND list_contains($corpora, written_in)
         ORDER BY utterance_idx, rater
         """,
         recording=recording_id,
@@ -58,6 +60,21 @@ def speaker_edits(recording_id: str, corpus: str, heard_key: str, corpora: tuple
         """,
         recording=recording_id,
         corpus=corpus,
+        heard=heard_key,
+        corpora=corpora,
+    )
+
+
+def shown_elsewhere(recording_id: str, heard_key: str, corpora: tuple[str, ...]) -> Question:
+    """One row, `is_elsewhere`: whether a corpus besides these shows this hearing too. Edits of speakers would change it
+    there."""
+    return Question.of(
+        """
+        SELECT count(*) > 0 AS is_elsewhere FROM recordings
+        WHERE recording_id = $recording AND heard_key = $heard AND status = 'scored'
+            AND NOT list_contains($corpora, corpus)
+        """,
+        recording=recording_id,
         heard=heard_key,
         corpora=corpora,
     )

@@ -3,8 +3,9 @@
 A label is of one utterance, which the table names by `recording_id` and `utterance_idx`, as `mmer query` gives them, or
 by `recording` (a path or a file's name) and `start_s`, in seconds from the recording's start; `channel`, from 0, tells
 utterances apart that begin together. Corpora that have the same audio may have heard it differently: `corpus` says
-whose utterances are meant. All rows of a table are taken in one commit, or none is. Rows that the lake has already are
-passed over, so that the same table may come twice.
+whose utterances are meant, and who may see the label in the dashboard; without it that is the first of them by name.
+All rows of a table are taken in one commit, or none is. Rows that the lake has already are passed over, so that the
+same table may come twice.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Speakers as people edited them: the rows of `speaker_edits` replayed, and the views that show who speaks since.
 
-Each hearing, (recording_id, heard_key), has its own edits, and every corpus that shows the hearing sees them. A speaker
-is known by an id, `S1`. Renaming gives it a name and leaves the id; merging and splitting change the ids.
+Each hearing, (recording_id, heard_key), has its own edits, and every corpus that shows the hearing sees them; so who
+may not see all of these corpora may not edit it (`speaker_edits.Seen`). A speaker is known by an id, `S1`. Renaming
+gives it a name and leaves the id; merging and splitting change the ids.
 """
 
 # The statements are put together from constants.

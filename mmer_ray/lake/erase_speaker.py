@@ -144,6 +144,12 @@ class _Hearing:
         }
         own = {name: self._results[name] for name in ("corpus", "month", "day")} | {"heard_key": new_key}
         tables = {name: _with(name, table, own) for name, table in left.items()}
+        # Who may read a label depends on the corpus that it was written in.
+        written_in = left["annotations"]["written_in"].cast(pa.string())
+        column = SCHEMAS["annotations"].get_field_index("corpus")
+        tables["annotations"] = tables["annotations"].set_column(
+            column, SCHEMAS["annotations"].field(column), written_in
+        )
         tables["results"] = pa.Table.from_pylist([results | {"heard_key": new_key}], schema=SCHEMAS["results"])
         tables["speaker_edits"] = self._names(left, own)
         tables["recordings"] = _with("recordings", self._select(FILES, self._of_hearing), {"heard_key": new_key})

@@ -60,6 +60,20 @@ MEASURED_BEFORE = f"""
 """A scorer's measures of the time before the first edit, if they were made as those of now."""
 OF_EMOTIONS = ("valence_by_quarter", "worst_window_start_s", "worst_window_valence")
 """Measures that no edit of speakers changes; made again of the lake's rounded scores they might differ in a digit."""
+ELSEWHERE = """
+    SELECT DISTINCT corpus FROM recordings
+    WHERE recording_id = $recording AND heard_key = $heard AND status = 'scored'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What somebody was shown who edits on a page, and may see some corpora alone."""
+
+    corpus: str
+    heard_key: str
+    corpora: tuple[str, ...] | None
+    """Those that they may see; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +96,24 @@ def speakers_of(lake: Lake, name: str) -> RecordingSpeakers:
 
 
 def edit_speakers(
-    lake: Lake, name: str, wanted: Rename | Merge | Split | Undo, author: str, corpus: str | None = None
+    lake: Lake,
+    name: str,
+    wanted: Rename | Merge | Split | Undo,
+    author: str,
+    corpus: str | None = None,
+    seen: Seen | None = None,
 ) -> EditMade:
     """Make one edit, in what `corpus` shows of a recording where it is named: corpora may have heard it differently.
+    `seen` names the corpus too; the edit is made of that hearing, and where no other corpus would see it, or not at
+    all.
 
-    Raises `SourceError` for a name that fits no recording or several, `UsageError` for a recording that failed and for
-    an edit that does not fit the speakers there are, `LakeError` where there is no lake or another job writes it.
+    Raises `SourceError` for a name that fits no recording or several, `UsageError` for a recording that failed, for
+    an edit that does not fit the speakers there are and for what `seen` forbids, `LakeError` where there is no lake or
+    another job writes it.
     """
     lake.require_existing()
     with lake.lock():
-        row = _scored_row(lake, name, corpus)
+        row = _scored_row(lake, name, seen.corpus if seen else corpus, seen)
         lake.create()
         with connect(lake) as connection:
             hearing = _Hearing(connection, row)
@@ -101,21 +123,38 @@ def edit_speakers(
     return EditMade(edit, after.told())
 
 
-def _scored_row(lake: Lake, name: str, corpus: str | None = None) -> Row:
+def _scored_row(lake: Lake, name: str, corpus: str | None = None, seen: Seen | None = None) -> Row:
     reader = LakeReader(lake)
     try:
         row = reader.find_recording(name)
-        if corpus is not None and row["corpus"] != corpus:
+        if corpus is not None:
             place = {"recording": row["recording_id"], "corpus": corpus}
             shown = reader.rows(OF_CORPUS, place)
             if not shown:
                 raise SourceError(f"no recording in corpus {corpus!r} is called {name!r}")
             row = shown[0]
+        if seen is not None:
+            _require_as_seen(reader, row, seen)
     finally:
         reader.close()
     if row["status"] != "scored":
         raise UsageError(f"{row['uri']} failed ({row['error_code']}), so it has no speakers")
     return row
+
+
+def _require_as_seen(reader: LakeReader, row: Row, seen: Seen) -> None:
+    if row["status"] == "scored" and row["heard_key"] != seen.heard_key:
+        raise UsageError(
+            f"recording {row['recording_id']} shows another hearing in corpus {seen.corpus!r} by now, whose speakers "
+            "are others: open it again"
+        )
+    place = {"recording": row["recording_id"], "heard": row["heard_key"]}
+    corpora = {one["corpus"] for one in reader.rows(ELSEWHERE, place)}
+    if seen.corpora is not None and not corpora <= set(seen.corpora):
+        raise UsageError(
+            f"recording {row['recording_id']} is also in a corpus that you may not see, where the edit would count "
+            "too: ask somebody who may see all of its corpora"
+        )
 
 
 class _Hearing:

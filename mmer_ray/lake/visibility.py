@@ -186,7 +186,8 @@ VIEWS = {
     """,
     "speaker_edits": f"SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.speaker_edits AS part {_OF_SHOWN}",
     "annotations": f"""
-        SELECT part.* REPLACE ({_OF_CORPUS}) FROM internal.annotations AS part JOIN commits USING (commit_id)
+        SELECT part.* REPLACE ({_OF_CORPUS}), part.corpus AS written_in
+        FROM internal.annotations AS part JOIN commits USING (commit_id)
         JOIN internal.shown AS shown ON shown.recording_id = part.recording_id
         QUALIFY row_number() OVER (
             PARTITION BY shown.corpus, part.recording_id, part.heard_key, part.utterance_idx, part.rater
@@ -202,7 +203,8 @@ VIEWS = {
     """,
 }
 """What readers may name beside `commits`. `calls` has one row per recording; `emotions` has every scorer's answers,
-`annotations` those of every hearing: people's labels outlive it."""
+`annotations` those of every hearing: people's labels outlive it. They stand in every corpus that has the audio;
+`written_in` is the corpus in which the person said it."""
 
 
 _MISSING = """

@@ -91,6 +91,19 @@ def commit_to(lake: Lake, sequence: int, rows: dict[str, list[Row]]) -> None:
     append_commit(lake, Batch(sequence, commit_id, whole(tables)), RUN, SCORER)
 
 
+def share_with_sales(lake: Lake) -> None:
+    """Let the corpus `sales` have the audio of the second call of `support` too, whose speaker somebody has named."""
+    row: Row = {
+        "recording_id": "b" * 32, "corpus": "sales", "month": "2026-11", "day": SECOND, "heard_key": "heard",
+        "uri": "/sales/b.opus", "status": "scored", "is_copy": True, "attempts": 1,
+    }  # fmt: skip
+    named = {
+        "edit_id": "e1", "action": "rename", "speaker": "S1", "target": "Zoe", "author": "cleo of sales",
+        "edited_at": datetime(2026, 11, 5, tzinfo=UTC),
+    }  # fmt: skip
+    commit_to(lake, 2, {"recordings": [row], "speaker_edits": [row | named]})
+
+
 def _call(name: str, corpus: str, day: date, said: Sequence[Said], *, has_valence: bool) -> Row:
     valences = [one[3] for one in said if one[3] is not None]
     worst = min(said, key=lambda one: one[3] or 0.0)

@@ -21,7 +21,7 @@ from mmer_ray.lake.store import Lake
 from mmer_ray.lake.verdicts import Judged, Judgement, judge
 from mmer_ray.records import Emotion, Utterance
 from tests.dashboard.lakes import call_lake
-from tests.dashboard.makers import HOSTILE, dashboard_of, make_lake, of_viewers
+from tests.dashboard.makers import HOSTILE, SCORER, dashboard_of, make_lake, of_viewers, share_with_sales
 
 MAIN = Path(package.__file__).parent / "main.py"
 ADDRESSES = Addresses("/sound/token", "/sound/token?as=wav", "/peaks/token")
@@ -117,6 +117,37 @@ def test_a_verdict_that_a_browser_sends_for_who_may_not_annotate_is_refused_and_
     assert [one["event"] for one in lines] == ["opened", "refused"]
     with open_lake(lake) as reader:
         assert reader.rows("FROM annotations", {}) == []
+
+
+def shared(folder: Path) -> None:
+    """A call that `support` and `sales` both have, of whose second utterance somebody in each says something."""
+    lake = make_lake(folder)
+    share_with_sales(lake)
+    for corpus, rater in (("sales", "cleo of sales"), ("support", "ben of support")):
+        judge(lake, Judged(corpus, "b" * 32, "heard", 1), Judgement("right", SCORER), rater)
+
+
+@pytest.mark.parametrize(
+    ("corpora", "raters", "edits"),
+    [(("support",), {"ben of support"}, False), (("sales", "support"), {"ben of support", "cleo of sales"}, True)],
+)
+def test_of_audio_that_two_corpora_have_each_viewer_reads_and_edits_what_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpora: tuple[str, ...], raters: set[str], edits: bool
+) -> None:
+    shown: list[dict[str, Any]] = []
+    shared(tmp_path / "lake")
+    monkeypatch.setattr("dashboard.page._viewer", lambda dashboard: Viewer("ann", corpora, annotate=True))
+    monkeypatch.setattr(
+        "dashboard.recording_view.show_player", lambda data, key: shown.append(data) or Asked(None, False)
+    )
+    with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ann", corpora, annotate=True))):
+        page = opened(recording="b" * 32, of="support")
+
+    assert not page.exception
+    assert {one.split(":")[0] for one in shown[0]["utterances"][1]["others"]} == raters
+    assert [one.label for one in page.expander if "Name, join" in one.label] == ["Name, join or part speakers"] * edits
+    assert ("in a corpus that you may not see" in said(page)) is not edits
+    assert ("by cleo of sales" in str([one.options for one in page.selectbox])) is edits
 
 
 def test_the_transcript_is_offered_as_files(lake: Path) -> None:

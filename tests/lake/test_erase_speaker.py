@@ -14,6 +14,7 @@ from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
 from mmer_ray.lake.speaker_edits import edit_speakers, speakers_of
 from mmer_ray.lake.store import Lake
+from mmer_ray.lake.verdicts import Judged, Judgement, judge
 from tests.lake.makers import EVERY_TABLE, KEYS, answer, audio_id, contents, job, listing, newer, plan_of, work
 from tests.lake.removals import ERASED, WORDS, canary_lake, erase_first_speaker, traces, write
 
@@ -196,3 +197,17 @@ def test_what_the_file_was_before_it_changed_goes_whole(made: tuple[Lake, Path])
     erase_first_speaker(lake)
     assert [one for one in (*WORDS, old) if traces(lake.address, one)] == []
     assert {one[0] for one in said(lake)} == {"S2"}
+
+
+def test_what_people_said_of_who_is_left_stays_in_the_corpus_in_which_they_said_it(made: tuple[Lake, Path]) -> None:
+    lake, audio = made
+    write(lake, [replace(one, corpus="other") for one in listing(audio)])
+    query = "FROM utterances WHERE corpus = 'other' AND speaker = 'S2' AND recording_id = $id LIMIT 1"
+    with open_lake(lake.address) as reader:
+        (row,) = reader.rows(query, {"id": reader.find_recording(ERASED)["recording_id"]})
+    about = Judged("other", row["recording_id"], row["heard_key"], row["utterance_idx"])
+    judge(lake, about, Judgement(text="what was said"), "ann")
+    erase_first_speaker(lake)
+    with open_lake(lake.address) as reader:
+        kept = reader.rows("SELECT corpus, written_in, rater FROM annotations ORDER BY corpus", {})
+    assert kept == [{"corpus": one, "written_in": "other", "rater": "ann"} for one in ("calls", "other")]

@@ -14,7 +14,7 @@ from mmer_ray.lake.edited_speakers import SpeakerEdit, replayed
 from mmer_ray.lake.heard_speakers import HeardSpeakers, Merge, Rename, Split, Spoken, Undo
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.recluster import Recluster, recluster
-from mmer_ray.lake.speaker_edits import EditMade, edit_speakers, speakers_of
+from mmer_ray.lake.speaker_edits import EditMade, Seen, edit_speakers, speakers_of
 from mmer_ray.lake.store import Lake
 from mmer_ray.records import Recording
 from tests.lake.makers import (
@@ -407,3 +407,27 @@ def test_of_audio_that_two_corpora_heard_differently_the_named_corpus_is_edited(
     assert named == {"calls": False, "copies": True}
     with pytest.raises(SourceError, match="no recording in corpus 'other'"):
         edit_speakers(lake, recording_id, Rename("S1", "Ben"), "tester", corpus="other")
+
+
+def test_who_may_not_see_all_corpora_of_a_hearing_does_not_edit_it(tmp_path: Path) -> None:
+    lake, content = Lake(tmp_path / "lake"), b"the same bytes"
+    for corpus in ("calls", "copies"):
+        audio_file(tmp_path / corpus, "same.wav", content)
+        job(lake, listing(tmp_path / corpus, corpus))
+    recording_id = audio_id(content)
+    ((heard,),) = [one.values() for one in rows(lake, "SELECT DISTINCT heard_key FROM recordings")]
+    with pytest.raises(UsageError, match="also in a corpus that you may not see"):
+        edit_speakers(lake, recording_id, Rename("S1", "Ann"), "ann", seen=Seen("calls", heard, ("calls",)))
+    assert rows(lake, "FROM speaker_edits") == []
+    for number, corpora in enumerate((("calls", "copies"), None)):
+        edit_speakers(lake, recording_id, Rename("S1", f"Ann {number}"), "ann", seen=Seen("calls", heard, corpora))
+
+
+def test_an_edit_of_a_hearing_that_is_shown_no_longer_is_refused(tmp_path: Path) -> None:
+    lake, path = Lake(tmp_path / "lake"), audio_file(tmp_path / "audio", "talk.wav")
+    job(lake, listing(tmp_path / "audio"))
+    ((heard,),) = [one.values() for one in rows(lake, "SELECT DISTINCT heard_key FROM recordings")]
+    job(lake, listing(tmp_path / "audio"), newer("transcribe"))
+    with pytest.raises(UsageError, match=r"shows another hearing in corpus 'calls' by now.*open it again"):
+        edit_speakers(lake, path.name, Rename("S1", "Ann"), "ann", seen=Seen("calls", heard, None))
+    assert rows(lake, "FROM speaker_edits") == []
