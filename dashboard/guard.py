@@ -1,4 +1,7 @@
-"""What every request passes first: it must come from where it may, and from somebody who may look."""
+"""What every request passes first: it must come from where it may, and name at most one person.
+
+Whether that person may look, pages and routes ask themselves: who may not is told so by the page.
+"""
 
 from __future__ import annotations
 

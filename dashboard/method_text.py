@@ -60,8 +60,11 @@ POLICY = """
 ACCESS = """
 ### Who sees what
 
-- Every question names the corpora that its viewer may see; "Show the SQL" below each page prints them. Sound and
+- Every question about recordings and what was said in them names the corpora that its viewer may see; "Show the SQL"
+  below each page prints them. Runs are those of these corpora; who may see every corpus is shown all runs. Sound and
   exports have signed addresses that hold for a quarter of an hour, and are checked again when they are opened.
+- Two corpora may have the same audio. Verdicts and corrections are then shown to who may see the corpus in which they
+  were written. Speakers have the same names in both, so only who may see all corpora of the audio can change them.
 - The server may keep a log of which recordings were opened, heard and exported, and of what was refused. It holds no
   text of a call.
 - No page asks any other host for anything.
