@@ -22,7 +22,7 @@ class Asked:
     """What somebody did in the player since the page was run last."""
 
     judged: Mapping[str, Any] | None
-    """A verdict or a correction: `utterance`, `heard_key`, `verdict`, `label`, `text`."""
+    """A verdict or a correction: `utterance`, `heard_key`, `scorer`, `verdict`, `label`, `text`."""
     wants_address: bool
     """Whether the address of the sound was too old."""
 

@@ -70,6 +70,7 @@ def payload_of(
     return {
         "key": f"{row['corpus']}/{row['recording_id']}/{row['heard_key']}",
         "heard_key": row["heard_key"],
+        "scorer": conversation.scorer,
         "duration": (row["duration_ms"] or 0) / 1000,
         "start": shown.start_s,
         **_sound(shown.addresses),

@@ -147,7 +147,8 @@ class Player {
 
   judge(one, said) {
     this.say("Saving\u2026");
-    this.send("judged", { ...said, utterance: one.index, heard_key: this.data.heard_key, at: Date.now() });
+    const { heard_key, scorer } = this.data;
+    this.send("judged", { ...said, utterance: one.index, heard_key, scorer, at: Date.now() });
   }
 
   async copyLink() {

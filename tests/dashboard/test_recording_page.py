@@ -150,6 +150,64 @@ def test_of_audio_that_two_corpora_have_each_viewer_reads_and_edits_what_is_thei
     assert ("by cleo of sales" in str([one.options for one in page.selectbox])) is edits
 
 
+def judged(verdict: str, utterance: int = 0, scorer: str = SCORER) -> Asked:
+    """What the player tells when somebody judges the model's answer."""
+    said = {"utterance": utterance, "heard_key": "heard", "scorer": scorer, "verdict": verdict, "label": None}
+    return Asked({**said, "text": None}, False)
+
+
+def tell_player(monkeypatch: pytest.MonkeyPatch, *asked: Asked) -> list[str]:
+    """Let the player tell these one after the other, one each time that it is drawn; the notices that it is given."""
+    waiting, notices = list(asked), []
+
+    def draw(data: dict[str, Any], key: str) -> Asked:
+        notices.append(data["notice"]["text"])
+        return waiting.pop(0) if waiting else Asked(None, False)
+
+    monkeypatch.setattr("dashboard.recording_view.show_player", draw)
+    return notices
+
+
+def verdicts(lake: Lake) -> list[tuple[int, str]]:
+    with open_lake(lake.address) as reader:
+        rows = reader.rows("SELECT utterance_idx, verdict FROM annotations ORDER BY utterance_idx", {})
+    return [(row["utterance_idx"], row["verdict"]) for row in rows]
+
+
+def test_all_that_cannot_be_written_waits_and_what_is_written_leaves_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    tell_player(monkeypatch, judged("right", 0), judged("wrong", 1), judged("wrong", 0))
+    with dashboard_of(tmp_path / "lake"):
+        with Lake(tmp_path / "lake").lock():
+            page = opened(recording="b" * 32, of="support")
+        assert len(page.warning) == 2
+        assert verdicts(lake) == []
+        first, second = [one for one in page.button if one.label == "Try again"]
+        # Of what was said of one utterance the last counts, and stands behind the other one.
+        second.click().run()
+        assert verdicts(lake) == [(0, "wrong")]
+        (left,) = [one for one in page.button if one.label == "Try again"]
+        assert (left.key, len(page.warning)) == (first.key, 1)
+        left.click().run()
+
+    assert verdicts(lake) == [(0, "wrong"), (1, "wrong")]
+    assert not page.warning
+
+
+def test_a_verdict_on_an_answer_of_a_model_that_is_in_use_no_longer_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    notices = tell_player(monkeypatch, judged("right", scorer="mmer-before"))
+    with dashboard_of(tmp_path / "lake"):
+        opened(recording="b" * 32, of="support")
+
+    assert "another emotion model is in use since this page was drawn: reload it" in notices[-1]
+    assert verdicts(lake) == []
+
+
 def test_the_transcript_is_offered_as_files(lake: Path) -> None:
     with dashboard_of(lake):
         page = opened(recording="b" * 32, of="support")
@@ -162,6 +220,7 @@ def test_the_transcript_is_offered_as_files(lake: Path) -> None:
 def test_text_of_a_lake_reaches_the_player_as_it_is(lake: Path) -> None:
     found = payload_in(lake, "b" * 32)
     assert found["utterances"][1]["text"] == HOSTILE
+    assert found["scorer"] == SCORER
     assert json.loads(json.dumps(found)) == found
     assert [one["start"] for one in found["moments"] if one["is_worst"]] == [60]
 
