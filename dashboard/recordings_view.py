@@ -18,6 +18,7 @@ from dashboard.numbers import clock, counted
 from dashboard.page import Page
 from dashboard.questions import recordings as questions
 from dashboard.questions.recordings import Order
+from dashboard.table_keys import table_key
 from mmer_ray.tables import Row
 
 PAGE_ROWS = 50
@@ -42,7 +43,8 @@ def show_recordings(page: Page, filters: Filters) -> None:
     rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()
     drawn = _courses(page, rows, filters)
     with table:
-        key = f"recordings-{order.value}-{first}-{filters.to_address()}"
+        name = f"recordings-{order.value}-{first}-{filters.to_address()}"
+        key = table_key(name, ((row["corpus"], row["recording_id"]) for row in rows))
         columns = _columns(has_valence=felt["has_valence"], has_matches=filters.chooses_utterances)
         _show_table(rows, drawn, columns, key)
     offer(page, [Export(What.RECORDINGS, filters, order), Export(What.UTTERANCES, filters, order)])
@@ -86,7 +88,7 @@ def _show_table(rows: Sequence[Row], drawn: dict[tuple[str, str], Course], colum
         alt="One row per recording; choose one to open it",
     )
     chosen = [*event["selection"]["rows"], *(cell[0] for cell in event["selection"].get("cells", ()))]
-    if chosen:
+    if chosen and chosen[0] < len(rows):
         row = rows[chosen[0]]
         at_ms = _opens_at(row, drawn.get((row["corpus"], row["recording_id"])))
         st.switch_page(RECORDING_PAGE, query_params=recording_address(row["corpus"], row["recording_id"], at_ms))

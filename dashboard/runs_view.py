@@ -17,6 +17,7 @@ from dashboard.page import Page
 from dashboard.questions import overview
 from dashboard.questions import runs as questions
 from dashboard.run_facts import Part, gap_s, names_of, parts_now, parts_of_run, speed, stage_seconds, status_of
+from dashboard.table_keys import table_key
 from dashboard.tiles import Tile, show_tiles
 from mmer_ray.errors import RETRYABLE
 from mmer_ray.lake.ledger import TOLERANCE_S
@@ -201,7 +202,7 @@ def _show_table(runs: Sequence[Row], *, with_details: bool) -> None:
     event: Any = st.dataframe(
         [_shown(run) for run in runs],
         hide_index=True,
-        key="runs-table",
+        key=table_key("runs", (run["run_id"] for run in runs)),
         on_select="rerun" if with_details else "ignore",
         selection_mode="single-row",
         column_config={

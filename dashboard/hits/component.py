@@ -22,9 +22,10 @@ def show_hits(hits: Sequence[dict[str, Any]], key: str) -> None:
         js="\n".join(script.read_text(encoding="utf-8") for script in SCRIPTS),
     )
     result = component(data={"hits": list(hits)}, key=key, on_opened_change=_nothing)
-    opened = None if result.opened is None else int(result.opened)
-    if opened is not None and 0 <= opened < len(hits):
-        st.switch_page(RECORDING_PAGE, query_params=hits[opened]["address"])
+    # By its key: the lake may have moved on since the list was drawn, and other hits stand in these places.
+    opened = next((hit for hit in hits if hit["key"] == result.opened), None)
+    if opened is not None:
+        st.switch_page(RECORDING_PAGE, query_params=opened["address"])
 
 
 def _nothing() -> None:

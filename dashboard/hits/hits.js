@@ -44,7 +44,7 @@ class Hits {
     );
     const open = el(
       "a",
-      { class: "open", href: hit.link, onclick: (event) => this.open(event, index) },
+      { class: "open", href: hit.link, onclick: (event) => this.open(event, hit.key) },
       `${clock(hit.start)} in ${hit.name}`,
     );
     const marks = hit.marks.map((mark) => this.chip(mark, theme));
@@ -86,12 +86,12 @@ class Hits {
     return [...parts, text.slice(from)];
   }
 
-  open(event, index) {
+  open(event, key) {
     // With a key held the browser opens a tab of its own.
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     this.audio.pause();
-    this.tell("opened", index);
+    this.tell("opened", key);
   }
 
   toggle(index) {

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from types import SimpleNamespace
 
+import pytest
+
+from dashboard.hits.component import show_hits
 from dashboard.hits.payload import Around, contexts, hit_of, mark_of
 from dashboard.palette import colour_of
 from dashboard.player.payload import Addresses
@@ -65,3 +69,21 @@ def test_the_file_may_be_gone() -> None:
     found = hit_of(row(0, uri=None), Addresses(None, None, None), [])
 
     assert (found["sound"], found["name"]) == (None, "a" * 32)
+
+
+def opened_by(hits: list[Row], opened: object, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    """The addresses that the page goes to where the list tells this."""
+    addresses: list[Row] = []
+    told = SimpleNamespace(opened=opened)
+    monkeypatch.setattr("streamlit.components.v2.component", lambda *_, **__: lambda **_: told)
+    monkeypatch.setattr("streamlit.switch_page", lambda _, query_params: addresses.append(query_params))
+    show_hits(hits, "hits")
+    return addresses
+
+
+def test_the_hit_that_was_clicked_is_opened_wherever_it_stands_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = hit_of(row(0), SOUND, []), hit_of(row(1, recording_id="b" * 32), SOUND, [])
+
+    assert opened_by([second, first], first["key"], monkeypatch) == [first["address"]]
+    assert opened_by([second], first["key"], monkeypatch) == []
+    assert opened_by([first], None, monkeypatch) == []

@@ -207,6 +207,23 @@ def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
     assert run_of(1) not in str([one.value for one in page.dataframe])
 
 
+def test_where_the_lake_moves_on_its_tables_are_others_so_that_no_click_meets_another_row(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake")
+    add_night(lake, 0, CALM[:4])
+
+    def tables() -> set[str]:
+        found = {one.proto.id for name in ("runs", "recordings") for one in opened(name).dataframe if one.proto.id}
+        assert len(found) == 2
+        return found
+
+    with dashboard_of(tmp_path / "lake") as dashboard:
+        first = tables()
+        assert tables() == first
+        add_night(lake, 1, CALM[:4])
+        dashboard.reader.refresh()
+        assert not tables() & first
+
+
 def test_drift_is_of_the_newest_runs_that_answered_about_the_viewers_corpora_and_days_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
