@@ -65,6 +65,6 @@ def test_a_file_without_sound_is_told_of_and_asked_again_next_time(tmp_path: Pat
     sound = write_sound(tmp_path / "call.wav")
     Path(sound.uri).write_bytes(b"no sound")
     with serving(sound, cache=tmp_path / "cache") as client:
-        assert client.get("/peaks/call.wav").status_code == 503
+        assert client.get("/peaks/call.wav").status_code == 422
         write_sound(tmp_path / "call.wav")
         assert client.get("/peaks/call.wav").status_code == 200
