@@ -205,3 +205,16 @@ def test_a_viewer_of_some_corpora_sees_only_runs_of_these_alone(
     assert runs_in(page) == [run_of(0)]
     assert figures(page)["Files that failed"] == "0"
     assert run_of(1) not in str([one.value for one in page.dataframe])
+
+
+def test_a_run_that_scored_two_corpora_of_a_viewer_is_found_by_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    add_night(lake, 0, CALM, "sales", also_in="support")
+    add_night(lake, 1, CALM, "support", also_in="elsewhere")
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
+    with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ben", ("sales", "support")))):
+        found = [runs_in(opened("runs", corpus=corpus)) for corpus in ("sales", "support")]
+
+    assert found == [[run_of(0)], [run_of(0)]]
