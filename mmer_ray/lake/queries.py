@@ -139,19 +139,12 @@ class LakeReader:
         try:
             return self._asked(answer)
         except duckdb.Error as exc:
-            if is_of_store(exc):
-                raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
 
     def table(self, query: str, parameters: Mapping[str, Any]) -> pa.Table:
         """As `sql`, for a query of this project's own: what cannot be read is `LakeError`, what takes more than the
         `limits` is `UsageError`."""
-        try:
-            return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
-        except duckdb.Error as exc:
-            if is_of_store(exc):
-                raise damaged(self.address, exc) from exc
-            raise
+        return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
 
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
@@ -234,7 +227,8 @@ class LakeReader:
         return self._asked(lambda connection: _rows(connection, query, parameters))
 
     def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
-        """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them."""
+        """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them.
+        Raises `LakeError` where the store fails."""
         moment = self._current()
         for _ in range(OPENING_TRIES):
             try:
@@ -247,6 +241,10 @@ class LakeReader:
                     if self._moment is moment and not self._move():
                         raise damaged(self.address, exc) from exc
                 moment = self._moment
+            except duckdb.Error as exc:
+                if is_of_store(exc):
+                    raise damaged(self.address, exc) from exc
+                raise
         raise LakeError(f"the lake {self.address} is rewritten faster than it can be read; try again")
 
     def _current(self) -> Moment:
