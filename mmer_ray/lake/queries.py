@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -26,15 +26,13 @@ from mmer_ray.lake.changing import OPENING_TRIES
 from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
 from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.ledger import Ledger, lake_ledger
-from mmer_ray.lake.limits import QueryLimits, in_memory, limited
+from mmer_ray.lake.limits import Answer, QueryLimits, Take, in_memory, limited, streamed
 from mmer_ray.lake.refresh import next_moment
 from mmer_ray.lake.statements import refuse_writing
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
 from mmer_ray.lake.views import UNREADABLE, Moment, damaged, is_of_store, moment_now
 from mmer_ray.tables import Row
-
-Answer = TypeVar("Answer")
 
 MAX_CANDIDATES = 10
 """So many recordings are listed when a name fits several."""
@@ -145,6 +143,11 @@ class LakeReader:
         """As `sql`, for a query of this project's own: what cannot be read is `LakeError`, what takes more than the
         `limits` is `UsageError`."""
         return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
+
+    def stream(self, query: str, parameters: Mapping[str, Any], take: Take[Answer]) -> Answer:
+        """As `table`, for what need not be held whole: what `take` makes of the rows, which come a batch at a time. It
+        is called anew, for all of them, where the lake was rewritten meanwhile."""
+        return self._asked(lambda connection: streamed(connection.cursor(), query, dict(parameters), self.limits, take))
 
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
