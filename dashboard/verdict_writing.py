@@ -81,7 +81,7 @@ def write_pending(page: Page) -> None:
     if waiting is None:
         return
     wanted, why = waiting
-    st.warning(f"Another job writes this lake, so the {wanted.what} is not saved yet. It is kept here: try again soon.")
+    st.warning(f"The lake cannot be written at the moment, so the {wanted.what} is not saved yet. Try again soon.")
     st.text(why)
     with st.container(horizontal=True):
         again = st.button("Try again", type="primary", key="try again")

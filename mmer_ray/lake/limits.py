@@ -77,7 +77,7 @@ def streamed(
             raise KeyboardInterrupt from exc
         raise UsageError(
             f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
-            "(--timeout-s, `timeout_s`)"
+            "(`mmer query --timeout-s`, `timeout_s`)"
         ) from exc
 
 
@@ -89,7 +89,7 @@ def in_memory(limits: QueryLimits) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, MemoryError) as exc:
         raise MemoryLimitError(
             f"this needs more than {limits.memory_mb:,} MB of memory; make the query smaller, or allow more "
-            "(--memory-mb, `memory_mb`)"
+            "(`mmer query --memory-mb`, `memory_mb`)"
         ) from exc
 
 
@@ -99,8 +99,8 @@ def _batches(reader: pa.RecordBatchReader, limits: QueryLimits) -> Iterator[pa.R
         num_rows, num_bytes = num_rows + batch.num_rows, num_bytes + batch.nbytes
         if num_rows > limits.max_rows:
             raise UsageError(
-                f"the query gives more than {limits.max_rows:,} rows; add a LIMIT or a WHERE, or allow more "
-                "(--max-rows, `max_rows`)"
+                f"the query gives more than {limits.max_rows:,} rows; ask for fewer, such as by a LIMIT, or allow more "
+                "(`mmer query --max-rows`, `max_rows`)"
             )
         if num_bytes > limits.memory_mb * 1_000_000:
             raise MemoryError

@@ -154,6 +154,8 @@ def test_more_than_fits_is_refused_with_what_to_do(lake: Path, monkeypatch: pyte
 
     assert answer.status_code == 413
     assert "Choose fewer days" in answer.text
+    # The option is that of another command.
+    assert "`mmer query --max-rows`" in answer.text
 
 
 @pytest.mark.parametrize("form", [*Format])

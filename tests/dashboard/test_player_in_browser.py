@@ -223,7 +223,7 @@ def test_while_another_job_writes_a_verdict_waits_and_is_not_lost(shown: Shown) 
     shown.open(shown.utterances[index].start_s)
     with Lake(shown.lake.address).lock():
         shown.row(index).get_by_role("button", name="The emotion is right").click()
-        shown.page.get_by_text("Another job writes this lake").wait_for(timeout=60_000)
+        shown.page.get_by_text("The lake cannot be written at the moment").wait_for(timeout=60_000)
         assert shown.said() == []
     shown.page.get_by_role("button", name="Try again").click()
     shown.wait_for_message("Saved: verdict.")
