@@ -243,3 +243,7 @@ def test_the_log_of_what_was_opened_is_for_its_owner_alone(lake: Path, tmp_path:
     audit = tmp_path / "audit.jsonl"
     with served(lake, export_route, audit=audit):
         assert audit.stat().st_mode & 0o777 == 0o600
+    # Also one that was there before.
+    audit.chmod(0o644)
+    with served(lake, export_route, audit=audit):
+        assert audit.stat().st_mode & 0o777 == 0o600
