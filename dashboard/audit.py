@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,7 +28,7 @@ class Event(StrEnum):
 
 
 class Audit:
-    """Appends to a file that only its owner can read; with no file it keeps nothing."""
+    """Appends to a file, which it lets nobody but its owner read where it may; with no file it keeps nothing."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises `PreflightError` where the file cannot be written."""
@@ -38,6 +39,10 @@ class Audit:
                 path.touch(mode=0o600)
                 with path.open("a"):
                     pass
+                if path.is_file():
+                    # One of another owner, whose group may write it, stays as that owner has it.
+                    with contextlib.suppress(PermissionError):
+                        path.chmod(0o600)
             except OSError as exc:
                 raise PreflightError(
                     f"the audit log {path} cannot be written: {exc.strerror}; name another one with --audit-log"

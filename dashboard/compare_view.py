@@ -14,7 +14,7 @@ from dashboard.hits.component import show_hits
 from dashboard.hits.payload import Mark, hit_of, sounds_of
 from dashboard.numbers import count_of, percent, signed
 from dashboard.page import Page
-from dashboard.palette import colour_of, in_order
+from dashboard.palette import NO_ANSWER, colour_of, in_order
 from dashboard.plain import in_line
 from dashboard.questions import compare as questions
 from dashboard.questions.method import models
@@ -25,7 +25,6 @@ from mmer_ray.lake.comparison import Comparison, Disagreement, comparison_of
 FIRST, SECOND = "first", "second"
 """Names in the address."""
 NUM_DISAGREEMENTS = 20
-WITHHELD = "no answer"
 
 
 def show_comparison(page: Page, filters: Filters) -> None:
@@ -126,15 +125,22 @@ def _show_labels(found: Comparison) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Labels of both models")
-        words = f"Share of each label of {found.second} among the utterances that {found.first} gave one label: " + (
-            "; ".join(f"{label}: {line}" for label, line in zip(order, counts, strict=True))
-        )
-        charts.show(confusion(order, order, counts, found.first, found.second), words)
+        charts.show(confusion(order, order, counts, found.first, found.second), confusion_in_words(found))
     with right:
         st.subheader("How often each label is given")
         shares = (found.first_shares, found.second_shares)
         words = "; ".join(f"{one}: {percent(shares[0][one])} to {percent(shares[1][one])}" for one in order)
         charts.show(label_shift(*shares, (found.first, found.second)), f"From the first model to the second: {words}")
+
+
+def confusion_in_words(found: Comparison) -> str:
+    """The table of labels as its picture shows it: of each label of the first model the shares of the second's."""
+    rows = []
+    for label, line in zip(found.labels, found.confusion, strict=True):
+        pairs = zip(found.labels, line, strict=True)
+        shares = ", ".join(f"{other} {percent(number / sum(line))}" for other, number in pairs if number)
+        rows.append(f"{label}: {shares or 'given to none'}")
+    return f"Labels that {found.second} gave the utterances of each label of {found.first}. {'; '.join(rows)}"
 
 
 def _show_shifts(found: Comparison) -> None:
@@ -180,4 +186,4 @@ def _show_disagreements(page: Page, corpora: Sequence[str], found: Comparison) -
 
 def _marks(one: Disagreement, found: Comparison) -> list[Mark]:
     labels = ((found.first, one.first_label), (found.second, one.second_label))
-    return [Mark(label or WITHHELD, colour_of(label), is_unsure=label is None, title=name) for name, label in labels]
+    return [Mark(label or NO_ANSWER, colour_of(label), is_unsure=label is None, title=name) for name, label in labels]

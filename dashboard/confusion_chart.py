@@ -42,29 +42,31 @@ def confusion(
                 {"field": "share", "title": "Share of the row", "format": ".1%"},
             ],
         },
-        "layer": [
-            {
-                "mark": {"type": "rect", "cornerRadius": 3},
-                "encoding": {
-                    "color": {
-                        "field": "share",
-                        "type": "quantitative",
-                        "scale": {"domain": [0, 1], "range": [LIGHT, DARK], "interpolate": "rgb"},
-                        "legend": None,
-                    }
-                },
-            },
-            {
-                "transform": [{"filter": "datum.number > 0"}],
-                "mark": {"type": "text", "fontSize": 13, "dy": -7, "fontWeight": "bold"},
-                "encoding": {"text": {"field": "share", "format": ".0%"}, "color": _INK},
-            },
-            {
-                "mark": {"type": "text", "fontSize": 11, "dy": 9},
-                "encoding": {"text": {"field": "number", "format": ",d"}, "color": _INK},
-            },
-        ],
+        "layer": _LAYERS,
     }
 
 
 _INK = {"condition": {"test": f"datum.share >= {WHITE_FROM}", "value": WHITE}, "value": BLACK}
+_LAYERS = [
+    {
+        "mark": {"type": "rect", "cornerRadius": 3},
+        "encoding": {
+            "color": {
+                "field": "share",
+                "type": "quantitative",
+                "scale": {"domain": [0, 1], "range": [LIGHT, DARK], "interpolate": "rgb"},
+                "legend": None,
+            }
+        },
+    },
+    {
+        "transform": [{"filter": "datum.number > 0"}],
+        "mark": {"type": "text", "fontSize": 13, "dy": -7, "fontWeight": "bold"},
+        "encoding": {"text": {"field": "share", "format": ".0%"}, "color": _INK},
+    },
+    {
+        "mark": {"type": "text", "fontSize": 11, "dy": 9},
+        "encoding": {"text": {"field": "number", "format": ",d"}, "color": _INK},
+    },
+]
+"""The shade of a cell, its share, its number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 
 from dashboard.charts import UNITS, WRITTEN, Spec
 from dashboard.palette import NO_ANSWER, colour_of, in_order
@@ -15,10 +16,10 @@ FEW_BARS = 8
 def counts_over_time(rows: Sequence[Row], step: str) -> Spec:
     """Stacked numbers; rows have `day`, `label` (null: no answer) and `num_utterances`. `step`: day, week or month."""
     labels = in_order(sorted({row["label"] or NO_ANSWER for row in rows}))
-    few = len({row["day"] for row in rows}) <= FEW_BARS
+    few = len({_begins(row["day"], step) for row in rows}) <= FEW_BARS
     values = [
         {
-            "day": str(row["day"]),
+            "day": str(_begins(row["day"], step)),
             "label": row["label"] or NO_ANSWER,
             "order": labels.index(row["label"] or NO_ANSWER),
             "number": row["num_utterances"],
@@ -26,8 +27,6 @@ def counts_over_time(rows: Sequence[Row], step: str) -> Spec:
         for row in rows
     ]
     day = {"field": "day", "type": "ordinal", "timeUnit": f"utc{UNITS[step]}", "title": None}
-    if step == "week":
-        day["timeUnit"] = "utcyearweek"
     number = {"field": "number", "type": "quantitative", "aggregate": "sum", "title": "Utterances"}
     return {
         "data": {"values": values},
@@ -50,3 +49,8 @@ def counts_over_time(rows: Sequence[Row], step: str) -> Spec:
             ],
         },
     }
+
+
+def _begins(day: date, step: str) -> date:
+    """The Monday of its week, as `felt.over_time` has it: Vega's own weeks begin on Sunday. Other steps are Vega's."""
+    return day - timedelta(days=day.weekday()) if step == "week" else day

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import pyarrow as pa
 import streamlit as st
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard.access import Refused
 from dashboard.audit import Event
-from dashboard.export import Format, as_file
+from dashboard.cache import cache_folder, unnamed_file
+from dashboard.export import Format, pieces, write_rows
 from dashboard.filters import Filters, filters_of
 from dashboard.guard import viewer_of_request
 from dashboard.questions.corpora import all_corpora
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from dashboard.session import Dashboard
 
 PATH = "/export"
+
+_log = logging.getLogger(__name__)
 
 
 class What(StrEnum):
@@ -107,15 +113,38 @@ def _file(dashboard: Dashboard, viewer: Viewer, export: Export, form: Format) ->
         held = [row["corpus"] for row in dashboard.ask(all_corpora()).to_pylist()]
         corpora = export.filters.scope(viewer, held)
         question = export.question(corpora)
-        table = dashboard.reader.table(question.sql, question.bound())
+        file = _written(dashboard, question, form)
     except UsageError as exc:
         return PlainTextResponse(f"This is too much for one file: {exc}\nChoose fewer days or corpora.\n", 413)
     except MmerError as exc:
         return PlainTextResponse(f"The lake did not answer: {exc}\nTry again soon.\n", 503)
+    except OSError as exc:
+        _log.warning("an export cannot be written: %s", exc)
+        return PlainTextResponse("The server has no room for this file.\nChoose fewer days or corpora.\n", 503)
     for corpus in corpora:
         dashboard.audit.note(Event.EXPORTED, viewer.name, corpus=corpus, detail=f"{export.what} {form}")
     headers = {
         "content-disposition": f'attachment; filename="{export.what}.{form}"',
+        "content-length": str(os.fstat(file.fileno()).st_size),
         "cache-control": "no-store",
     }
-    return StreamingResponse(as_file(table, form), media_type=form.media_type, headers=headers)
+    return StreamingResponse(pieces(file), media_type=form.media_type, headers=headers)
+
+
+def _written(dashboard: Dashboard, question: Question, form: Format) -> IO[bytes]:
+    """The rows in a file without a name, so that no export is held in memory, however slowly it is taken."""
+    file = unnamed_file(cache_folder())
+
+    def write(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        # It may hold some rows of a lake that was rewritten meanwhile.
+        file.seek(0)
+        file.truncate()
+        write_rows(form, schema, batches, file)
+        file.flush()
+
+    try:
+        dashboard.export(question, write)
+    except BaseException:
+        file.close()
+        raise
+    return file

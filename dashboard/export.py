@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 """Text that begins so is run by spreadsheets, the last four (full-width signs) by those set up for East Asian languages
 (OWASP, "CSV Injection"); an apostrophe before it says that it is text."""
 ROWS_AT_A_TIME = 20_000
+BYTES_AT_A_TIME = 1 << 20
 
 
 class Format(StrEnum):
@@ -31,24 +32,36 @@ class Format(StrEnum):
         return "text/csv; charset=utf-8" if self is Format.CSV else "application/vnd.apache.parquet"
 
 
-def as_file(table: pa.Table, form: Format) -> Iterator[bytes]:
-    """The file, piece by piece."""
-    return as_csv(table) if form is Format.CSV else as_parquet(table)
+def write_rows(form: Format, schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> None:
+    """Write the rows into a file, of which one batch at a time is held."""
+    if form is Format.CSV:
+        write_csv(schema, batches, file)
+    else:
+        write_parquet(schema, batches, file)
 
 
-def as_csv(table: pa.Table) -> Iterator[bytes]:
+def write_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> None:
     """RFC 4180 in UTF-8, with a header; nothing for null."""
-    yield _lines([table.column_names])
-    for batch in table.to_batches(max_chunksize=ROWS_AT_A_TIME):
-        columns = [column.to_pylist() for column in batch.columns]
-        yield _lines([[cell(value) for value in row] for row in zip(*columns, strict=True)])
+    file.write(_lines([schema.names]))
+    for batch in batches:
+        for first in range(0, batch.num_rows, ROWS_AT_A_TIME):
+            columns = [column.to_pylist() for column in batch.slice(first, ROWS_AT_A_TIME).columns]
+            file.write(_lines([[cell(value) for value in row] for row in zip(*columns, strict=True)]))
 
 
-def as_parquet(table: pa.Table) -> Iterator[bytes]:
-    """One Parquet file, zstd."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    yield sink.getvalue()
+def write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> None:
+    """One Parquet file, zstd, with a row group for each batch."""
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """All of a file, piece by piece; then it is closed."""
+    with file:
+        file.seek(0)
+        while piece := file.read(BYTES_AT_A_TIME):
+            yield piece
 
 
 def cell(value: Any) -> Any:

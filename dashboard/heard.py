@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from dashboard.access import Viewer
 from dashboard.audit import Event
+from dashboard.cache import cache_folder
 from dashboard.claimed import claimed
 from dashboard.converted_sound import Conversions
 from dashboard.peaks import Peaks
@@ -24,6 +22,7 @@ from dashboard.sound import SOUND_PATH, SoundRoutes
 from dashboard.stored_sound import SoundOf
 from dashboard.tokens import Claim, Purpose
 from mmer_ray.audio.decode import Decoder
+from mmer_ray.errors import MmerError
 from mmer_ray.profiles import DecodeOptions
 
 if TYPE_CHECKING:
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from dashboard.session import Dashboard
     from mmer_ray.tables import Row
 
-CACHE_VARIABLE = "MMER_DASHBOARD_CACHE"
-"""The folder of waveforms; else it is in the user's cache."""
 NUM_DECODERS = 2
 MAX_NOTED = 10_000
 
@@ -46,7 +43,7 @@ class Sounds:
         self._dashboard = dashboard
         self._decoder = Decoder(DecodeOptions(), NUM_DECODERS)
         folder = cache_folder()
-        self._conversions = Conversions(self._decoder, lambda: _made(folder))
+        self._conversions = Conversions(self._decoder, folder)
         self._peaks = Peaks(self._decoder, folder / "peaks", dashboard.reader.address)
         self._noted: OrderedDict[str, None] = OrderedDict()
         self._noting = Lock()
@@ -63,9 +60,12 @@ class Sounds:
 
     def _find(self, request: Request) -> SoundOf:
         """The recording that a token opens for who asks; the viewer's corpora are looked at again. Raises 403, and 404
-        for what the lake has no longer."""
+        for what the lake has no longer, 503 where it does not answer."""
         viewer, corpus, recording_id, _ = claimed(self._dashboard, request, Purpose.SOUND, "hear")
-        found = self._dashboard.ask(recording(recording_id, corpus, (corpus,))).to_pylist()
+        try:
+            found = self._dashboard.ask(recording(recording_id, corpus, (corpus,))).to_pylist()
+        except MmerError as exc:
+            raise HTTPException(503, f"the lake did not answer: {exc}") from exc
         if not found or found[0]["status"] != "scored":
             raise HTTPException(404, "the lake has no such recording any longer")
         if request.method == "GET" and request.url.path.startswith(SOUND_PATH):
@@ -103,21 +103,3 @@ def addresses_of(dashboard: Dashboard, viewer: Viewer, sound: SoundOf) -> Addres
     stored = None if sound.media_type is None else f"{SOUND_PATH}/{token}"
     note = None if stored else "Browsers cannot play this kind of file: it is converted while you listen."
     return Addresses(stored, f"{SOUND_PATH}/{token}?as=wav", f"/peaks/{token}", note)
-
-
-def cache_folder() -> Path:
-    """Where waveforms are kept."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        return (base if base.is_absolute() else Path.home() / ".cache") / "mmer_ray" / "dashboard"
-    except RuntimeError:
-        # A user without a home keeps nothing for long.
-        return Path(tempfile.gettempdir()) / f"mmer_ray-dashboard-{os.getuid()}"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder

@@ -10,7 +10,9 @@ FIGURES = f"""
 ### What the figures are
 
 - **Utterance**: one speaker's words without a long pause, at most 30 seconds. Emotion is judged per utterance, from its
-  sound and, with some models, its words. All shares are shares of seconds, not of utterances.
+  sound and, with some models, its words.
+- **Shares** of emotions and of negative speech are shares of seconds. "Utterances answered", the page on models and
+  the comparison of two models count utterances.
 - **Emotion**: the most probable of the model's classes. **Confidence** is its probability, calibrated where the model
   is.
 - **No answer**: the utterance was too short, the model was not sure enough, or the profile forbids the question.

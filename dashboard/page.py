@@ -33,7 +33,8 @@ class Page:
     corpora: tuple[str, ...]
     """Those of the lake that the viewer may see, sorted."""
     asked: list[tuple[str, Question]] = field(default_factory=list)
-    """What the page asked of the lake, and what for: shown at its foot."""
+    """What the page asked of the lake by `ask`, and what for: shown at its foot. A recording's conversation is read
+    in another way."""
 
     def ask(self, what_for: str, question: Question) -> pa.Table:
         """The answer to a question, which is then shown at the page's foot."""
@@ -53,6 +54,11 @@ class Page:
         )
         st.error("Not shown to you.")
         st.text(why)
+        self.end()
+
+    def end(self) -> NoReturn:
+        """End the page here, without its SQL. Nothing can be shown after `st.stop`."""
+        _offer_sign_out(self.dashboard.access)
         st.stop()
 
     def show_foot(self) -> None:
@@ -78,7 +84,7 @@ def _show_sql(key: str, asked: Sequence[tuple[str, Question]]) -> None:
     place = st.expander("Show the SQL", key=key, on_change="rerun")
     if place.open:
         with place:
-            st.caption("What this page asked of the lake. `mmer query` takes the same statements.")
+            st.caption("What this page asked of the lake, a recording's transcript aside. `mmer query` takes the same.")
             for what_for, question in asked:
                 st.text(what_for)
                 # Long lines would have to be scrolled to, which the keyboard cannot do there.
@@ -87,7 +93,8 @@ def _show_sql(key: str, asked: Sequence[tuple[str, Question]]) -> None:
 
 @contextmanager
 def open_page(name: str, title: str | None = None) -> Iterator[Page]:
-    """Show one page: its title, what `with` holds, the SQL at its foot. Ends it for whom it is not."""
+    """Show one page: its title, what `with` holds, the SQL at its foot. Ends it for whom it is not; also where it ends
+    early somebody who signed in can sign out."""
     dashboard = served()
     viewer = _viewer(dashboard)
     if title:
@@ -98,11 +105,12 @@ def open_page(name: str, title: str | None = None) -> Iterator[Page]:
         for corpus in st.query_params.get_all(CORPUS):
             page.require_corpus(corpus)
         if not corpora:
-            _say_empty(viewer)
+            _say_empty(page)
         yield page
         page.show_foot()
     except MmerError as exc:
         _say_error(exc)
+        _offer_sign_out(dashboard.access)
 
 
 def must_sign_in(access: Access) -> bool:
@@ -147,12 +155,12 @@ def _offer_sign_out(access: Access) -> None:
         st.button("Sign out", on_click=st.logout, type="tertiary")
 
 
-def _say_empty(viewer: Viewer) -> NoReturn:
-    if viewer.corpora is None:
+def _say_empty(page: Page) -> NoReturn:
+    if page.viewer.corpora is None:
         st.info("This lake holds no recording yet. Score some: `mmer score FOLDER --lake DIR`. Then reload this page.")
     else:
         st.info("None of the corpora that you may see is in this lake. Ask whoever runs it for access.")
-    st.stop()
+    page.end()
 
 
 def _say_error(exc: MmerError) -> None:

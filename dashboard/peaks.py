@@ -1,8 +1,9 @@
 """How loud a recording is from moment to moment: what a waveform is drawn from.
 
 Peaks are made once, by the job's decoder, and kept in a folder of the user's cache, never in the lake. They go a week
-after they were last made, so that little stays of a recording that is erased; a reader asks the lake first whether it
-still has the recording.
+after they were last made, so that little stays of a recording that is erased: it is looked for them when the server
+starts and, at most once an hour, when one is asked for. A reader asks the lake first whether it still has the
+recording.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ POINTS_PER_S = 20
 MAX_POINTS = 72_000
 """Of a channel: an hour at `POINTS_PER_S`. Longer recordings have coarser points."""
 KEPT_S = 7 * 24 * 3_600
+FORGET_EVERY_S = 3_600
 MAX_WAITING = 20
 FULL_SCALE = 32_768
 _SUFFIX = ".peaks"
@@ -89,6 +91,7 @@ class Peaks:
         self._makers = ThreadPoolExecutor(2, "peaks")
         self._making: dict[str, Future[bytes]] = {}
         self._changing = Lock()
+        self._forgot_s = time.monotonic()
         self._forget_old()
 
     def close(self) -> None:
@@ -99,6 +102,9 @@ class Peaks:
         """`PeaksOf.packed` of a recording, as soon as it is there; raises `AudioError` where it cannot be made."""
         path = self._path(sound)
         with self._changing:
+            if time.monotonic() - self._forgot_s >= FORGET_EVERY_S:
+                self._forgot_s = time.monotonic()
+                self._forget_old()
             if path.name in self._making:
                 return self._making[path.name]
             kept = _read(path)

@@ -45,8 +45,7 @@ def show_recording(page: Page) -> None:
     row = _row(page)
     _note_opened(page, row)
     if row["status"] != "scored":
-        _say_failed(row)
-        return
+        _say_failed(page, row)
     known = _known(page, row)
     place = (row["recording_id"], row["corpus"], row["heard_key"], page.corpora)
     said = page.ask("What people said of it", questions.said_of(*place)).to_pylist()
@@ -70,7 +69,7 @@ def _row(page: Page) -> Row:
         st.title("Recording")
         st.info("No recording is chosen. Choose one from the list.")
         st.page_link("pages/recordings.py", label="All recordings")
-        st.stop()
+        page.end()
     if corpus is not None:
         page.require_corpus(corpus, wanted)
     found = page.ask("The recording", questions.recording(wanted, corpus, page.corpora)).to_pylist()
@@ -90,7 +89,7 @@ def _note_opened(page: Page, row: Row) -> None:
         st.session_state.pop(_NOTICE, None)
 
 
-def _say_failed(row: Row) -> NoReturn:
+def _say_failed(page: Page, row: Row) -> NoReturn:
     st.title("Recording")
     st.text(_name(row))
     st.error("This recording was not scored, so there is nothing to show of it.")
@@ -99,7 +98,7 @@ def _say_failed(row: Row) -> NoReturn:
         "`mmer retry` scores again what may succeed another time; the page Runs lists all failures by their cause."
     )
     st.page_link("pages/recordings.py", label="All recordings")
-    st.stop()
+    page.end()
 
 
 def _known(page: Page, row: Row) -> Known:

@@ -69,6 +69,38 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
     clock or, where runs are too short to be seen so, by minutes since each run's start. `names`: run id -> name."""
     ends = ends_of(runs, commits)
     by_clock = not is_short(runs, ends)
+    bars, ticks = _times(runs, commits, names, ends, by_clock=by_clock)
+    found = [status for status in STATUSES.values() if any(status_of(run) == status for run in runs)]
+    colour = _colours("status", found, [STATUS_COLOURS[one] for one in found])
+    down = {"field": "run", "type": "nominal", "title": None, "sort": [names[run["run_id"]] for run in runs]}
+    axis = {"tickCount": 8, "format": clock_format(runs, ends), "labelOverlap": True}
+    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC", "axis": axis}
+    if not by_clock:
+        across = {"type": "quantitative", "title": "Minutes since the start of the run", "axis": {"tickCount": 8}}
+    place = {"y": down, "x": {"field": "from", **across}, "color": colour, "tooltip": _RUN_TOOLTIP}
+    bar = {"type": "bar", "height": 0.6 * RUN_HEIGHT, "cornerRadius": 2}
+    start = {"type": "point", "filled": True, "shape": "triangle-right", "size": 60, "opacity": 1}
+    tick = {"type": "tick", "thickness": 2, "size": 0.6 * RUN_HEIGHT, "color": "#FFFFFF"}
+    of_commit = {"y": down, "x": {"field": "at", **across}, "tooltip": _COMMIT_TOOLTIP}
+    return {
+        "height": {"step": RUN_HEIGHT},
+        "layer": [
+            {"data": {"values": bars}, "mark": bar, "encoding": {**place, "x2": {"field": "to"}}},
+            {"data": {"values": bars}, "mark": start, "encoding": place},
+            {"data": {"values": ticks}, "mark": tick, "encoding": of_commit},
+        ],
+    }
+
+
+def _times(
+    runs: Sequence[Row],
+    commits: Sequence[Row],
+    names: Mapping[str, str],
+    ends: Mapping[str, datetime],
+    *,
+    by_clock: bool,
+) -> tuple[list[Spec], list[Spec]]:
+    """The bars of runs and the ticks of their commits, by the clock or in minutes since each run's start."""
     started = {run["run_id"]: run["started_at"] for run in runs}
 
     def at(run_id: str, when: datetime) -> str | float:
@@ -96,26 +128,7 @@ def gantt(runs: Sequence[Row], commits: Sequence[Row], names: Mapping[str, str])
         for row in commits
         if row["committed_at"] <= ends[row["run_id"]]
     ]
-    found = [status for status in STATUSES.values() if any(status_of(run) == status for run in runs)]
-    colour = _colours("status", found, [STATUS_COLOURS[one] for one in found])
-    down = {"field": "run", "type": "nominal", "title": None, "sort": [names[run["run_id"]] for run in runs]}
-    axis = {"tickCount": 8, "format": clock_format(runs, ends), "labelOverlap": True}
-    across = {"type": "temporal", "scale": {"type": "utc"}, "title": "UTC", "axis": axis}
-    if not by_clock:
-        across = {"type": "quantitative", "title": "Minutes since the start of the run", "axis": {"tickCount": 8}}
-    place = {"y": down, "x": {"field": "from", **across}, "color": colour, "tooltip": _RUN_TOOLTIP}
-    bar = {"type": "bar", "height": 0.6 * RUN_HEIGHT, "cornerRadius": 2}
-    start = {"type": "point", "filled": True, "shape": "triangle-right", "size": 60, "opacity": 1}
-    tick = {"type": "tick", "thickness": 2, "size": 0.6 * RUN_HEIGHT, "color": "#FFFFFF"}
-    of_commit = {"y": down, "x": {"field": "at", **across}, "tooltip": _COMMIT_TOOLTIP}
-    return {
-        "height": {"step": RUN_HEIGHT},
-        "layer": [
-            {"data": {"values": bars}, "mark": bar, "encoding": {**place, "x2": {"field": "to"}}},
-            {"data": {"values": bars}, "mark": start, "encoding": place},
-            {"data": {"values": ticks}, "mark": tick, "encoding": of_commit},
-        ],
-    }
+    return bars, ticks
 
 
 _RUN_TOOLTIP = [

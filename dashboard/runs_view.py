@@ -33,7 +33,7 @@ def show_runs(page: Page, filters: Filters) -> None:
     """The page below its filters."""
     corpora = filters.scope(page.viewer, page.corpora)
     sees_all = page.viewer.corpora is None
-    asked = questions.runs(filters, corpora, sees_all=sees_all, limit=MAX_RUNS)
+    asked = questions.runs(filters, corpora, theirs=None if sees_all else page.corpora, limit=MAX_RUNS)
     runs = page.ask("Runs", asked).to_pylist()
     (now,) = page.ask("What became of the files", questions.ledger(filters, corpora)).to_pylist()
     _show_tiles(runs, now)

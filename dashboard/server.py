@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import RedirectResponse
+    from starlette.routing import BaseRoute
     from streamlit.web.server.starlette.starlette_app import App
 
 MAIN = Path(__file__).with_name("main.py")
@@ -79,32 +80,14 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     """The ASGI application; pages of this process show `dashboard` from now on. `on_start` is called once it can
     answer."""
     import streamlit as st
-    from starlette.routing import Route
     from streamlit.file_util import get_static_dir
     from streamlit.runtime.pages_manager import PagesManager
-
-    from dashboard.conversation_file import conversation_route
-    from dashboard.downloads import export_route
-    from dashboard.early import EarlySounds
-    from dashboard.front import front_routes
-    from dashboard.heard import Sounds
 
     serve_pages_of(dashboard)
     # Else the first address that names a page runs its script alone, without the menu: Streamlit takes a folder `pages`
     # for its older way of having several, until the menu has run once.
     PagesManager.uses_pages_directory = False
-    sounds = Sounds(dashboard)
-    dashboard.at_close(sounds.close)
-    early = EarlySounds(dashboard)
-    dashboard.at_close(early.close)
     static = Path(get_static_dir())
-    routes = [
-        Route("/overview", _to_first_page),
-        export_route(dashboard),
-        conversation_route(dashboard),
-        *sounds.routes(),
-        *front_routes(static, early),
-    ]
 
     @asynccontextmanager
     async def started(_: App) -> AsyncIterator[None]:
@@ -114,10 +97,33 @@ def make_app(dashboard: Dashboard, on_start: Callable[[], None] = lambda: None) 
     return st.App(
         MAIN,
         secrets=_secrets(dashboard),
-        routes=routes,
+        routes=_routes(dashboard, static),
         middleware=_middleware(dashboard, static),
         lifespan=started,
     )
+
+
+def _routes(dashboard: Dashboard, static: Path) -> list[BaseRoute]:
+    """Our own, beside Streamlit's; what they need ends with the dashboard."""
+    from starlette.routing import Route
+
+    from dashboard.conversation_file import conversation_route
+    from dashboard.downloads import export_route
+    from dashboard.early import EarlySounds
+    from dashboard.front import front_routes
+    from dashboard.heard import Sounds
+
+    sounds = Sounds(dashboard)
+    dashboard.at_close(sounds.close)
+    early = EarlySounds(dashboard)
+    dashboard.at_close(early.close)
+    return [
+        Route("/overview", _to_first_page),
+        export_route(dashboard),
+        conversation_route(dashboard),
+        *sounds.routes(),
+        *front_routes(static, early),
+    ]
 
 
 def _middleware(dashboard: Dashboard, static: Path) -> list[Middleware]:

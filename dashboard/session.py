@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from dashboard.conversations import Conversations
 from dashboard.question import Question
 from dashboard.tokens import Tokens
 from mmer_ray.errors import MmerError
-from mmer_ray.lake.limits import MemoryLimitError, QueryLimits
+from mmer_ray.lake.limits import Answer, MemoryLimitError, QueryLimits, Take
 from mmer_ray.lake.queries import LakeReader
 from mmer_ray.lake.store import Lake
 
@@ -28,6 +28,8 @@ REFRESH_S = 5.0
 KEPT_BYTES = 256_000_000
 TURN_S = 120.0
 """So long at most does a large question wait for those before it."""
+MAX_EXPORTS = 4
+"""So many files are written or wait for their turn: each of them keeps a thread."""
 
 
 class BusyError(MmerError):
@@ -57,6 +59,7 @@ class Dashboard:
         self.reader = LakeReader(lake, settings.limits, REFRESH_S)
         self.conversations = Conversations(self.reader)
         self._answers, self._turn = Answers(), Lock()
+        self._exports = BoundedSemaphore(MAX_EXPORTS)
         self._closing = ExitStack()
         self._closing.callback(self.reader.close)
 
@@ -84,10 +87,25 @@ class Dashboard:
         kept = self._answers.find(self.reader.version(), question)
         if kept is not None:
             return kept
+        with self._in_turn():
+            return self._ask_now(question)
+
+    def export(self, question: Question, take: Take[Answer]) -> Answer:
+        """What `take` makes of the rows, as `LakeReader.stream`: in turn with large questions, and kept nowhere."""
+        if not self._exports.acquire(blocking=False):
+            raise BusyError("others are having files written; try again in a minute")
+        try:
+            with self._in_turn():
+                return self.reader.stream(question.sql, question.bound(), take)
+        finally:
+            self._exports.release()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
         if not self._turn.acquire(timeout=TURN_S):
             raise BusyError(f"others asked so much that this did not get its turn within {TURN_S:g} s; try again")
         try:
-            return self._ask_now(question)
+            yield
         finally:
             self._turn.release()
 

@@ -21,10 +21,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dashboard.byte_range import ByteRange, NotSatisfiableError, asked_range
-from dashboard.converted_sound import HEADER_BYTES, Conversions
+from dashboard.converted_sound import HEADER_BYTES, Conversions, ConvertedSound
 from dashboard.peaks import Peaks
 from dashboard.stored_sound import ReadsSound, SoundOf, open_sound
-from mmer_ray.errors import AudioError, ErrorCode
+from mmer_ray.errors import RETRYABLE, AudioError, ErrorCode
 from mmer_ray.sources.uris import is_remote
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SOUND_PATH = "/sound"
 LOCAL_BYTES, REMOTE_BYTES = 1 << 18, 1 << 20
 """Read at a time; of an object each time is a request."""
+LONGEST_START_S = 60.0
+"""So long may a conversion take to begin: its decoder may be busy with others."""
 HEADERS = {
     "accept-ranges": "bytes",
     # A call must not stay in the browser's cache.
@@ -49,6 +51,7 @@ _STATUSES = {
     ErrorCode.OUTSIDE_ROOT: 404,
     ErrorCode.CHANGED_DURING_READ: 409,
 }
+"""Other codes: 503 for what may pass, 422 for what lies in the file."""
 
 Find = Callable[[Request], SoundOf]
 """The recording that a request may have. Raises starlette's `HTTPException`; called in a thread."""
@@ -75,20 +78,22 @@ class SoundRoutes:
         if sound.media_type is None and not is_wav:
             return _told("browsers cannot play this file as it is; ask for ?as=wav", 415)
         try:
-            source = await run_in_threadpool(self._open, sound, is_wav)
+            source = await (self._convert(sound) if is_wav else run_in_threadpool(open_sound, sound))
         except AudioError as exc:
             return _failed(exc)
         media_type = "audio/wav" if is_wav else sound.media_type
         return _answer(request, source, media_type or "", _etag(sound, is_wav), is_remote(sound.uri) and not is_wav)
 
-    def _open(self, sound: SoundOf, is_wav: bool) -> ReadsSound:
-        if not is_wav:
-            return open_sound(sound)
-        converted = self.conversions.open(sound)
+    async def _convert(self, sound: SoundOf) -> ReadsSound:
+        converted = await run_in_threadpool(self.conversions.open, sound)
         try:
-            # A file that cannot be decoded at all is told of by a status, not by an answer that breaks off.
-            converted.read_at(0, min(converted.size_bytes, HEADER_BYTES + 1))
-        except AudioError:
+            async with asyncio.timeout(LONGEST_START_S):
+                # A file that cannot be decoded at all is told of by a status, not by an answer that breaks off.
+                await converted.wait_for(min(converted.size_bytes, HEADER_BYTES + 1))
+        except TimeoutError as exc:
+            converted.close()
+            raise AudioError(ErrorCode.IO_ERROR, "other sound is being converted; try again in a minute") from exc
+        except BaseException:
             converted.close()
             raise
         return converted
@@ -153,7 +158,10 @@ class _SoundResponse(StreamingResponse):
 async def _parts(source: ReadsSound, part: ByteRange, step: int) -> AsyncIterator[bytes]:
     at = part.first
     while at <= part.last:
-        data = await run_in_threadpool(source.read_at, at, min(step, part.last + 1 - at))
+        num_bytes = min(step, part.last + 1 - at)
+        if isinstance(source, ConvertedSound):
+            await source.wait_for(at + num_bytes)
+        data = await run_in_threadpool(source.read_at, at, num_bytes)
         if not data:
             raise AudioError(ErrorCode.CHANGED_DURING_READ, "the file became shorter while it was sent")
         yield data
@@ -161,7 +169,7 @@ async def _parts(source: ReadsSound, part: ByteRange, step: int) -> AsyncIterato
 
 
 def _failed(exc: AudioError) -> Response:
-    return _told(exc.message, _STATUSES.get(exc.code, 503))
+    return _told(exc.message, _STATUSES.get(exc.code, 503 if exc.code in RETRYABLE else 422))
 
 
 def _told(text: str, status: int) -> Response:

@@ -81,7 +81,8 @@ def write_pending(page: Page) -> None:
     """Offer to try again what could not be written, each by itself, the first one first."""
     for one in _waiting():
         st.warning(
-            f"Another job writes this lake, so the {one.wanted.what} is not saved yet. It is kept here: try again soon."
+            f"The lake cannot be written at the moment, so the {one.wanted.what} is not saved yet. It is kept here: "
+            "try again soon."
         )
         st.text(one.why)
         with st.container(horizontal=True):

@@ -1,4 +1,5 @@
-"""What a policy forbids to infer is neither shown nor sent, should a lake hold it all the same."""
+"""What a policy forbids to infer is neither in a recording's player nor in its transcript's file, should a lake hold it
+all the same. The search, lists and exports of many recordings show what the lake's views hold."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 // A list of utterances: read, heard one at a time, opened at their second. `elements.js` stands before this.
 
 const MARGIN_S = 0.05;
+const LONGEST_WAIT_MS = 20000;
 
 class Hits {
   constructor(root, tell) {
@@ -10,6 +11,8 @@ class Hits {
     this.list = el("ol", { class: "hits" });
     root.append(el("div", { class: "all" }, this.list, this.message), this.audio);
     this.playing = null;
+    /** Whether `playing` waits for a newer address. */
+    this.waits = false;
     this.shown = "";
     this.audio.addEventListener("timeupdate", () => this.stopAtEnd());
     for (const name of ["play", "pause", "ended"]) this.audio.addEventListener(name, () => this.mark());
@@ -18,6 +21,11 @@ class Hits {
 
   show(hits) {
     this.hits = hits;
+    this.showRows(hits);
+    if (this.waits) this.goOn();
+  }
+
+  showRows(hits) {
     // Newer addresses of the same rows change nothing that is seen: what has the focus keeps it.
     const seen = JSON.stringify(hits.map((hit) => ({ ...hit, sound: null, wav: null })));
     if (seen === this.shown) return;
@@ -102,11 +110,22 @@ class Hits {
     }
     this.message.textContent = "";
     this.playing = hit.key;
+    this.waits = false;
     this.start(hit, hit.sound || hit.wav, !hit.sound);
   }
 
-  start(hit, address, isConverted) {
-    this.current = { hit, isConverted };
+  /** Play what waited, from its newer address. */
+  goOn() {
+    this.waits = false;
+    const hit = this.hits.find((one) => one.key === this.playing);
+    const isConverted = this.current.isConverted || !hit?.sound;
+    const address = isConverted ? hit?.wav : hit.sound;
+    if (address && this.current.hit.key === hit.key) this.start(hit, address, isConverted, true);
+  }
+
+  /** `isRenewed`: the address was made because the one before was too old. */
+  start(hit, address, isConverted, isRenewed = false) {
+    this.current = { hit, address, isConverted, isRenewed };
     this.audio.src = `${address}#t=${hit.from.toFixed(3)},${hit.until.toFixed(3)}`;
     this.audio.play().catch(() => this.mark());
     this.mark();
@@ -116,14 +135,32 @@ class Hits {
     if (this.current && this.audio.currentTime >= this.current.hit.until - MARGIN_S) this.audio.pause();
   }
 
-  failed() {
+  async failed() {
     if (!this.current) return;
-    const { hit, isConverted } = this.current;
-    if (!isConverted && hit.wav) {
-      this.start(hit, hit.wav, true);
-      return;
+    const { current } = this;
+    const { hit, address, isConverted, isRenewed } = current;
+    let status = 0;
+    try {
+      ({ status } = await fetch(address, { method: "HEAD", signal: AbortSignal.timeout(LONGEST_WAIT_MS) }));
+    } catch {
+      // Nobody answers.
     }
-    this.message.textContent = "This sound cannot be had. Reload the page; if it fails again, the file is gone.";
+    // Another one may have been begun meanwhile.
+    if (this.current !== current) return;
+    if (status === 403 && !isRenewed) {
+      this.waits = true;
+      this.tell("renew", Date.now());
+    } else if (status && status < 400 && !isConverted && hit.wav) {
+      this.start(hit, hit.wav, true);
+    } else {
+      this.giveUp(status);
+    }
+  }
+
+  giveUp(status) {
+    this.message.textContent = status && status < 500 && status !== 403
+      ? "This sound cannot be played: its file is gone, has changed or cannot be read."
+      : "The sound cannot be had at the moment. Try again.";
     this.playing = null;
     this.mark();
   }

@@ -102,6 +102,11 @@ def sounds_of(page: Page, rows: Sequence[Row]) -> Mapping[tuple[str, str], Addre
     return {place: addresses for place, (_, addresses) in kept.items()}
 
 
+def forget_addresses() -> None:
+    """Let `sounds_of` make new ones: one that a browser has was too old."""
+    st.session_state.pop(_KEPT, None)
+
+
 def _addresses(page: Page, row: Row) -> Addresses:
     if row["uri"] is None:
         return Addresses(None, None, None)

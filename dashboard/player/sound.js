@@ -24,7 +24,7 @@ class Sound {
   }
 
   get isPlaying() {
-    return !this.audio.paused && !this.audio.ended;
+    return !this.audio.paused && !this.audio.ended && !this.audio.error;
   }
 
   /** Begin with a recording at a time; `data` has `sound`, `wav` and `is_converted`. */
@@ -83,6 +83,11 @@ class Sound {
   }
 
   play() {
+    if (this.audio.error) {
+      // What has failed plays no more until it is loaded anew.
+      this.load(this.time, true);
+      return;
+    }
     // Refused before the listener has touched the page, or broken off by another address: `failed` tells the rest.
     this.audio.play().catch(() => this.asks.changed());
   }
@@ -94,6 +99,7 @@ class Sound {
 
   async failed() {
     const [time, plays] = [this.time, !this.audio.paused];
+    this.asks.changed();
     let answer = null;
     try {
       answer = await fetch(this.address, { method: "HEAD", signal: AbortSignal.timeout(LONGEST_WAIT_MS) });
@@ -110,6 +116,8 @@ class Sound {
           ? "The file of this recording is no longer where it was when it was scored."
           : "The file of this recording has changed since it was scored, so it is not played.",
       );
+    } else if (answer.status >= 500) {
+      this.asks.say("The sound cannot be had at the moment. Try again: press play.");
     } else if (!this.isConverted && this.data.wav) {
       this.isConverted = true;
       this.asks.say("Your browser cannot play this file as it is: it is being converted.");

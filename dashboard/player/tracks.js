@@ -24,7 +24,7 @@ class Tracks {
     this.time = 0;
   }
 
-  /** Show a recording; `span` is how many seconds the rows show, null: all. */
+  /** Show a recording. `this.span`: how many seconds the rows show, null: all. */
   open(data) {
     this.data = data;
     this.spans = [null, ...SPANS.filter((one) => one < 0.8 * data.duration)];

@@ -4,7 +4,7 @@ const REST_MS = 4000;
 const MANY = 3000;
 
 class Transcript {
-  /** `asks.seek(time)`, `asks.judge(row, what)`; `asks.said()` tells that a form was opened or closed. */
+  /** `asks.seek(time, plays)`, `asks.judge(row, what)`. */
   constructor(asks) {
     this.asks = asks;
     this.list = el("ol", { class: "rows", tabindex: "0", "aria-label": "Transcript" });

@@ -74,7 +74,8 @@ def how_many(filters: Filters, corpora: Sequence[str]) -> Question:
 
 def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | None, offset: int = 0) -> Question:
     """Recordings that fit, in order: `corpus`, `recording_id`, `day`, `duration_ms`, `num_speakers`, `language`, the
-    lake's measures of the conversation, `uri` and, where utterances are chosen, `num_matches`. Without a limit: all.
+    lake's measures of the conversation, `uri` (of several files that which its page names) and, where utterances are
+    chosen, `num_matches`. Without a limit: all.
 
     By `NEGATIVE` also `negative_ms` and `answered_ms`, of all that the speakers chosen say (`Filters.of_speakers`): of
     utterances that were chosen by their emotion the share would be known before.
@@ -88,8 +89,8 @@ def ranked(filters: Filters, corpora: Sequence[str], order: Order, limit: int | 
             SELECT * FROM fitting ORDER BY {_BY[order]}, corpus, recording_id {cut}
         )
         SELECT best.*, named.uri FROM best LEFT JOIN (
-            SELECT corpus, recording_id, min(uri) AS uri FROM recordings SEMI JOIN best USING (corpus, recording_id)
-            WHERE status = 'scored' GROUP BY ALL
+            SELECT corpus, recording_id, min_by(uri, (is_copy, uri)) AS uri
+            FROM recordings SEMI JOIN best USING (corpus, recording_id) WHERE status = 'scored' GROUP BY ALL
         ) AS named USING (corpus, recording_id)
         ORDER BY {_BY[order]}, corpus, recording_id
         """,

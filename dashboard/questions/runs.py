@@ -19,23 +19,23 @@ _COLUMNS = (
 )
 
 
-def runs(filters: Filters, corpora: Sequence[str], *, sees_all: bool, limit: int) -> Question:
-    """The newest runs, newest first. `sees_all`: the viewer may see every corpus.
+def runs(filters: Filters, corpora: Sequence[str], *, theirs: Sequence[str] | None, limit: int) -> Question:
+    """The newest runs, newest first. `theirs`: the corpora that the viewer may see, chosen or not; None: every one.
 
     Who may not is shown a run only where all recordings that it counts are of their corpora, and none of them was
     scored again since: its sums would tell of others. With corpora or days chosen these are the runs that recordings of
     theirs come from as they stand now.
     """
     condition, values = "true", _values(limit=limit)
-    if not sees_all:
+    if theirs is not None:
         condition += """ AND run_id IN (
             SELECT rows.run_id FROM (
-                SELECT run_id, count(*) AS num_rows, bool_and(list_contains($corpora, corpus)) AS is_own
+                SELECT run_id, count(*) AS num_rows, bool_and(list_contains($theirs, corpus)) AS is_own
                 FROM recordings GROUP BY run_id
             ) AS rows JOIN runs AS counted USING (run_id)
             WHERE is_own AND num_rows = coalesce(counted.num_scored, 0) + coalesce(counted.num_failed, 0)
         )"""
-        values["corpora"] = tuple(corpora)
+        values["theirs"] = tuple(theirs)
     if filters.corpora or filters.first_day or filters.last_day:
         place = places(filters, corpora)
         condition += f" AND run_id IN (SELECT run_id FROM recordings WHERE {place.sql})"

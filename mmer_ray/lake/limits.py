@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +17,10 @@ BATCH_ROWS = 65_536
 """Rows that are taken at a time; more than is allowed are noticed after so many."""
 
 INTERRUPT_EVERY_S = 0.1
+
+Answer = TypeVar("Answer")
+Take = Callable[[pa.Schema, Iterator[pa.RecordBatch]], Answer]
+"""What becomes of the rows of an answer, which come a batch at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,22 @@ MANY_ROWS = QueryLimits(max_rows=100_000_000, timeout_s=3_600.0)
 
 def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], limits: QueryLimits) -> pa.Table:
     """The answer to one statement. Raises `UsageError` where it takes more than `limits` allow, naming the limit."""
+    return streamed(cursor, query, parameters, limits, lambda schema, batches: pa.Table.from_batches(batches, schema))
+
+
+def streamed(
+    cursor: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: dict[str, Any],
+    limits: QueryLimits,
+    take: Take[Answer],
+) -> Answer:
+    """What `take` makes of the rows of one statement, of which one batch at a time is held here. Raises as `limited`
+    does, also after `take` has had some of them."""
     watch = _Watch(cursor, limits.timeout_s)
     try:
-        with watch, in_memory(limits):
-            return _read(cursor.sql(query, params=parameters), limits)
+        with watch, in_memory(limits), cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
+            return take(reader.schema, _batches(reader, limits))
     except (duckdb.InterruptException, RuntimeError) as exc:
         # On Ctrl-C, DuckDB 2.0 raises a plain RuntimeError.
         if not isinstance(exc, duckdb.InterruptException) and str(exc) != "Query interrupted":
@@ -61,7 +77,7 @@ def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str,
             raise KeyboardInterrupt from exc
         raise UsageError(
             f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
-            "(--timeout-s, `timeout_s`)"
+            "(`mmer query --timeout-s`, `timeout_s`)"
         ) from exc
 
 
@@ -73,24 +89,22 @@ def in_memory(limits: QueryLimits) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, MemoryError) as exc:
         raise MemoryLimitError(
             f"this needs more than {limits.memory_mb:,} MB of memory; make the query smaller, or allow more "
-            "(--memory-mb, `memory_mb`)"
+            "(`mmer query --memory-mb`, `memory_mb`)"
         ) from exc
 
 
-def _read(relation: duckdb.DuckDBPyRelation, limits: QueryLimits) -> pa.Table:
-    batches, num_rows, num_bytes = [], 0, 0
-    with relation.to_arrow_reader(BATCH_ROWS) as reader:
-        for batch in reader:
-            num_rows, num_bytes = num_rows + batch.num_rows, num_bytes + batch.nbytes
-            if num_rows > limits.max_rows:
-                raise UsageError(
-                    f"the query gives more than {limits.max_rows:,} rows; add a LIMIT or a WHERE, or allow more "
-                    "(--max-rows, `max_rows`)"
-                )
-            if num_bytes > limits.memory_mb * 1_000_000:
-                raise MemoryError
-            batches.append(batch)
-        return pa.Table.from_batches(batches, reader.schema)
+def _batches(reader: pa.RecordBatchReader, limits: QueryLimits) -> Iterator[pa.RecordBatch]:
+    num_rows, num_bytes = 0, 0
+    for batch in reader:
+        num_rows, num_bytes = num_rows + batch.num_rows, num_bytes + batch.nbytes
+        if num_rows > limits.max_rows:
+            raise UsageError(
+                f"the query gives more than {limits.max_rows:,} rows; ask for fewer, such as by a LIMIT, or allow more "
+                "(`mmer query --max-rows`, `max_rows`)"
+            )
+        if num_bytes > limits.memory_mb * 1_000_000:
+            raise MemoryError
+        yield batch
 
 
 class _Watch:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -26,15 +26,13 @@ from mmer_ray.lake.changing import OPENING_TRIES
 from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
 from mmer_ray.lake.gone import gone_tables, num_erased_speakers
 from mmer_ray.lake.ledger import Ledger, lake_ledger
-from mmer_ray.lake.limits import QueryLimits, in_memory, limited
+from mmer_ray.lake.limits import Answer, QueryLimits, Take, in_memory, limited, streamed
 from mmer_ray.lake.refresh import next_moment
 from mmer_ray.lake.statements import refuse_writing
 from mmer_ray.lake.store import Lake
 from mmer_ray.lake.values import values_of
 from mmer_ray.lake.views import UNREADABLE, Moment, damaged, is_of_store, moment_now
 from mmer_ray.tables import Row
-
-Answer = TypeVar("Answer")
 
 MAX_CANDIDATES = 10
 """So many recordings are listed when a name fits several."""
@@ -139,19 +137,17 @@ class LakeReader:
         try:
             return self._asked(answer)
         except duckdb.Error as exc:
-            if is_of_store(exc):
-                raise damaged(self.address, exc) from exc
             raise UsageError(f"the query cannot be answered: {exc}") from exc
 
     def table(self, query: str, parameters: Mapping[str, Any]) -> pa.Table:
         """As `sql`, for a query of this project's own: what cannot be read is `LakeError`, what takes more than the
         `limits` is `UsageError`."""
-        try:
-            return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
-        except duckdb.Error as exc:
-            if is_of_store(exc):
-                raise damaged(self.address, exc) from exc
-            raise
+        return self._asked(lambda connection: limited(connection.cursor(), query, dict(parameters), self.limits))
+
+    def stream(self, query: str, parameters: Mapping[str, Any], take: Take[Answer]) -> Answer:
+        """As `table`, for what need not be held whole: what `take` makes of the rows, which come a batch at a time. It
+        is called anew, for all of them, where the lake was rewritten meanwhile."""
+        return self._asked(lambda connection: streamed(connection.cursor(), query, dict(parameters), self.limits, take))
 
     def find_recording(self, name: str) -> Row:
         """The row of `recordings` that a recording_id (or four digits of its start), a uri, the end of a path or
@@ -234,7 +230,8 @@ class LakeReader:
         return self._asked(lambda connection: _rows(connection, query, parameters))
 
     def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
-        """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them."""
+        """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them.
+        Raises `LakeError` where the store fails."""
         moment = self._current()
         for _ in range(OPENING_TRIES):
             try:
@@ -247,6 +244,10 @@ class LakeReader:
                     if self._moment is moment and not self._move():
                         raise damaged(self.address, exc) from exc
                 moment = self._moment
+            except duckdb.Error as exc:
+                if is_of_store(exc):
+                    raise damaged(self.address, exc) from exc
+                raise
         raise LakeError(f"the lake {self.address} is rewritten faster than it can be read; try again")
 
     def _current(self) -> Moment:

@@ -24,10 +24,16 @@ def run_of(night: int) -> str:
 
 
 def add_night(
-    lake: Lake, night: int, labels: Sequence[str | None], corpus: str = "support", *, is_over: bool = True
+    lake: Lake,
+    night: int,
+    labels: Sequence[str | None],
+    corpus: str = "support",
+    *,
+    is_over: bool = True,
+    also_in: str | None = None,
 ) -> None:
-    """A run that scored one recording, an utterance of 1 s for each label, in 2 s on the clock; it is `nightN.wav`. Of
-    a run that is not over nothing but its start is there."""
+    """A run that scored one recording, an utterance of 1 s for each label, in 2 s on the clock; it is `nightN.wav`.
+    `also_in`: it scored one of this corpus too. Of a run that is not over nothing but its start is there."""
     started = FIRST_NIGHT + timedelta(night)
     row: Row = {
         "run_id": run_of(night), "status": "started", "started_at": started, "written_at": started, "profile": "calls",
@@ -37,14 +43,19 @@ def add_night(
     if not is_over:
         return
     day = started.date() - timedelta(1)
-    _commit(lake, 10 + night, run_of(night), _recording(night, labels, corpus, day))
+    scored = _recording(night, labels, corpus, day)
+    if also_in is not None:
+        other = _recording(100 + night, labels, also_in, day)
+        scored = {name: [*some, *other[name]] for name, some in scored.items()}
+    _commit(lake, 10 + night, run_of(night), scored)
     spoken_ms = 1000 * len(labels)
     _append_run(
         lake,
         row
         | {
-            "status": "finished", "written_at": started + timedelta(seconds=2), "wall_s": 2.0, "num_scored": 1,
-            "num_received": 1, "num_failed": 0, "num_copies": 0, "num_unreached": 0, "num_utterances": len(labels),
+            "status": "finished", "written_at": started + timedelta(seconds=2), "wall_s": 2.0,
+            "num_scored": len(scored["recordings"]), "num_received": 1, "num_failed": 0, "num_copies": 0,
+            "num_unreached": 0, "num_utterances": len(labels),
             "planned_ms": spoken_ms + 1000, "scored_ms": spoken_ms + 1000, "quarantined_ms": 0, "unreached_ms": 0,
             "erased_ms": 0, "speech_ms": spoken_ms, "non_speech_ms": 1000,
             "stage_s": [("decode", 0.5), ("emotion", 1.5)],

@@ -47,7 +47,7 @@ def serving(*sounds: SoundOf, cache: Path) -> Iterator[TestClient]:
         return found
 
     with Decoder(DecodeOptions(), 2) as decoder:
-        conversions, peaks = Conversions(decoder, lambda: cache), Peaks(decoder, cache / "peaks", "a.lake")
+        conversions, peaks = Conversions(decoder, cache), Peaks(decoder, cache / "peaks", "a.lake")
         app = Starlette(routes=SoundRoutes(find, conversions, peaks).routes())
         try:
             with TestClient(app) as client:

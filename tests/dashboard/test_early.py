@@ -20,10 +20,11 @@ from streamlit.file_util import get_static_dir
 
 from dashboard import early
 from dashboard.access import LOCAL, Access, Mode, Viewer
+from dashboard.cache import CACHE_VARIABLE
 from dashboard.early import EarlyHtml, EarlySound, EarlySounds
 from dashboard.front import front_routes
 from dashboard.guard import Guard
-from dashboard.heard import CACHE_VARIABLE, Sounds
+from dashboard.heard import Sounds
 from dashboard.question import Question
 from dashboard.session import Dashboard, Settings
 from mmer_ray.errors import LakeError

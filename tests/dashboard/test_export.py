@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +18,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from dashboard.access import Viewer
+from dashboard.cache import CACHE_VARIABLE
 from dashboard.downloads import Export, What, export_of, export_route
-from dashboard.export import Format, as_file
+from dashboard.export import Format, write_rows
 from dashboard.filters import Filters
+from dashboard.question import Question
 from dashboard.questions.recordings import Order
 from dashboard.questions.search import Part
 from dashboard.session import Dashboard
@@ -25,6 +32,11 @@ from tests.dashboard.makers import HOSTILE, of_viewers, served
 
 ANNA, BEN = Viewer("anna", ("support",)), Viewer("ben", ("sales",))
 UTTERANCES, RECORDINGS = Export(What.UTTERANCES, Filters()), Export(What.RECORDINGS, Filters(), Order.LONGEST)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
 
 
 def address(dashboard: Dashboard, viewer: str, export: Export, form: Format = Format.CSV) -> str:
@@ -40,7 +52,9 @@ def test_cells_that_a_spreadsheet_would_run_become_text() -> None:
     texts = [*starts, "plain", "a=b", 'with "quotes", and\nlines', None]
     table = pa.table({"text": texts, "number": pa.array([-1.5] * len(texts))})
 
-    found = rows(b"".join(as_file(table, Format.CSV)))
+    file = io.BytesIO()
+    write_rows(Format.CSV, table.schema, table.to_batches(), file)
+    found = rows(file.getvalue())
 
     shown = [*(f"'{one}" for one in starts), "plain", "a=b", 'with "quotes", and\nlines', ""]
     assert [row["text"] for row in found] == shown
@@ -140,6 +154,69 @@ def test_more_than_fits_is_refused_with_what_to_do(lake: Path, monkeypatch: pyte
 
     assert answer.status_code == 413
     assert "Choose fewer days" in answer.text
+    # The option is that of another command.
+    assert "`mmer query --max-rows`" in answer.text
+
+
+@pytest.mark.parametrize("form", [*Format])
+def test_no_more_than_a_batch_of_a_file_is_held_at_a_time(form: Format, tmp_path: Path) -> None:
+    schema, sizes = pa.schema([("number", pa.int64())]), []
+
+    def batches(file: io.FileIO) -> Iterator[pa.RecordBatch]:
+        for first in range(0, 30_000, 10_000):
+            sizes.append(file.tell())
+            yield pa.record_batch([pa.array(range(first, first + 10_000))], schema=schema)
+
+    with (tmp_path / "file").open("w+b", buffering=0) as file:
+        write_rows(form, schema, batches(file), file)
+        file.seek(0)
+        content = file.read()
+
+    # What came before was written before the next was asked for.
+    assert sizes[0] < sizes[1] < sizes[2] < len(content)
+    if form is Format.PARQUET:
+        assert pq.ParquetFile(io.BytesIO(content)).num_row_groups == 3
+        assert pq.read_table(io.BytesIO(content)).column("number").to_pylist() == list(range(30_000))
+    else:
+        assert [row["number"] for row in rows(content)] == [str(number) for number in range(30_000)]
+
+
+def test_a_file_waits_for_its_turn_and_too_many_are_told_to_come_back(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.session.MAX_EXPORTS", 1)
+    written, goes_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        written.set()
+        assert goes_on.wait(60)
+
+    with served(lake, export_route) as (dashboard, client), ThreadPoolExecutor(2) as pool:
+        first = pool.submit(dashboard.export, Question.of("SELECT 1"), slow)
+        assert written.wait(60)
+        refused = client.get(address(dashboard, "local", UTTERANCES))
+        # A large question has to wait too.
+        large = pool.submit(dashboard.ask, replace(Question.of("SELECT 2 AS number"), is_large=True))
+        assert not wait([large], timeout=0.3).done
+        goes_on.set()
+        first.result(60)
+        assert large.result(60).to_pylist() == [{"number": 2}]
+        assert client.get(address(dashboard, "local", UTTERANCES)).status_code == 200
+
+    assert refused.status_code == 503
+    assert "try again in a minute" in refused.text
+
+
+def test_a_file_for_which_there_is_no_room_is_told_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dashboard.downloads.write_rows", full)
+    with served(lake, export_route) as (dashboard, client):
+        answer = client.get(address(dashboard, "local", UTTERANCES))
+
+    assert answer.status_code == 503
+    assert "no room" in answer.text
 
 
 def test_a_lake_that_cannot_be_read_is_not_taken_for_too_much(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,5 +241,9 @@ def test_an_export_comes_back_from_its_token_as_it_was() -> None:
 
 def test_the_log_of_what_was_opened_is_for_its_owner_alone(lake: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
+    with served(lake, export_route, audit=audit):
+        assert audit.stat().st_mode & 0o777 == 0o600
+    # Also one that was there before.
+    audit.chmod(0o644)
     with served(lake, export_route, audit=audit):
         assert audit.stat().st_mode & 0o777 == 0o600

@@ -14,12 +14,14 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dashboard.access import Access, Viewer
+from dashboard.cache import CACHE_VARIABLE
 from dashboard.guard import Guard
-from dashboard.heard import CACHE_VARIABLE, Sounds, addresses_of, sound_of
+from dashboard.heard import Sounds, addresses_of, sound_of
 from dashboard.questions.recording import recording
 from dashboard.session import Dashboard
 from dashboard.stored_sound import SoundOf
 from dashboard.tokens import Claim, Purpose
+from mmer_ray.errors import LakeError
 from mmer_ray.lake.erasure import erase_recordings, find_recordings
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
@@ -111,3 +113,20 @@ def test_erased_audio_is_not_sent_though_its_file_is_still_there(lake: Lake, tmp
         assert Path(sound.uri).exists()
         assert client.get(address, headers={"x-user": "ann"}).status_code == 404
         assert client.get(address.replace("/sound/", "/peaks/"), headers={"x-user": "ann"}).status_code == 404
+
+
+def test_a_lake_that_does_not_answer_is_told_of_as_something_that_passes(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> None:
+        raise LakeError("the bucket is away")
+
+    with asking(lake, of_viewers(ANN), tmp_path / "audit") as (dashboard, client, sound):
+        address = str(addresses_of(dashboard, ANN, sound).sound)
+        monkeypatch.setattr(Dashboard, "ask", lambda _, question: away(question))
+        answers = [
+            client.get(one, headers={"x-user": "ann"}) for one in (address, address.replace("sound", "peaks", 1))
+        ]
+
+    assert [one.status_code for one in answers] == [503, 503]
+    assert "the bucket is away" in answers[0].text

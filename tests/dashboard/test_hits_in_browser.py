@@ -52,6 +52,28 @@ def test_a_hit_plays_its_own_seconds_and_stops(search: Watched) -> None:
     assert began[0] < ended <= began[1] + 0.5
 
 
+def test_a_hit_whose_address_grew_too_old_is_played_from_a_newer_one(search: Watched) -> None:
+    refused: set[str] = set()
+
+    def refuse_the_first(route: Any) -> None:
+        address = route.request.url.partition("#")[0]
+        if not refused or address in refused:
+            refused.add(address)
+            route.fulfill(status=403, body="this address is too old")
+        else:
+            route.continue_()
+
+    search.page.route("**/sound/**", refuse_the_first)
+    try:
+        open_search(search).locator(".play").click()
+        search.page.wait_for_function(f"!{AUDIO}.paused && {AUDIO}.currentTime > 0 && !{AUDIO}.error")
+    finally:
+        search.page.unroute("**/sound/**")
+        search.errors = [one for one in search.errors if "403" not in one]
+    assert len(refused) == 1
+    assert search.page.locator(".message").inner_text() == ""
+
+
 def test_a_hit_opens_its_recording_at_its_second(search: Watched) -> None:
     hit = open_search(search)
     asked = parse_qs(urlsplit(hit.locator(".open").get_attribute("href")).query)

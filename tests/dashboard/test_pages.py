@@ -9,9 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard as package
-from dashboard.access import Viewer
+from dashboard.access import Access, Mode, Viewer
 from dashboard.page import sql_key
 from dashboard.session import Dashboard
+from mmer_ray.errors import LakeError
 from tests.dashboard.makers import HOSTILE, dashboard_of, make_lake, of_viewers
 
 PAGES = Path(package.__file__).parent / "pages"
@@ -199,3 +200,19 @@ def test_the_method_says_which_model_is_in_use_and_what_the_law_asks(dashboard: 
     assert "mmer-12345678" in page.dataframe[0].value["scorer"].to_list()
     assert "Art. 5(1)(f)" in said(page)
     assert "ranking of employees" in said(page)
+    assert "count utterances" in said(page)
+
+
+def test_who_signed_in_can_sign_out_also_where_a_page_ends_early(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise LakeError("the bucket is away")
+
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ann")
+    pages = []
+    for corpora in (("elsewhere",), ("support",)):
+        with dashboard_of(lake, Access(Mode.OIDC, {"ann": Viewer("ann", corpora)})) as dashboard:
+            pages += [opened("overview"), opened("overview", corpus="sales"), opened("recording", recording="f" * 32)]
+            monkeypatch.setattr(dashboard.reader, "table", away)
+            pages.append(opened("runs"))
+
+    assert [[one.label for one in page.button if one.label == "Sign out"] for page in pages] == [["Sign out"]] * 8

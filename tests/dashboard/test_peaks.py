@@ -61,10 +61,23 @@ def test_old_ones_are_forgotten_when_the_server_starts(tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["new.peaks", "other.txt"]
 
 
+def test_old_ones_are_forgotten_while_the_server_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = Peaks(Refuses(), tmp_path, "a.lake")  # type: ignore[arg-type]
+    sound = write_sound(tmp_path / "call.wav")
+    (tmp_path / "old.peaks").touch()
+    os.utime(tmp_path / "old.peaks", (0, 0))
+    peaks.ask(sound)
+    assert (tmp_path / "old.peaks").exists()
+
+    monkeypatch.setattr("dashboard.peaks.FORGET_EVERY_S", 0)
+    peaks.ask(sound)
+    assert not (tmp_path / "old.peaks").exists()
+
+
 def test_a_file_without_sound_is_told_of_and_asked_again_next_time(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "call.wav")
     Path(sound.uri).write_bytes(b"no sound")
     with serving(sound, cache=tmp_path / "cache") as client:
-        assert client.get("/peaks/call.wav").status_code == 503
+        assert client.get("/peaks/call.wav").status_code == 422
         write_sound(tmp_path / "call.wav")
         assert client.get("/peaks/call.wav").status_code == 200

@@ -223,7 +223,7 @@ def test_while_another_job_writes_a_verdict_waits_and_is_not_lost(shown: Shown) 
     shown.open(shown.utterances[index].start_s)
     with Lake(shown.lake.address).lock():
         shown.row(index).get_by_role("button", name="The emotion is right").click()
-        shown.page.get_by_text("Another job writes this lake").wait_for(timeout=60_000)
+        shown.page.get_by_text("The lake cannot be written at the moment").wait_for(timeout=60_000)
         assert shown.said() == []
     shown.page.get_by_role("button", name="Try again").click()
     shown.wait_for_message("Saved: verdict.")
@@ -274,6 +274,26 @@ def test_an_address_that_grew_too_old_is_replaced_and_the_sound_goes_on(shown: S
     finally:
         shown.page.unroute("**/sound/**")
         shown.watched.errors = [one for one in shown.watched.errors if "403" not in one]
+
+
+def test_sound_that_cannot_be_had_for_a_moment_is_tried_again_and_not_converted(shown: Shown) -> None:
+    asked: list[str] = []
+
+    def fail(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503, body="the lake did not answer")
+
+    shown.page.route("**/sound/**", fail)
+    try:
+        shown.open(50)
+        shown.wait_for_message("Try again: press play")
+        assert not any("as=wav" in one for one in asked)
+    finally:
+        shown.page.unroute("**/sound/**")
+        shown.watched.errors = [one for one in shown.watched.errors if "503" not in one]
+    shown.page.get_by_role("button", name="Play", exact=True).click()
+    shown.wait_for_time(50.1, DURATION_S)
+    assert shown.page.locator(".message").inner_text() == ""
 
 
 def test_a_file_that_browsers_do_not_play_is_converted(shown: Shown, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard as package
 from dashboard.access import Viewer
-from dashboard.heard import CACHE_VARIABLE
+from dashboard.cache import CACHE_VARIABLE
 from dashboard.page import sql_key
 from dashboard.player.component import Asked
 from dashboard.player.payload import Addresses, Shown, answer_in_words, payload_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from dashboard.filters import Filters
 from dashboard.links import recording_address
 from dashboard.moments import PARTS, courses
 from dashboard.questions import recordings as questions
+from dashboard.questions.recording import recording
 from dashboard.questions.recordings import Order
 from dashboard.session import Dashboard
 from mmer_ray.lake.overview import worst_moment
-from tests.dashboard.makers import CALLS, SECOND
+from tests.dashboard.makers import CALLS, FIRST, SECOND, commit_to, dashboard_of, make_lake
 
 BOTH = ("sales", "support")
 
@@ -132,3 +134,16 @@ def test_the_address_of_a_recording_names_its_corpus_and_second() -> None:
     assert recording_address("support", "b" * 32, 61_500) == {"recording": "b" * 32, "of": "support", "at": "61.5"}
     assert recording_address("support", "b" * 32, 60_000)["at"] == "60"
     assert "at" not in recording_address("support", "b" * 32)
+
+
+def test_a_recording_has_the_same_name_in_the_list_as_on_its_page(tmp_path: Path) -> None:
+    copy = {
+        "recording_id": "a" * 32, "corpus": "support", "month": "2026-11", "day": FIRST, "heard_key": "heard",
+        "uri": "/calls/0_copy.opus", "status": "scored", "is_copy": True,
+    }  # fmt: skip
+    commit_to(make_lake(tmp_path / "lake"), 2, {"recordings": [copy]})
+    with dashboard_of(tmp_path / "lake") as dashboard:
+        listed = dashboard.ask(questions.ranked(Filters(), BOTH, Order.NEWEST, 50)).to_pylist()
+        (page,) = dashboard.ask(recording("a" * 32, "support", BOTH)).to_pylist()
+
+    assert [row["uri"] for row in listed if row["recording_id"] == "a" * 32] == [page["uri"]] == ["/calls/a.opus"]

@@ -241,3 +241,16 @@ def test_drift_is_of_the_newest_runs_that_answered_about_the_viewers_corpora_and
     asked = "\n".join(one.value for one in page.code)
     assert [run_of(night) in asked for night in range(4)] == [True, True, False, False]
     assert earlier == [{"run_id": run_of(0)}]
+
+
+def test_a_run_that_scored_two_corpora_of_a_viewer_is_found_by_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    add_night(lake, 0, CALM, "sales", also_in="support")
+    add_night(lake, 1, CALM, "support", also_in="elsewhere")
+    monkeypatch.setattr("dashboard.page.name_of_viewer", lambda _: "ben")
+    with dashboard_of(tmp_path / "lake", of_viewers(Viewer("ben", ("sales", "support")))):
+        found = [runs_in(opened("runs", corpus=corpus)) for corpus in ("sales", "support")]
+
+    assert found == [[run_of(0)], [run_of(0)]]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from dashboard.access import Viewer
-from dashboard.compare_view import NUM_DISAGREEMENTS
+from dashboard.compare_view import NUM_DISAGREEMENTS, confusion_in_words
+from dashboard.counts_chart import counts_over_time
 from dashboard.downloads import Export
+from dashboard.felt import Step, over_time
 from dashboard.filters import Filters
 from dashboard.questions import compare as compare_questions
 from dashboard.questions import search as questions
@@ -115,6 +119,27 @@ def test_two_models_are_compared_as_the_command_line_does(two_models: Path) -> N
         assert found == compare(reader, SCORER, OTHER_SCORER, limit=NUM_DISAGREEMENTS)
     assert (found.num_utterances, found.num_labelled, found.num_first_only, found.num_agreed) == (4, 3, 1, 2)
     assert (found.disagreements[0].utterance_idx, found.disagreements[0].distance) == (1, pytest.approx(0.4))
+
+
+def test_the_table_of_labels_is_told_in_shares_of_each_label_with_their_names(two_models: Path) -> None:
+    with open_lake(two_models) as reader:
+        words = confusion_in_words(compare(reader, SCORER, OTHER_SCORER, limit=1))
+
+    assert words.startswith(f"Labels that {OTHER_SCORER} gave the utterances of each label of {SCORER}. ")
+    assert "angry: angry 50.0 %, sad 50.0 %" in words
+    assert "neutral: neutral 100.0 %" in words
+    assert "sad: given to none" in words
+
+
+def test_weeks_of_the_search_are_those_of_the_overview() -> None:
+    days = [date(2026, 11, 1) + timedelta(day) for day in range(16)]
+    rows = [{"day": day, "label": "happy", "num_utterances": 1} for day in days]
+    spoken = pa.table({"day": days, "label": ["happy"] * 16, "speech_ms": [1_000] * 16})
+
+    drawn = {one["day"] for one in counts_over_time(rows, Step.WEEK.value)["data"]["values"]}
+
+    assert drawn == {str(one) for one in over_time(spoken, Step.WEEK).column("begins").to_pylist()}
+    assert "2026-10-26" in drawn
 
 
 def test_filters_choose_the_utterances_that_are_compared(two_models: Path) -> None:

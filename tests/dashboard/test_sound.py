@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dashboard.byte_range import ByteRange, asked_range
+from dashboard.converted_sound import Conversions
+from dashboard.peaks import Peaks
+from dashboard.sound import SoundRoutes
 from dashboard.stored_sound import SoundOf
+from mmer_ray.records import Samples
 from tests.dashboard.sounds import serving, sound_of, write_sound
 from tests.fake_store import FakeStore, store
 
@@ -107,8 +115,71 @@ def test_a_container_that_browsers_do_not_play_comes_as_wav(client: TestClient) 
 
 
 def test_sound_that_cannot_be_decoded_is_told_of_and_the_next_one_is_served(client: TestClient) -> None:
-    assert client.get("/sound/noise.amr?as=wav").status_code == 503
+    assert client.get("/sound/noise.amr?as=wav").status_code == 422
     assert client.get("/sound/old.au?as=wav").status_code == 200
+
+
+class Slow:
+    """A decoder that gives nothing after the first tenth of a second until `goes_on` is set."""
+
+    def __init__(self, first: int = 1_600) -> None:
+        self.goes_on, self._first = threading.Event(), first
+
+    def sound(self, recording: object) -> Generator[Samples, None, None]:
+        if self._first:
+            yield np.zeros((1, self._first), np.int16)
+        assert self.goes_on.wait(60)
+        yield np.zeros((1, 40_000 - self._first), np.int16)
+
+
+def routes_of(decoder: Slow, *sounds: SoundOf, cache: Path) -> Starlette:
+    """The routes of sound with this decoder; a token is a recording's id."""
+    by_id = {one.recording_id: one for one in sounds}
+    conversions, peaks = Conversions(decoder, cache), Peaks(decoder, cache, "a.lake")
+    return Starlette(
+        routes=SoundRoutes(lambda request: by_id[request.path_params["token"]], conversions, peaks).routes()
+    )
+
+
+def test_many_who_wait_for_a_conversion_keep_no_other_sound_from_being_sent(sound: SoundOf, tmp_path: Path) -> None:
+    strange, decoder = write_sound(tmp_path / "old.au", 2.5, 1), Slow()
+    transport = httpx.ASGITransport(routes_of(decoder, sound, strange, cache=tmp_path))
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            ahead = {"range": "bytes=70000-70009"}
+            # More than there are threads for all requests.
+            waiting = [asyncio.create_task(client.get("/sound/old.au?as=wav", headers=ahead)) for _ in range(45)]
+            try:
+                await asyncio.sleep(0.3)
+                async with asyncio.timeout(20):
+                    assert (await client.get("/sound/call.wav")).status_code == 200
+                assert not any(one.done() for one in waiting)
+            finally:
+                decoder.goes_on.set()
+            return [one.status_code for one in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(ask()) == [206] * 45
+
+
+def test_a_conversion_that_does_not_begin_is_told_to_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.sound.LONGEST_START_S", 0.1)
+    strange, decoder = write_sound(tmp_path / "old.au", 2.5, 1), Slow(first=0)
+    try:
+        answer = TestClient(routes_of(decoder, strange, cache=tmp_path)).get("/sound/old.au?as=wav")
+    finally:
+        decoder.goes_on.set()
+
+    assert (answer.status_code, answer.text) == (503, "other sound is being converted; try again in a minute\n")
+
+
+def test_sound_is_converted_where_the_cache_cannot_be_written(tmp_path: Path) -> None:
+    strange = write_sound(tmp_path / "old.au", 2.5, 1)
+    (tmp_path / "file").touch()
+    with serving(strange, cache=tmp_path / "file" / "cache") as client:
+        assert client.get("/sound/old.au?as=wav").status_code == 200
 
 
 def test_an_object_of_a_bucket_is_sent_in_ranges_and_no_more_of_it_is_read(

@@ -48,7 +48,7 @@ def hasty(address: str) -> Iterator[LakeReader]:
 @pytest.mark.parametrize(
     ("query", "limit"),
     [
-        ("FROM range(1001)", "more than 1,000 rows; .*--max-rows"),
+        ("FROM range(1001)", "more than 1,000 rows; .*mmer query --max-rows"),
         ("FROM range(100000000000)", "more than 1,000 rows"),
         ("SELECT a.range FROM range(100000) AS a, range(100000) AS b", "more than 1,000 rows"),
         ("SELECT list(range) FROM range(1000000000)", "more than 200 MB of memory; .*--memory-mb"),

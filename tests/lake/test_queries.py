@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from mmer_ray.errors import ErrorCode, LakeError, SourceError, UsageError
@@ -51,6 +52,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reader(folder: Path) -> Iterator[LakeReader]:
     with open_lake(folder / "lake") as reader:
         yield reader
+
+
+@pytest.mark.parametrize("ask", ["conversation", "rows", "status", "table"])
+def test_a_store_that_fails_is_an_error_of_the_lake_whatever_is_asked(
+    reader: LakeReader, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    def away(*_: object) -> None:
+        raise duckdb.Error("Traceback:\n  in cat_file\nOSError: please reduce your request rate")
+
+    monkeypatch.setattr("mmer_ray.lake.queries._rows", away)
+    monkeypatch.setattr("mmer_ray.lake.queries.limited", away)
+    arguments = {"conversation": ("b.wav",), "status": ()}.get(ask, ("FROM recordings", {}))
+    with pytest.raises(LakeError, match="cannot be read: OSError: please reduce your request rate"):
+        getattr(reader, ask)(*arguments)
 
 
 def test_a_lake_that_is_not_there_is_an_error_with_the_remedy(tmp_path: Path) -> None:
