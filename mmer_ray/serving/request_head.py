@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -24,6 +25,16 @@ def given_request_id(scope: Scope) -> bytes | None:
     """The client's `x-request-id`; None where there is none, more than one, or one that `REQUEST_ID` does not match."""
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
     return given[0] if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
+
+
+def is_own_page(scope: Scope) -> bool:
+    """Whether a browser says that our page asks; programs say nothing. Browsers let any page open any WebSocket, and
+    send any form, but name the page's address."""
+    origin = header(scope, b"origin")
+    try:
+        return origin is None or urlsplit(origin).netloc == header(scope, b"host")
+    except ValueError:
+        return False
 
 
 def declared_bytes(scope: Scope) -> int | None:
