@@ -56,9 +56,13 @@ def state_of_no_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def ray_cluster() -> Iterator[None]:
     """A private local cluster, started once."""
     from mmer_ray.runners.cluster import cluster
+    from mmer_ray.runners.endpoint import PROXY_SETUP
 
-    with cluster():
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        # Serve's proxy has the environment that the cluster was started with.
+        patch.setenv(*PROXY_SETUP)
+        with cluster():
+            yield
 
 
 @pytest.fixture(scope="session")

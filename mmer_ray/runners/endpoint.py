@@ -29,7 +29,8 @@ END_S = 5.0
 NICENESS = "RAY_worker_niceness"
 """By default Ray lets all its workers step back behind other programs; here the gateway must not."""
 PROXY_SETUP = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "mmer_ray.serving.bounded_heads:bound_heads")
-"""Serve's proxy, which keeps a request's head before we are asked, has no bounds of its own."""
+"""Serve's proxy, which keeps a request's head before we are asked, has no bounds of its own, and heeds headers of
+strangers."""
 
 
 @dataclass(frozen=True)

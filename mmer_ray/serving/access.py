@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.serving.api_errors import ApiError
+from mmer_ray.serving.api_errors import ApiError, no_room
 from mmer_ray.serving.key_file import KeyFile
+from mmer_ray.serving.request_head import is_own_page
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """Asked without a key, beside all below `OPEN_FOLDER`."""
@@ -42,15 +43,19 @@ class Access:
     """ASGI middleware: 401 before a byte of the body is read. `keys` None: everybody on this machine may ask.
 
     Without keys the header `Host` must be a name of this machine: a page of another host whose name was made to point
-    here (DNS rebinding) would else be taken for one of ours by the browser, and could read what jobs found.
+    here (DNS rebinding) would else be taken for one of ours by the browser, and could read what jobs found. `Origin`,
+    where a browser sends it, must name our page: a browser lets every page send forms here, and so fill the disk.
+
+    Where keys cannot be read it is 503, to be tried again after `retry_after_s`.
 
     What comes through has `key` and `key_id` in its state, both None on open paths. Raises `ApiError`, which
     `errors_middleware.Errors` tells, also to a WebSocket, which is not accepted.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFile | None) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyFile | None, retry_after_s: int) -> None:
         self._app = app
         self._keys = keys
+        self._retry_after_s = retry_after_s
         # A thread of its own: a disk that hangs holds up those who need a key, and neither the loop nor other threads.
         self._reading = ThreadPoolExecutor(1, "keys")
 
@@ -68,6 +73,8 @@ class Access:
         if self._keys is None:
             if not is_loopback(_host(scope)):
                 raise ApiError(403, "foreign_host", "without keys only http://localhost and 127.0.0.1 are answered")
+            if not is_own_page(scope):
+                raise ApiError(403, "foreign_origin", "without keys no page of another address is answered")
             return Caller(NOBODY, NOBODY)
         token = _token(scope)
         if token is None:
@@ -77,7 +84,8 @@ class Access:
         except (PreflightError, OSError):
             # Nobody is let in while it cannot be told who may.
             _log.exception("the key file cannot be read")
-            raise ApiError(503, "keys_unreadable", "keys cannot be checked at the moment; the log says why") from None
+            message = "keys cannot be checked at the moment; the log says why"
+            raise no_room("keys_unreadable", message, self._retry_after_s) from None
         if key is None:
             raise _unauthorized("invalid_api_key", "the key is none of this endpoint's, or was revoked")
         return Caller(key.name, key.key_id)

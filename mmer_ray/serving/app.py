@@ -31,7 +31,7 @@ def build_app(service: Service) -> ASGIApp:
     """The app of one gateway. Its server's lifespan begins and ends the service: a closed one answers nothing more."""
     arrival = Arrival(routes(service), service.options)
     service.metrics.show("mmer_arriving", "Bodies that are arriving", lambda: arrival.num_arriving)
-    return RequestIds(Errors(Access(arrival, service.keys), service.on_end))
+    return RequestIds(Errors(Access(arrival, service.keys, service.options.retry_after_s), service.on_end))
 
 
 def routes(service: Service) -> FastAPI:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.middleware import Middleware
 from uvicorn import config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mmer_ray.serving.proxy_headers import ProxyHeaders
 
 MAX_HEAD_BYTES = 64 << 10
 """More than `request_head` lets through, so that what is a little too big is refused in the one shape."""
@@ -75,8 +78,10 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def bound_heads() -> list[object]:
-    """Make `BoundedHttp` what uvicorn servers of this process use unless told otherwise. No middlewares are returned:
-    Ray Serve's proxy calls what `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names, and asks for a list of them."""
+def bound_heads() -> list[Middleware]:
+    """Make `BoundedHttp` what uvicorn servers of this process use unless told otherwise; the middlewares around them.
+
+    Ray Serve's proxy calls what `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names, and puts its app inside what it is
+    given: ours sees a request before anything of Serve's does."""
     config.HTTP_PROTOCOLS["auto"] = f"{BoundedHttp.__module__}:{BoundedHttp.__qualname__}"
-    return []
+    return [Middleware(ProxyHeaders)]

@@ -227,7 +227,7 @@ _TRANSCRIPTION: Schema = {
     "stream": {
         "type": "boolean",
         "default": False,
-        "description": "Server-sent events, with `json`, `text` and `diarized_json`.",
+        "description": "Server-sent events, with `json`, `text` and `diarized_json`; all come once the clip is scored.",
     },
     "temperature": {
         "type": "number",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
 import time
 import traceback
@@ -23,19 +22,18 @@ from starlette.websockets import WebSocketDisconnect
 from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.ended import CLIENT_GONE, UNKNOWN_ROUTE, Ended, OnEnd
 from mmer_ray.serving.lingering import linger
-from mmer_ray.serving.request_head import check_head, has_body, header
+from mmer_ray.serving.request_head import check_head, given_request_id, has_body
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
 POLICY_VIOLATION, INTERNAL_ERROR = 1008, 1011
 """Close codes of WebSocket."""
 WITH_HEADERS = ("websocket.accept", "websocket.http.response.start", "http.response.start")
 
 
 class RequestIds:
-    """Names each request `scope["state"]["request_id"]`, by the client's `x-request-id` where it is a plain one, and
-    tells the name in the answer's header."""
+    """Names each request `scope["state"]["request_id"]`, by the client's `x-request-id` where it is one that
+    `request_head.REQUEST_ID` takes, and tells the name in the answer's header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,8 +42,8 @@ class RequestIds:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = header(scope, b"x-request-id")
-        request_id = given.decode() if given and REQUEST_ID.match(given) else secrets.token_hex(16)
+        given = given_request_id(scope)
+        request_id = secrets.token_hex(16) if given is None else given.decode("ascii")
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def named(message: Message) -> None:

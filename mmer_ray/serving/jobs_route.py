@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.access import caller_of
-from mmer_ray.serving.api_errors import ApiError, invalid, no_room
+from mmer_ray.serving.api_errors import ApiError, invalid
 from mmer_ray.serving.arrival import asks_for_job
 from mmer_ray.serving.audio_form import looked_at
 from mmer_ray.serving.audio_url import AudioUrls
@@ -49,10 +49,7 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
 
     Raises `ApiError` as `received_form`, `asked_of`, `looked_at` and `Jobs.submit` do.
     """
-    try:
-        form = await received_form(request, service.options, folder=service.jobs.folder)
-    except OSError as exc:
-        raise no_room("no_space", "the sound cannot be kept at the moment", service.options.retry_after_s) from exc
+    form = await received_form(request, service.options, folder=service.jobs.folder)
     files = list(form.files)
 
     async def answer() -> Response:

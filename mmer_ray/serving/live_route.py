@@ -18,7 +18,6 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from starlette.types import Scope
@@ -35,6 +34,7 @@ from mmer_ray.serving.exchange import Models
 from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
+from mmer_ray.serving.request_head import is_own_page
 
 PATH = "/v1/audio/stream"
 SUBPROTOCOL = "mmer.stream"
@@ -82,7 +82,7 @@ class LiveCalls:
     async def answer(self, websocket: WebSocket) -> None:
         """Hold one call, whatever becomes of it."""
         note = _Note(websocket.scope)
-        if not is_own_page(websocket):
+        if not is_own_page(websocket.scope):
             # The server answers the handshake with 403.
             await websocket.close(POLICY_VIOLATION, FOREIGN)
             note.status, note.code = HTTPStatus.FORBIDDEN, FOREIGN
@@ -243,9 +243,3 @@ class _Note:
             audio_s=None if sound is None else sound.duration_s,
             code=self.code,
         )
-
-
-def is_own_page(websocket: WebSocket) -> bool:
-    """Whether a browser says that our page asks; programs say nothing. Browsers let any page open any WebSocket."""
-    origin = websocket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")

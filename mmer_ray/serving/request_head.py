@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from starlette.types import Scope
 
 from mmer_ray.serving.api_errors import ApiError
 
 MAX_HEADERS_BYTES = 32 << 10
 MAX_TARGET_BYTES = 8 << 10
+REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+"""Visible ASCII alone: an id is written to logs and headers as it is, where a blank or a line's end would forge more.
+Load balancers use more than letters and digits, such as `Root=1-67891233-abcdef012345678912345678`."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header of this lower-case name."""
     return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def given_request_id(scope: Scope) -> bytes | None:
+    """The client's `x-request-id`; None where there is none, more than one, or one that `REQUEST_ID` does not match."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0] if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
+
+
+def is_own_page(scope: Scope) -> bool:
+    """Whether a browser says that our page asks; programs say nothing. Browsers let any page open any WebSocket, and
+    send any form, but name the page's address."""
+    origin = header(scope, b"origin")
+    try:
+        return origin is None or urlsplit(origin).netloc == header(scope, b"host")
+    except ValueError:
+        return False
 
 
 def declared_bytes(scope: Scope) -> int | None:

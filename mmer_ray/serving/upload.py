@@ -19,7 +19,7 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import Request
 
 from mmer_ray.serve_options import ServeOptions
-from mmer_ray.serving.api_errors import ApiError, invalid
+from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 
 MAX_FILES, MAX_FIELDS = 16, 1_000
 MAX_NAME_CHARS = 64
@@ -62,8 +62,15 @@ async def received_form(request: Request, options: ServeOptions, folder: Path | 
     With a `folder` files larger than `SPOOL_BYTES` go there instead of into memory.
 
     Raises `ApiError`: 415 for another content type or charset, 400 for a broken form, too many parts, or a field that
-    is too big or has a name that none of ours has. Raises `ClientDisconnect`.
+    is too big or has a name that none of ours has, 503 where a disk has no room for a file. Raises `ClientDisconnect`.
     """
+    try:
+        return await _received(request, options, folder)
+    except OSError as exc:
+        raise no_room("no_space", "the sound cannot be kept at the moment", options.retry_after_s) from exc
+
+
+async def _received(request: Request, options: ServeOptions, folder: Path | None) -> Form:
     form = await _parsed(request)
     try:
         items = form.multi_items()

@@ -115,6 +115,35 @@ def test_it_is_ready_once_it_runs_and_says_the_requests_id_once(client: Client) 
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("value", [b"\xff", b"0.000001", b"?1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-request-timeout-seconds",
+        b"x-request-disconnect-disabled",
+        b"serve_multiplexed_model_id",
+        b"x-session-id",
+        b"x-request-id",
+    ],
+)
+def test_serves_proxy_does_not_heed_what_a_stranger_tells_it(client: Client, name: bytes, value: bytes) -> None:
+    del client.headers["Authorization"]
+    answer = client.post("/v1/audio/analyses", content=b"a body", headers=[(name, value)])
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key"), answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"), [(b"Root=1-67891233-abcdef012345678912345678", True), (b"a b", False), (b"x" * 129, False)]
+)
+def test_header_and_body_of_a_refusal_name_one_request_id(client: Client, given: bytes, is_kept: bool) -> None:
+    answer = client.get("/nowhere", headers=[(b"x-request-id", given)])
+
+    told = answer.headers.get_list("x-request-id")
+    assert told == [answer.json()["error"]["request_id"]]
+    assert (told == [given.decode()]) is is_kept
+
+
 def test_an_answers_rows_are_those_of_the_batch_job(client: Client, tmp_path: Path) -> None:
     wanted = job_rows(load_profile("synthetic"), [CALL], tmp_path / "lake")[CALL.name]
 

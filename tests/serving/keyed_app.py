@@ -20,7 +20,7 @@ from mmer_ray.serving.key_file import KeyFile
 def keyed(app: FastAPI, keys: KeyFile | None, options: ServeOptions) -> ASGIApp:
     """The app as clients meet it."""
     handle_errors(app)
-    return RequestIds(Errors(Access(Arrival(app, options), keys)))
+    return RequestIds(Errors(Access(Arrival(app, options), keys, options.retry_after_s)))
 
 
 def with_lifespan(around: Callable[[], Any]) -> FastAPI:

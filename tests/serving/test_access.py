@@ -21,6 +21,8 @@ from mmer_ray.serving.key_file import KeyFile
 from tests.serving.http_server import serving
 from tests.serving.keyed_app import bearer
 
+RETRY_S = 7
+
 
 class Inner:
     """What is behind the door: counts who comes through, and says who it is."""
@@ -60,7 +62,7 @@ def inner() -> Inner:
 
 @pytest.fixture
 def address(keys: KeyFile, inner: Inner) -> Iterator[str]:
-    with serving(RequestIds(Errors(Access(inner, keys), [inner.ended.append]))) as address:
+    with serving(RequestIds(Errors(Access(inner, keys, RETRY_S), [inner.ended.append]))) as address:
         yield address
 
 
@@ -121,13 +123,14 @@ def test_a_damaged_key_file_lets_nobody_in(address: str, keys: KeyFile, inner: I
     keys.path.write_text("{", encoding="utf-8")
     answer = httpx.get(f"{address}/v1/models", headers=bearer(key))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_unreadable")
+    assert answer.headers["retry-after"] == str(RETRY_S)
     assert str(keys.path) not in answer.text
     assert httpx.get(f"{address}/healthz").status_code == 200
     assert inner.num_calls == 1
 
 
 def test_without_keys_everybody_is_let_in(inner: Inner) -> None:
-    with serving(RequestIds(Errors(Access(inner, None)))) as address:
+    with serving(RequestIds(Errors(Access(inner, None, RETRY_S)))) as address:
         assert httpx.get(f"{address}/v1/models").text == "anonymous"
 
 
@@ -154,8 +157,24 @@ def test_a_websocket_without_a_valid_key_is_not_accepted(address: str, keys: Key
 
 
 def test_without_keys_only_names_of_this_machine_are_answered(inner: Inner) -> None:
-    with serving(RequestIds(Errors(Access(inner, None), []))) as address:
+    with serving(RequestIds(Errors(Access(inner, None, RETRY_S), []))) as address:
         for host, status in {"localhost:8000": 200, "127.0.0.1": 200, "[::1]:1": 200, "rebound.example": 403}.items():
             assert httpx.get(f"{address}/v1/models", headers={"Host": host}).status_code == status, host
         assert inner.num_calls == 3
         assert httpx.get(f"{address}/healthz", headers={"Host": "rebound.example"}).status_code == 200
+
+
+def test_without_keys_a_page_of_another_address_is_refused_before_its_form_is_read(inner: Inner) -> None:
+    with serving(RequestIds(Errors(Access(inner, None, RETRY_S)))) as address:
+        elsewhere = ["https://elsewhere.example", "http://localhost:1", "null", "http://["]
+        for origin in elsewhere:
+            answer = httpx.post(f"{address}/v1/jobs", headers={"Origin": origin}, files={"file": b"sound"})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "foreign_origin"), origin
+        assert inner.num_calls == 0
+        assert httpx.post(f"{address}/v1/jobs", headers={"Origin": address}, files={"file": b"sound"}).is_success
+        assert httpx.get(f"{address}/", headers={"Origin": elsewhere[0]}).is_success
+
+
+def test_with_a_key_it_does_not_matter_whose_page_asks(address: str, keys: KeyFile) -> None:
+    headers = {"Origin": "https://elsewhere.example", **bearer(keys.add("dialler"))}
+    assert httpx.post(f"{address}/v1/jobs", headers=headers).status_code == 200

@@ -14,6 +14,7 @@ import pytest
 from uvicorn import config
 
 from mmer_ray.serving.bounded_heads import BoundedHttp, bound_heads
+from mmer_ray.serving.proxy_headers import ProxyHeaders
 from tests.serving.guarded_app import KEY, PATH, Guarded, post, refusal
 from tests.serving.http_server import serving
 
@@ -102,7 +103,7 @@ def test_bodies_and_answers_may_take_longer_than_heads() -> None:
 
 def test_all_servers_of_a_process_may_be_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(config.HTTP_PROTOCOLS, "auto", "")
-    assert bound_heads() == []
+    assert [middleware.cls for middleware in bound_heads()] == [ProxyHeaders]
     settings = config.Config(Guarded().app)
     settings.load()
     assert settings.http_protocol_class is BoundedHttp

@@ -157,6 +157,17 @@ def test_big_files_of_jobs_go_to_their_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [second.sound.name]
 
 
+def test_a_disk_without_room_for_what_arrives_is_a_refusal_to_try_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert read(*multipart(("file", ("a.wav", bytes(SPOOL_BYTES))))).files
+    with pytest.raises(ApiError) as caught:
+        read(*multipart(("file", ("a.wav", bytes(SPOOL_BYTES + 1)))), options={"retry_after_s": 7})
+    assert (caught.value.status, caught.value.code) == (503, "no_space")
+    assert caught.value.headers == {"Retry-After": "7"}
+
+
 def test_no_file_is_left_open_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     from starlette import formparsers
