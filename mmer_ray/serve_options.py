@@ -47,7 +47,8 @@ class ServeOptions(Options):
     request_timeout_s: float = Field(300.0, gt=0)
     """An answer that takes longer is given up: 503."""
     max_in_flight: int = Field(128, gt=0)
-    """Requests that are scored or wait for it, over all keys; beyond it 503."""
+    """Requests that are scored or wait for it, over all keys; beyond it 503. As many more may wait for the answer of an
+    equal one with their `Idempotency-Key`."""
     max_in_flight_per_key: int = Field(64, gt=0)
     """The same of one key; beyond it 429."""
     max_queued_s: float = Field(3_600.0, gt=0)
