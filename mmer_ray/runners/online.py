@@ -21,12 +21,13 @@ from pydantic import ValidationError
 from ray import serve
 from ray.serve import Application
 
-from mmer_ray.errors import ProfileError, UsageError
+from mmer_ray.errors import MmerError, ProfileError, UsageError
 from mmer_ray.options import Options
 from mmer_ray.profiles import Profile, load_profile, with_settings
 from mmer_ray.records import ScoredRecording
 from mmer_ray.runners.ray_scorers import RayScorers, Refused
 from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.bug_place import class_and_place
 from mmer_ray.serving.interface import Asked, Scorers, Served
 
 GATEWAY, SCORER = "Gateway", "Scorer"
@@ -76,6 +77,10 @@ class Progress:
             raise RuntimeError(f"{self._num_waiting} clips wait and none was answered for {silent_s:.0f} s")
 
 
+class ReplicaBugError(MmerError):
+    """A bug while a clip was scored: its class and place."""
+
+
 class Scorer:
     """A replica: the models, loaded once, for all requests that it is sent."""
 
@@ -96,12 +101,20 @@ class Scorer:
         return await self._scorers.served()
 
     async def score(self, asked: Asked) -> ScoredRecording | Refused:
-        """Score one clip; being cancelled drops the work."""
+        """Score one clip; being cancelled drops the work.
+
+        Raises `ReplicaBugError` for a bug: Serve logs what is raised here with its words and those of its causes, which
+        may quote the recording.
+        """
         with self._progress.watched(asked):
             try:
                 return await self._scorers.score(asked)
             except UsageError as error:
                 return Refused(str(error))
+            except Exception as bug:
+                told = ReplicaBugError(class_and_place(bug))
+            # Here, where the bug is no longer its context.
+            raise told
 
     def check_health(self) -> None:
         """Asked by Serve, which replaces this replica once it raises."""
