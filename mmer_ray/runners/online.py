@@ -3,8 +3,9 @@
     client -- Serve's proxy -- Gateway (serving.app: limits, access, jobs) -- handle -- Scorer (serving.scorer), n times
 
 An upload is read and refused in the gateway: it holds no place of a model. The gateway is one process with one event
-loop, so its limits count all requests. A replica answers as many calls side by side as it is sent, since its batches
-are formed of them; how many that are is the gateway's decision (`serving/admission.py`).
+loop, so its limits count all requests, and it runs on the cluster's head, where its state lies. A replica answers as
+many calls side by side as it is sent, since its batches are formed of them; how many that are is the gateway's decision
+(`serving/admission.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ GATEWAY, SCORER = "Gateway", "Scorer"
 """The names of the deployments."""
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 2.0, 30.0
 """A replica is asked this often whether it is well, and replaced once it has not answered for the second time."""
+HEAD = "node:__internal_head__"
+"""What Ray gives the head of a cluster, also of one on a single machine, 1 of."""
 STUCK_AFTER = 2
 """A replica that was asked all the time and answered nothing for so many times `request_timeout_s` is not well."""
 STOP_LOOK_S = 0.2
@@ -189,7 +192,8 @@ def application(profile: Profile, *, insecure: bool = False, scorer: type[Scorer
         max_ongoing_requests=options.max_uploads + options.max_in_flight + options.max_streams + SPARE,
         max_queued_requests=SPARE,
         backpressure_config={"status_code": 503, "retry_after_s": options.retry_after_s},
-        ray_actor_options={"num_cpus": 0},
+        # Keys, jobs and the audit log lie on a disk of its node: elsewhere it would find none of them.
+        ray_actor_options={"num_cpus": 0, "resources": {HEAD: 0.001}},
     )
     bound: Application = gateway.bind(profile, replicas.bind(profile), insecure)
     return bound
