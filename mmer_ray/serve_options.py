@@ -12,8 +12,9 @@ class ServeOptions(Options):
     """The address that is listened on. Another one than loopback needs keys."""
     port: int = Field(8000, ge=1, le=65535)
     state: str = ".mmer-serve"
-    """Folder of keys, job table, idempotency records, sounds of jobs and the audit log. On a disk of the gateway's own
-    host: SQLite's database in it must not lie on a network file system."""
+    """Folder of keys, job table, idempotency records, sounds of jobs and of live calls, and the audit log. On a disk of
+    the gateway's own host, the cluster's head: SQLite's database in it must not lie on a network file system. Replicas
+    on other nodes read its folders `sounds` and `streams`, which are then to be shared."""
     keys: str = ""
     """The file of hashed keys that `mmer keys` writes; empty: `keys.json` in `state`."""
 
@@ -47,7 +48,8 @@ class ServeOptions(Options):
     request_timeout_s: float = Field(300.0, gt=0)
     """An answer that takes longer is given up: 503."""
     max_in_flight: int = Field(128, gt=0)
-    """Requests that are scored or wait for it, over all keys; beyond it 503."""
+    """Requests that are scored or wait for it, over all keys; beyond it 503. As many more may wait for the answer of an
+    equal one with their `Idempotency-Key`."""
     max_in_flight_per_key: int = Field(64, gt=0)
     """The same of one key; beyond it 429."""
     max_queued_s: float = Field(3_600.0, gt=0)
@@ -55,7 +57,8 @@ class ServeOptions(Options):
     retry_after_s: int = Field(2, ge=1)
     """What a refusal for want of room says in `Retry-After`."""
     drain_s: float = Field(30.0, gt=0)
-    """What is being answered at a stop gets this long to end."""
+    """What is being answered at a stop gets this long to end. Where `request_timeout_s` is longer, what takes longer
+    than this is cut off, and is to be sent again."""
 
     max_jobs: int = Field(1_000, gt=0)
     """Jobs that wait or run, over all keys; beyond it 503."""

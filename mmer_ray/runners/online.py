@@ -3,8 +3,9 @@
     client -- Serve's proxy -- Gateway (serving.app: limits, access, jobs) -- handle -- Scorer (serving.scorer), n times
 
 An upload is read and refused in the gateway: it holds no place of a model. The gateway is one process with one event
-loop, so its limits count all requests. A replica answers as many calls side by side as it is sent, since its batches
-are formed of them; how many that are is the gateway's decision (`serving/admission.py`).
+loop, so its limits count all requests, and it runs on the cluster's head, where its state lies. A replica answers as
+many calls side by side as it is sent, since its batches are formed of them; how many that are is the gateway's decision
+(`serving/admission.py`).
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ from pydantic import ValidationError
 from ray import serve
 from ray.serve import Application
 
-from mmer_ray.errors import ProfileError, UsageError
+from mmer_ray.errors import MmerError, ProfileError, UsageError
 from mmer_ray.options import Options
 from mmer_ray.profiles import Profile, load_profile, with_settings
 from mmer_ray.records import ScoredRecording
 from mmer_ray.runners.ray_scorers import RayScorers, Refused
 from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.bug_place import class_and_place
 from mmer_ray.serving.interface import Asked, Scorers, Served
 
 GATEWAY, SCORER = "Gateway", "Scorer"
 """The names of the deployments."""
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 2.0, 30.0
 """A replica is asked this often whether it is well, and replaced once it has not answered for the second time."""
+HEAD = "node:__internal_head__"
+"""What Ray gives the head of a cluster, also of one on a single machine, 1 of."""
 STUCK_AFTER = 2
 """A replica that was asked all the time and answered nothing for so many times `request_timeout_s` is not well."""
 STOP_LOOK_S = 0.2
@@ -76,6 +80,10 @@ class Progress:
             raise RuntimeError(f"{self._num_waiting} clips wait and none was answered for {silent_s:.0f} s")
 
 
+class ReplicaBugError(MmerError):
+    """A bug while a clip was scored: its class and place."""
+
+
 class Scorer:
     """A replica: the models, loaded once, for all requests that it is sent."""
 
@@ -96,12 +104,20 @@ class Scorer:
         return await self._scorers.served()
 
     async def score(self, asked: Asked) -> ScoredRecording | Refused:
-        """Score one clip; being cancelled drops the work."""
+        """Score one clip; being cancelled drops the work.
+
+        Raises `ReplicaBugError` for a bug: Serve logs what is raised here with its words and those of its causes, which
+        may quote the recording.
+        """
         with self._progress.watched(asked):
             try:
                 return await self._scorers.score(asked)
             except UsageError as error:
                 return Refused(str(error))
+            except Exception as bug:
+                told = ReplicaBugError(class_and_place(bug))
+            # Here, where the bug is no longer its context.
+            raise told
 
     def check_health(self) -> None:
         """Asked by Serve, which replaces this replica once it raises."""
@@ -176,7 +192,8 @@ def application(profile: Profile, *, insecure: bool = False, scorer: type[Scorer
         max_ongoing_requests=options.max_uploads + options.max_in_flight + options.max_streams + SPARE,
         max_queued_requests=SPARE,
         backpressure_config={"status_code": 503, "retry_after_s": options.retry_after_s},
-        ray_actor_options={"num_cpus": 0},
+        # Keys, jobs and the audit log lie on a disk of its node: elsewhere it would find none of them.
+        ray_actor_options={"num_cpus": 0, "resources": {HEAD: 0.001}},
     )
     bound: Application = gateway.bind(profile, replicas.bind(profile), insecure)
     return bound

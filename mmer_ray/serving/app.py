@@ -31,6 +31,8 @@ def build_app(service: Service) -> ASGIApp:
     """The app of one gateway. Its server's lifespan begins and ends the service: a closed one answers nothing more."""
     arrival = Arrival(routes(service), service.options)
     service.metrics.show("mmer_arriving", "Bodies that are arriving", lambda: arrival.num_arriving)
+    waiting = "Requests that wait for the answer of an equal one with their `Idempotency-Key`"
+    service.metrics.show("mmer_waiting_for_equal", waiting, lambda: service.idempotency.num_waiting)
     return RequestIds(Errors(Access(arrival, service.keys, service.options.retry_after_s), service.on_end))
 
 

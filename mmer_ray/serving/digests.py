@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+from mmer_ray.errors import PreflightError
+from mmer_ray.profiles import STAGES, Profile
 from mmer_ray.serving.upload import Form
+from mmer_ray.stages.keys import keys_of
 
 
 def form_digest(route: str, form: Form) -> str:
@@ -16,6 +21,20 @@ def form_digest(route: str, form: Form) -> str:
     for upload in form.files:
         parts += [b"file", _bytes_of(upload.field), sound_digest(upload.sound)]
     return digest_of(*parts)
+
+
+def answers_digest(profile: Profile) -> bytes:
+    """Digest of what a profile's answers hang on: the keys of its stages; its settings where a model is not on this
+    machine.
+
+    Raises `UsageError` for a model's name that cannot be meant.
+    """
+    try:
+        made_by = asdict(keys_of(profile))
+        del made_by["limits"]
+    except PreflightError:
+        made_by = profile.model_dump(mode="json", include={"vad", *STAGES})
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).digest()
 
 
 def digest_of(*parts: bytes) -> str:

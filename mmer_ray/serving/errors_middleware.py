@@ -10,7 +10,6 @@ import json
 import logging
 import secrets
 import time
-import traceback
 from collections.abc import Iterable
 
 from starlette.datastructures import MutableHeaders
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from mmer_ray.serving.api_errors import ApiError
+from mmer_ray.serving.bug_place import class_and_place
 from mmer_ray.serving.ended import CLIENT_GONE, UNKNOWN_ROUTE, Ended, OnEnd
 from mmer_ray.serving.lingering import linger
 from mmer_ray.serving.request_head import check_head, given_request_id, has_body
@@ -221,12 +221,8 @@ def internal() -> ApiError:
 
 def log_bug(bug: BaseException, scope: Scope) -> None:
     """Tell the log where a bug happened and for which request."""
-    frames = traceback.extract_tb(bug.__traceback__)
-    # Most of a request's frames are those of the frameworks around ours.
-    shown = [frame for frame in frames[:-1] if "mmer_ray" in frame.filename] + frames[-1:]
-    places = "; ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in shown)
     request_id = scope.get("state", {}).get("request_id", "")
-    logger.error("request %s failed: %s at %s", request_id, type(bug).__qualname__, places)
+    logger.error("request %s failed: %s", request_id, class_and_place(bug))
 
 
 def error_response(error: ApiError, scope: Scope) -> Response:

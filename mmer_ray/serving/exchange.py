@@ -90,6 +90,12 @@ async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[A
         await end_tasks(scoring)
 
 
+async def hang_up(request: Request) -> None:
+    """Return when the client has hung up; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def served_by(service: Models) -> Served:
     """What answers. Raises `ApiError` 503 until something does."""
     try:
@@ -105,7 +111,7 @@ def unheeded(error: UsageError) -> ApiError:
 
 
 async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
-    leaving = asyncio.ensure_future(_hang_up(request))
+    leaving = asyncio.ensure_future(hang_up(request))
     try:
         return await scored_unless(service, asked, leaving)
     finally:
@@ -122,9 +128,3 @@ def _result(scoring: asyncio.Future[ScoredRecording], retry_after_s: int) -> Sco
         raise no_room("models_unavailable", "the models were stopped; send it again", retry_after_s) from error
     except UsageError as error:
         raise unheeded(error) from error
-
-
-async def _hang_up(request: Request) -> None:
-    """Return when the client has hung up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -1,6 +1,7 @@
 """Jobs: long audio that nobody waits for. They lie in a table and a folder of sounds, and outlive the gateway.
 
-A job's id is a digest of the sound, what is asked of it, and the access key: sent again, it is the same job.
+A job's id is a digest of the sound, what is asked of it, what answers, and the access key: sent again, it is the same
+job. With other models or settings it is another one, though the analysis by the earlier ones is kept still.
 """
 
 from __future__ import annotations
@@ -51,11 +52,14 @@ class Jobs:
         scorers: Scorers,
         analyse: Analyse,
         on_end: Iterable[OnEnd] = (),
+        *,
+        answers: bytes,
     ) -> None:
+        """`answers`: what the answers hang on beside the sound and what is asked, as `answers_digest`."""
         self.table = JobTable(database, options)
         self.folder = state / SOUNDS
         """Where the sounds of jobs lie; forms of jobs are received into it."""
-        self._options = options
+        self._options, self._answers = options, answers
         self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._runner = JobRunner(self.table, self.folder, options, scorers, analyse, tuple(on_end))
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,7 +132,8 @@ class Jobs:
     def _kept(self, caller: Caller, asked: Asked, name: str) -> NewJob:
         """Bring the sound to its place."""
         path, wishes = self.folder / name, packed(asked)
-        job_id = "job_" + digest_of(caller.key_id.encode(), wishes, sound_digest(asked.sound))[:ID_CHARS]
+        digest = digest_of(caller.key_id.encode(), wishes, sound_digest(asked.sound), self._answers)
+        job_id = "job_" + digest[:ID_CHARS]
         if isinstance(asked.sound, Path):
             shutil.move(asked.sound, path)
         else:

@@ -17,6 +17,7 @@ from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.analysis import document
 from mmer_ray.serving.audio_url import AudioUrls
 from mmer_ray.serving.audit import Audit
+from mmer_ray.serving.digests import answers_digest
 from mmer_ray.serving.ended import OnEnd
 from mmer_ray.serving.exchange import refusal_of, served_by
 from mmer_ray.serving.idempotency import Idempotency
@@ -63,6 +64,7 @@ class Service:
             metrics, admission = Metrics(), Admission(options)
             metrics.watch(admission)
             analyse = partial(_analysis, scorers, options)
+            on_end: tuple[OnEnd, ...] = (audit, metrics.count)
             return cls(
                 profile=profile,
                 options=options,
@@ -75,7 +77,7 @@ class Service:
                 idempotency=Idempotency(state, options),
                 audio_urls=AudioUrls(options),
                 opened_s=int(time.time()),
-                jobs=Jobs(folder, state, options, scorers, analyse, [audit, metrics.count]),
+                jobs=Jobs(folder, state, options, scorers, analyse, on_end, answers=answers_digest(profile)),
                 _exit=exit_stack.pop_all(),
             )
 

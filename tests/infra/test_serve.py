@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 from mmer_ray.errors import ProfileError
-from mmer_ray.runners.online import GATEWAY, SCORER, ServeArguments, build
+from mmer_ray.runners.online import GATEWAY, HEAD, SCORER, ServeArguments, build
 
 FILE = Path(__file__).parents[2] / "infra" / "serve.yaml"
 FREE = {"args": ServeArguments}
@@ -95,6 +95,19 @@ def test_the_application_that_it_names_can_be_made() -> None:
     assert (autoscaling.min_replicas, autoscaling.max_replicas) == (1, 4)
     assert scorer._deployment_config.max_surge_percent == 25
     assert scorer.max_ongoing_requests > 100, "the batches are formed of many requests"
+
+
+def test_the_gateway_runs_on_the_head_alone_where_its_state_lies() -> None:
+    from ray._common.constants import HEAD_NODE_RESOURCE_NAME
+    from ray.serve._private.build_app import build_app
+
+    (wanted,) = config()["applications"]
+    built = build_app(build(wanted["args"]), name=wanted["name"], route_prefix="/")
+
+    needed = {one.name: (one.ray_actor_options or {}).get("resources", {}) for one in built.deployments}
+    assert needed == {GATEWAY: {HEAD: 0.001}, SCORER: {}}
+    assert HEAD == HEAD_NODE_RESOURCE_NAME
+    assert "deployments" not in wanted, "options there would override it in silence"
 
 
 def test_a_state_folder_that_depends_on_where_a_process_runs_is_refused() -> None:

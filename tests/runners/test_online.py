@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +25,13 @@ from mmer_ray.demo.truth import CALLS
 from mmer_ray.errors import PreflightError, ProfileError
 from mmer_ray.profiles import Profile, load_profile
 from mmer_ray.runners.endpoint import APPLICATION, Endpoint, online, require_free
-from mmer_ray.runners.online import SCORER, Progress, build
+from mmer_ray.runners.online import SCORER, Progress, ReplicaBugError, Scorer, build
 from mmer_ray.runners.ray_scorers import RayScorers
 from mmer_ray.serve_options import ServeOptions
-from mmer_ray.serving.interface import Asked, ScorersUnavailableError
+from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError
 from mmer_ray.serving.key_file import KeyFile, key_file_path
 from tests.runners.online_drill import CheapScorer
+from tests.serving.cheap_scorers import CheapScorers
 from tests.serving.parity import differences, job_rows
 
 CALL = CALLS / "call_04_mono.opus"
@@ -244,6 +247,21 @@ def test_a_replica_is_not_well_once_clips_wait_and_none_comes_out() -> None:
         with pytest.raises(RuntimeError, match="1 clips wait and none was answered for 11 s"):
             progress.check()
     progress.check()
+
+
+def test_a_bug_in_a_replica_is_logged_by_class_and_place_without_its_words() -> None:
+    class Quoting(Scorer):
+        def load(self, profile: Profile) -> Scorers:
+            return CheapScorers(answer=KeyError("my card number is 4111"))
+
+    with pytest.raises(ReplicaBugError) as raised:
+        asyncio.run(Quoting(load_profile("synthetic")).score(Asked(b"")))
+
+    # What Serve's `logger.exception` writes, with causes and contexts.
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "card number" not in logged
+    assert "ReplicaBugError: KeyError at " in logged
+    assert re.search(r"cheap_scorers\.py:\d+ score", logged)
 
 
 @pytest.mark.slow

@@ -45,13 +45,18 @@ class JobGateway:
     ended: list[Ended] = field(default_factory=list)
     address: str = ""
     key: str = ""
+    answers: bytes = b"cheap"
+    """What the answers hang on."""
 
     def __post_init__(self) -> None:
         self.keys = KeyFile(self.state / "keys.json")
         self.database = StateDatabase(self.state)
         self.audio_urls = AudioUrls(self.options)
         self.idempotency = Idempotency(self.database, self.options)
-        self.jobs = Jobs(self.state, self.database, self.options, self.scorers, self.analyse, [self.ended.append])
+        on_end = [self.ended.append]
+        self.jobs = Jobs(
+            self.state, self.database, self.options, self.scorers, self.analyse, on_end, answers=self.answers
+        )
 
     async def analyse(self, asked: Asked) -> dict[str, Any]:
         """A document such as the endpoint's."""

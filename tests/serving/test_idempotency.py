@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from mmer_ray.serving.api_errors import ApiError
 from mmer_ray.serving.idempotency import Idempotency
 from mmer_ray.serving.key_file import KeyFile
 from mmer_ray.serving.state_database import StateDatabase
-from mmer_ray.serving.upload import received_form
+from mmer_ray.serving.upload import Form, received_form
 from tests.serving.http_server import serving
 from tests.serving.keyed_app import bearer, keyed
 
@@ -36,26 +37,31 @@ class Endpoint:
     state: Path
     options: ServeOptions = field(default_factory=ServeOptions)
     delay_s: float = 0.0
+    is_held: bool = False
+    """Whether answers wait until it is False."""
     statuses: list[int] = field(default_factory=list)
     """What the next answers are; 200 once it is empty."""
     num_worked: int = 0
     address: str = ""
     seen: list[httpx.Response] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.keys = KeyFile(self.state / "keys.json")
         self.key = self.keys.add("dialler")
         self.database = StateDatabase(self.state)
+        self.kept = Idempotency(self.database, self.options)
 
     def app(self) -> Any:
-        app, kept = FastAPI(), Idempotency(self.database, self.options)
+        app = FastAPI()
 
         @app.post("/v1/audio/transcriptions")
         @app.post("/v1/audio/analyses")
         async def transcribe(request: Request) -> Response:
             form = await received_form(request, self.options)
+            self.forms.append(form)
             is_stream = ("stream", "true") in form.fields
-            return await kept.once(request, form, self._answer, is_stream=is_stream)
+            return await self.kept.once(request, form, self._answer, is_stream=is_stream)
 
         return keyed(app, self.keys, self.options)
 
@@ -63,6 +69,8 @@ class Endpoint:
         self.num_worked += 1
         number, status = self.num_worked, self.statuses.pop(0) if self.statuses else 200
         await asyncio.sleep(self.delay_s)
+        while self.is_held:
+            await asyncio.sleep(0.01)
         if status == 422:
             raise ApiError(422, "decode_error", "broken")
         return JSONResponse({"number": number}, status, {"x-note": "kept"})
@@ -73,6 +81,22 @@ class Endpoint:
         path, sound = changes.pop("path", "/v1/audio/transcriptions"), changes.pop("sound", b"RIFF")
         name = changes.pop("name", "a.wav")
         return httpx.post(self.address + path, headers=headers, data=changes, files={"file": (name, sound)}, timeout=30)
+
+    def begun(self) -> http.client.HTTPConnection:
+        """As `post`, for a client that may hang up before it is answered."""
+        url = httpx.URL(self.address + "/v1/audio/transcriptions")
+        headers = bearer(self.key) | {"Idempotency-Key": VALUE}
+        request = httpx.Request("POST", url, headers=headers, files={"file": ("a.wav", b"RIFF")})
+        connection = http.client.HTTPConnection(url.host, url.port)
+        connection.request("POST", url.path, request.read(), dict(request.headers))
+        return connection
+
+    def once_waiting(self, num: int) -> None:
+        """Return once so many requests wait for another one's answer."""
+        deadline = time.monotonic() + 10
+        while self.kept.num_waiting != num:
+            assert time.monotonic() < deadline, f"{self.kept.num_waiting} wait"
+            time.sleep(0.01)
 
 
 @pytest.fixture
@@ -134,6 +158,50 @@ def test_of_two_at_once_the_second_waits_for_the_first(endpoint: Endpoint) -> No
     assert answers == [1, 1, 1, 1]
 
 
+def test_those_that_wait_are_woken_by_the_answer_and_hold_one_copy_of_the_sound(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "POLL_S", 60.0)
+    endpoint.is_held = True
+    with ThreadPoolExecutor(3) as clients:
+        answers = [clients.submit(endpoint.post, language="en") for _ in range(3)]
+        endpoint.once_waiting(2)
+        # Those that wait have looked for the last time before the poll.
+        time.sleep(0.2)
+        assert len({id(form.files[0].sound) for form in endpoint.forms}) == 1
+        assert len({id(form.fields[0]) for form in endpoint.forms}) == 1
+        endpoint.is_held = False
+        assert [_number(answer.result()) for answer in answers] == [1, 1, 1]
+    assert endpoint.kept.num_waiting == 0
+
+
+def test_as_many_of_a_key_wait_as_it_may_have_under_way_and_those_that_hang_up_make_room(tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, ServeOptions(max_in_flight_per_key=1, max_in_flight=2), is_held=True)
+    others = [endpoint.keys.add("second"), endpoint.keys.add("third")]
+    with serving(endpoint.app()) as endpoint.address, ThreadPoolExecutor(8) as clients:
+        first = [clients.submit(endpoint.post, key=key) for key in (endpoint.key, *others)]
+        while endpoint.num_worked < 3:
+            time.sleep(0.01)
+        waiting = endpoint.begun()
+        endpoint.once_waiting(1)
+        refused = endpoint.post()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert refused.headers["retry-after"]
+        waiting_too = clients.submit(endpoint.post, key=others[0])
+        endpoint.once_waiting(2)
+        refused = endpoint.post(key=others[1])
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+        waiting.close()
+        endpoint.once_waiting(1)
+        again = clients.submit(endpoint.post)
+        endpoint.once_waiting(2)
+        endpoint.is_held = False
+        assert _number(again.result()) == _number(first[0].result())
+        assert _number(waiting_too.result()) == _number(first[1].result())
+    assert endpoint.num_worked == 3
+    endpoint.database.close()
+
+
 def test_something_else_is_refused_while_the_first_is_being_worked_on(endpoint: Endpoint) -> None:
     endpoint.delay_s = 1.0
     with ThreadPoolExecutor(1) as clients:
@@ -182,6 +250,7 @@ def test_an_answer_outlives_the_gateway(endpoint: Endpoint) -> None:
     other = Endpoint.__new__(Endpoint)
     other.__dict__.update(endpoint.__dict__)
     other.database = StateDatabase(endpoint.state)
+    other.kept = Idempotency(other.database, other.options)
     with serving(other.app()) as other.address:
         assert _number(other.post()) == 1
     other.database.close()

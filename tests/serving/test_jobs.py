@@ -77,6 +77,21 @@ def test_the_same_sound_and_wishes_are_the_same_job(gateway: JobGateway) -> None
     assert gateway.scorers.num_asked == 3
 
 
+def test_with_other_models_or_settings_the_same_sound_is_another_job_and_the_earlier_one_is_kept(
+    gateway: JobGateway,
+) -> None:
+    first = gateway.submitted()
+    gateway.job_once(first, "succeeded")
+    other = JobGateway(gateway.state, gateway.options, key=gateway.key, answers=b"others")
+    with serving(other.app()) as other.address:
+        second = other.submitted()
+        assert second != first
+        other.job_once(second, "succeeded")
+        assert other.job(first)["status"] == "succeeded"
+    assert other.scorers.num_asked == 1
+    other.database.close()
+
+
 def test_a_job_of_another_key_is_not_there(gateway: JobGateway) -> None:
     job_id, other = gateway.submitted(), gateway.keys.add("other")
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel")):

@@ -90,6 +90,15 @@ def test_a_lock_that_does_not_end_is_a_refusal_to_try_again(
     other.close()
 
 
+def test_reading_does_not_wait_for_another_gateways_transaction(database: StateDatabase) -> None:
+    database.do(_insert)
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert asyncio.run(database.read(_count)) == 1
+    other.execute("ROLLBACK")
+    other.close()
+
+
 def test_a_damaged_file_and_one_of_another_version_are_named(tmp_path: Path) -> None:
     (tmp_path / "state.sqlite").write_bytes(b"no database" * 1_000)
     with pytest.raises(PreflightError, match=r"state\.sqlite cannot be opened"):
