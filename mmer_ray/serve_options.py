@@ -45,7 +45,7 @@ class ServeOptions(Options):
     max_decoded_bytes: int = Field(256 << 20, gt=0)
     """Cap on what a clip decodes to, as `decode.max_decoded_bytes`, where the answer is waited for."""
     request_timeout_s: float = Field(300.0, gt=0)
-    """An answer that takes longer is given up: 503."""
+    """An answer that takes longer is given up: 503. The final message of a live call has no such limit."""
     max_in_flight: int = Field(128, gt=0)
     """Requests that are scored or wait for it, over all keys; beyond it 503."""
     max_in_flight_per_key: int = Field(64, gt=0)

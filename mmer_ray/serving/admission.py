@@ -63,7 +63,7 @@ class Admission:
     async def place(self, key: str, seconds: float, size_bytes: int = 0) -> AsyncIterator[None]:
         """A place for a clip of so many seconds. Raises `ApiError` where there is none: 429 if this key has too many,
         else 503."""
-        refusal = self._refusal(key, seconds)
+        refusal = self._stopping() or self._refusal(key, seconds)
         if refusal is not None:
             raise refusal
         self._take(key, 1, seconds)
@@ -72,10 +72,29 @@ class Admission:
         finally:
             self._take(key, -1, -seconds)
 
+    @asynccontextmanager
+    async def place_in_call(self, key: str, seconds: float, *, is_all: bool = False) -> AsyncIterator[None]:
+        """A place for a part of a live call that is held, also while draining. Raises `ApiError` as `place`, but not
+        for all of a call: with its start came the right to its end.
+
+        All of a call counts as the longest clip of a request at most: with an hour nobody else would have a place, and
+        of an hour only minutes are decoded ahead.
+        """
+        refusal = None if is_all else self._refusal(key, seconds)
+        if refusal is not None:
+            raise refusal
+        seconds = min(seconds, self._options.max_audio_s)
+        self._take(key, 1, seconds)
+        try:
+            yield
+        finally:
+            self._take(key, -1, -seconds)
+
+    def _stopping(self) -> ApiError | None:
+        return no_room("stopping", "the endpoint is stopping", self._options.retry_after_s) if self.draining else None
+
     def _refusal(self, key: str, seconds: float) -> ApiError | None:
         options, retry_s = self._options, self._options.retry_after_s
-        if self._is_draining:
-            return no_room("stopping", "the endpoint is stopping", retry_s)
         if self._by_key[key] >= options.max_in_flight_per_key:
             most = options.max_in_flight_per_key
             return no_room("rate_limit_exceeded", f"this key has {most} requests under way", retry_s, status=429)

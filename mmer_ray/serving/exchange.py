@@ -71,14 +71,16 @@ def refusal_of(failure: Failure, retry_after_s: int) -> ApiError:
     return ApiError(status, failure.code.value, failure.message, "file")
 
 
-async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[Any] | None = None) -> ScoredRecording:
-    """Score one clip, which may have failed, in the time of a request, unless `leaving` ends before.
+async def scored_unless(
+    service: Models, asked: Asked, timeout_s: float | None, leaving: asyncio.Future[Any] | None = None
+) -> ScoredRecording:
+    """Score one clip, which may have failed, within `timeout_s` (None: however long it takes), unless `leaving` ends
+    before.
 
     Raises `ApiError` as `answered`, `ClientDisconnect` once `leaving` has ended. The work has ended in any case.
     """
     scoring = asyncio.ensure_future(service.scorers.score(asked))
     try:
-        timeout_s = service.options.request_timeout_s
         watched = {scoring} if leaving is None else {scoring, leaving}
         await asyncio.wait(watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if scoring.done():
@@ -107,7 +109,7 @@ def unheeded(error: UsageError) -> ApiError:
 async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
     leaving = asyncio.ensure_future(_hang_up(request))
     try:
-        return await scored_unless(service, asked, leaving)
+        return await scored_unless(service, asked, service.options.request_timeout_s, leaving)
     finally:
         await end_tasks(leaving)
 

@@ -35,6 +35,9 @@ class Asked:
     known_speakers: tuple[KnownSpeaker, ...] = ()
     is_job: bool = False
     """Whether the limits are those of the profile's `decode` alone, and not those of `serve` too."""
+    is_call: bool = False
+    """Of such a long one: whether it is a whole live call. Somebody waits for it, so it waits for no job and goes
+    behind nothing that comes later."""
 
 
 @dataclass(frozen=True, slots=True)

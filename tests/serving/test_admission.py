@@ -75,3 +75,19 @@ def test_draining_waits_for_what_was_taken_and_takes_no_more() -> None:
         assert await draining
 
     asyncio.run(go())
+
+
+def test_all_of_a_live_call_is_let_in_however_full_it_is_and_shuts_out_nobody() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions(max_in_flight=2, max_queued_s=3_600))
+        async with admission.place("bob", 1.0), admission.place_in_call("alice", 3_600.0, is_all=True):
+            assert admission.queued_s == 1.0 + ServeOptions().max_audio_s
+            with pytest.raises(ApiError, match="overloaded"):
+                async with admission.place_in_call("alice", 5.0):
+                    pass
+            async with admission.place_in_call("carol", 3_600.0, is_all=True):
+                assert admission.in_flight == 3
+        async with admission.place_in_call("alice", 3_600.0, is_all=True), admission.place("bob", 60.0):
+            pass
+
+    asyncio.run(go())
