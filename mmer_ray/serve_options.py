@@ -55,7 +55,7 @@ class ServeOptions(Options):
     retry_after_s: int = Field(2, ge=1)
     """What a refusal for want of room says in `Retry-After`."""
     drain_s: float = Field(30.0, gt=0)
-    """What is being answered at a stop gets this long to end."""
+    """What is being answered at a stop gets this long to end; live calls are heard for half of it."""
 
     max_jobs: int = Field(1_000, gt=0)
     """Jobs that wait or run, over all keys; beyond it 503."""
@@ -71,7 +71,7 @@ class ServeOptions(Options):
     audio_url_hosts: tuple[str, ...] = ()
     """Hosts that audio may be fetched from by https; empty: no audio by URL."""
     max_streams: int = Field(32, gt=0)
-    """Live calls (WebSocket) at a time; beyond it they are refused."""
+    """Live calls (WebSocket) at a time; beyond it 503."""
     max_stream_s: float = Field(3_600.0, gt=0)
     """Longest live call."""
     stream_silence_s: float = Field(30.0, gt=0)

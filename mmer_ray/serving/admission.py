@@ -1,11 +1,14 @@
 """Who may have a place with the models: requests at a time in all and of one key, and seconds of audio that wait.
 
+A live call is counted from its start to its end. Its parts take places too, each while it is scored.
+
 Everything happens on one event loop, so that counting needs no lock. A gateway counts for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +25,9 @@ class Admission:
         self._by_key: Counter[str] = Counter()
         self._in_flight = 0
         self._queued_s = 0.0
-        self._is_draining = False
+        self._calls: Counter[str] = Counter()
+        """Key -> live calls that it holds."""
+        self._draining_since_s: float | None = None
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
@@ -38,19 +43,25 @@ class Admission:
 
     @property
     def draining(self) -> bool:
-        """Whether no more places are given, because the endpoint stops."""
-        return self._is_draining
+        """Whether no more places are given but to live calls that are held, because the endpoint stops."""
+        return self._draining_since_s is not None
+
+    @property
+    def draining_s(self) -> float:
+        """Seconds since draining began; 0 before."""
+        return 0.0 if self._draining_since_s is None else time.monotonic() - self._draining_since_s
 
     def of_key(self, key: str) -> int:
         """Places that a key has."""
         return self._by_key[key]
 
     def drain(self) -> None:
-        """Give no more places."""
-        self._is_draining = True
+        """Give no more places but to live calls that are held, and begin no more of these."""
+        if self._draining_since_s is None:
+            self._draining_since_s = time.monotonic()
 
     async def drained(self, timeout_s: float) -> bool:
-        """Give no more places and wait until all are free; False if some were still taken in the end."""
+        """Drain, and wait until all places are free and all live calls have ended; False where it took longer."""
         self.drain()
         try:
             async with asyncio.timeout(timeout_s):
@@ -73,6 +84,20 @@ class Admission:
             self._take(key, -1, -seconds)
 
     @asynccontextmanager
+    async def live_call(self, key: str) -> AsyncIterator[None]:
+        """Room for a live call, from its start to its end. Raises `ApiError` 503 where there is none."""
+        refusal = self._stopping() or self._call_refusal()
+        if refusal is not None:
+            raise refusal
+        self._calls[key] += 1
+        self._note_empty()
+        try:
+            yield
+        finally:
+            self._calls -= Counter({key: 1})
+            self._note_empty()
+
+    @asynccontextmanager
     async def place_in_call(self, key: str, seconds: float, *, is_all: bool = False) -> AsyncIterator[None]:
         """A place for a part of a live call that is held, also while draining. Raises `ApiError` as `place`, but not
         for all of a call: with its start came the right to its end.
@@ -92,6 +117,12 @@ class Admission:
 
     def _stopping(self) -> ApiError | None:
         return no_room("stopping", "the endpoint is stopping", self._options.retry_after_s) if self.draining else None
+
+    def _call_refusal(self) -> ApiError | None:
+        options, retry_s = self._options, self._options.retry_after_s
+        if self._calls.total() >= options.max_streams:
+            return no_room("too_many_streams", f"{options.max_streams} live calls are held", retry_s)
+        return None
 
     def _refusal(self, key: str, seconds: float) -> ApiError | None:
         options, retry_s = self._options, self._options.retry_after_s
@@ -113,7 +144,10 @@ class Admission:
         # Sums of floats leave a rest.
         self._queued_s = self._queued_s + seconds if self._in_flight else 0.0
         assert self._in_flight >= 0, "a place was given back twice"
-        if self._in_flight:
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        if self._in_flight or self._calls:
             self._is_empty.clear()
         else:
             self._is_empty.set()

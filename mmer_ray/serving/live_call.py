@@ -37,11 +37,15 @@ MAX_PAUSE_S = 5.0
 """... and after this time a stretch is told without its words: a socket that is not read for long is taken for dead."""
 PROGRESS_EVERY_S = 1.0
 """Of sound."""
+LOOK_S = 1.0
+"""A client that sends nothing for a while learns this much later that its call is over."""
 LATE_S = 10.0
 """Utterances that come so much later than the analysis are left out: it holds them."""
+HEARD_SHARE = 0.5
+"""Of `drain_s` a call goes on while the endpoint stops; the rest is for its final message."""
 
 T = TypeVar("T")
-EndedBy = Literal["end", "max_stream_s", "max_job_body_bytes"]
+EndedBy = Literal["end", "max_stream_s", "max_job_body_bytes", "drain_s"]
 """The client's word, or the setting that a call is held to."""
 Message = Mapping[str, Any]
 Document = Callable[[ScoredRecording, Served], Message]
@@ -130,25 +134,47 @@ class LiveCall:
 
     async def _take_sound(self) -> EndedBy:
         """Hand on what comes; say what ended it."""
-        options = self._engine.options
-        deadline = time.monotonic() + options.max_stream_s
-        largest_s = options.max_job_body_bytes / self._sound.bytes_per_s
-        while self._sound.duration_s < largest_s:
-            if self._sound.duration_s >= options.max_stream_s or time.monotonic() >= deadline:
-                return "max_stream_s"
-            try:
-                async with asyncio.timeout(options.stream_silence_s):
-                    message = await self._connection.receive()
-            except TimeoutError as exc:
-                silence_s = f"{options.stream_silence_s:g} s"
-                raise ApiError(408, "silent_client", f"nothing came for {silence_s}; send sound or end") from exc
+        begun_s = heard_s = time.monotonic()
+        while (limit := self._limit(begun_s)) is None:
+            message = await self._next_message(heard_s)
+            if message is None:
+                continue
             if isinstance(message, bytes):
                 await self._take(message)
             elif message_of(message)["type"] == "end":
                 return "end"
             else:
                 raise invalid("type", 'behind "start" come binary messages and "end"')
-        return "max_job_body_bytes"
+            heard_s = time.monotonic()
+        return limit
+
+    def _limit(self, begun_s: float) -> EndedBy | None:
+        """The setting that ends a call which began then (monotonic); None where it may go on."""
+        options, sound = self._engine.options, self._sound
+        if sound.duration_s >= options.max_job_body_bytes / sound.bytes_per_s:
+            return "max_job_body_bytes"
+        if sound.duration_s >= options.max_stream_s or time.monotonic() >= begun_s + options.max_stream_s:
+            return "max_stream_s"
+        # Without a sample there is nothing to analyse: that is told when it ends.
+        if sound.duration_s and self._engine.admission.draining_s >= HEARD_SHARE * options.drain_s:
+            return "drain_s"
+        return None
+
+    async def _next_message(self, heard_s: float) -> bytes | str | None:
+        """What the client sends next; None where nothing came for a moment. `heard_s`: when something came last.
+
+        Raises `ApiError` (408) where that is too long ago.
+        """
+        silence_s = self._engine.options.stream_silence_s
+        left_s = heard_s + silence_s - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, min(LOOK_S, left_s))):
+                return await self._connection.receive()
+        except TimeoutError as exc:
+            if left_s > LOOK_S:
+                return None
+            message = f"nothing came for {silence_s:g} s; send sound or end"
+            raise ApiError(408, "silent_client", message) from exc
 
     async def _take(self, pcm: bytes) -> None:
         if len(pcm) > MAX_MESSAGE_BYTES:

@@ -77,6 +77,21 @@ def test_draining_waits_for_what_was_taken_and_takes_no_more() -> None:
     asyncio.run(go())
 
 
+def test_draining_waits_for_live_calls_also_between_their_stretches_and_gives_them_places() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions())
+        async with admission.live_call("alice"):
+            assert not await admission.drained(0.01)
+            async with admission.place_in_call("alice", 5.0):
+                assert admission.in_flight == 1
+            with pytest.raises(ApiError, match="stopping"):
+                async with admission.live_call("bob"):
+                    pass
+        assert await admission.drained(0.01)
+
+    asyncio.run(go())
+
+
 def test_all_of_a_live_call_is_let_in_however_full_it_is_and_shuts_out_nobody() -> None:
     async def go() -> None:
         admission = Admission(ServeOptions(max_in_flight=2, max_queued_s=3_600))

@@ -216,6 +216,27 @@ def test_no_call_begins_while_the_endpoint_stops(live: Endpoint) -> None:
     assert (heard.last["status"], heard.last["error"]["code"]) == (503, "stopping")
 
 
+def test_a_call_that_is_held_goes_on_while_the_endpoint_stops(live: Endpoint) -> None:
+    heard = asyncio.run(drained_during(live))
+    assert (heard.last["type"], heard.last["ended_by"]) == ("final", "end")
+    assert max(live.admission.seconds) == pytest.approx(12.0)
+
+
+def test_a_call_without_an_end_is_ended_and_analysed_before_the_endpoint_stops(tmp_path: Path) -> None:
+    with endpoint(tmp_path, drain_s=0.2) as live:
+        heard = asyncio.run(drained_during(live))
+    assert (heard.last["type"], heard.last["ended_by"]) == ("final", "drain_s")
+    assert 0 < max(live.admission.seconds) < 12.0
+
+
+async def drained_during(live: Endpoint) -> Any:
+    """A call of 12 s, eight times as fast as people speak; draining begins behind its first stretch."""
+    held = asyncio.create_task(call(live.address, demo_call(num_s=12), speed=8.0))
+    await until(lambda: live.scorers.num_answered)
+    live.admission.drain()
+    return await held
+
+
 def test_only_what_is_being_scored_has_a_place(live: Endpoint) -> None:
     live.scorers.delay_s = 0.05
     hold(live)
@@ -467,7 +488,12 @@ def test_a_client_that_sends_nothing_is_given_up(tmp_path: Path) -> None:
 
 
 def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
-    with endpoint(tmp_path, max_streams=1, stream_silence_s=5.0) as live:
+    for limit, status, code in (("max_streams", 503, "too_many_streams"),):
+        check_calls_at_a_limit(tmp_path, limit, status, code)
+
+
+def check_calls_at_a_limit(state: Path, limit: str, status: int, code: str) -> None:
+    with endpoint(state, **{limit: 1}, stream_silence_s=5.0) as live:
 
         async def second() -> Any:
             async with connect(live.address.replace("http", "ws") + PATH, max_queue=None) as socket:
@@ -479,7 +505,8 @@ def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
                 return refused, await call(live.address, demo_call(num_s=1))
 
         refused, after = asyncio.run(second())
-        assert (refused.last["status"], refused.last["error"]["code"]) == (503, "too_many_streams")
+        assert (refused.last["status"], refused.last["error"]["code"]) == (status, code)
+        assert refused.close_code == 4000 + status
         assert after.last["type"] == "final"
 
 
