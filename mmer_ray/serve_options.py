@@ -71,7 +71,9 @@ class ServeOptions(Options):
     audio_url_hosts: tuple[str, ...] = ()
     """Hosts that audio may be fetched from by https; empty: no audio by URL."""
     max_streams: int = Field(32, gt=0)
-    """Live calls (WebSocket) at a time; beyond it 503."""
+    """Live calls (WebSocket) at a time, over all keys; beyond it 503."""
+    max_streams_per_key: int = Field(16, gt=0)
+    """The same of one key; beyond it 429."""
     max_stream_s: float = Field(3_600.0, gt=0)
     """Longest live call."""
     stream_silence_s: float = Field(30.0, gt=0)

@@ -85,8 +85,9 @@ class Admission:
 
     @asynccontextmanager
     async def live_call(self, key: str) -> AsyncIterator[None]:
-        """Room for a live call, from its start to its end. Raises `ApiError` 503 where there is none."""
-        refusal = self._stopping() or self._call_refusal()
+        """Room for a live call, from its start to its end. Raises `ApiError` where there is none: 429 if this key holds
+        too many, else 503."""
+        refusal = self._stopping() or self._call_refusal(key)
         if refusal is not None:
             raise refusal
         self._calls[key] += 1
@@ -118,8 +119,11 @@ class Admission:
     def _stopping(self) -> ApiError | None:
         return no_room("stopping", "the endpoint is stopping", self._options.retry_after_s) if self.draining else None
 
-    def _call_refusal(self) -> ApiError | None:
+    def _call_refusal(self, key: str) -> ApiError | None:
         options, retry_s = self._options, self._options.retry_after_s
+        if self._calls[key] >= options.max_streams_per_key:
+            message = f"this key holds {options.max_streams_per_key} live calls"
+            return no_room("rate_limit_exceeded", message, retry_s, status=429)
         if self._calls.total() >= options.max_streams:
             return no_room("too_many_streams", f"{options.max_streams} live calls are held", retry_s)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -105,4 +106,23 @@ def test_all_of_a_live_call_is_let_in_however_full_it_is_and_shuts_out_nobody() 
         async with admission.place_in_call("alice", 3_600.0, is_all=True), admission.place("bob", 60.0):
             pass
 
+    asyncio.run(go())
+
+
+def test_one_key_holds_no_more_live_calls_than_its_share() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions(max_streams=3, max_streams_per_key=2))
+        refusals = []
+        async with admission.live_call("alice"), admission.live_call("alice"):
+            for key in ("alice", "bob", "carol"):
+                try:
+                    await calls.enter_async_context(admission.live_call(key))
+                except ApiError as refusal:
+                    refusals.append((key, refusal.status, refusal.code))
+            await calls.aclose()
+        assert refusals == [("alice", 429, "rate_limit_exceeded"), ("carol", 503, "too_many_streams")]
+        async with admission.live_call("alice"):
+            pass
+
+    calls = AsyncExitStack()
     asyncio.run(go())

@@ -488,7 +488,10 @@ def test_a_client_that_sends_nothing_is_given_up(tmp_path: Path) -> None:
 
 
 def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
-    for limit, status, code in (("max_streams", 503, "too_many_streams"),):
+    for limit, status, code in (
+        ("max_streams", 503, "too_many_streams"),
+        ("max_streams_per_key", 429, "rate_limit_exceeded"),
+    ):
         check_calls_at_a_limit(tmp_path, limit, status, code)
 
 
