@@ -7,12 +7,13 @@ once the work has ended.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
 from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
-from mmer_ray.records import Failure, ScoredRecording
+from mmer_ray.records import Expected, Failure, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, no_room
@@ -22,6 +23,8 @@ from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, 
 
 NO_KEY = "-"
 """Whose place it is where no keys are asked for."""
+CHECK_S = 5.0
+"""Models say at once whether they heed a wish; where none is free for so long, nobody is kept waiting for it."""
 TOO_LARGE = frozenset({ErrorCode.TOO_LONG, ErrorCode.FILE_TOO_BIG})
 
 
@@ -90,6 +93,21 @@ async def scored_unless(
         raise no_room("timeout", f"no answer within {timeout_s:g} s", service.options.retry_after_s)
     finally:
         await end_tasks(scoring)
+
+
+async def check_heeded(service: Models, expected: Expected) -> None:
+    """Ask the models, without a sound, whether they heed what a caller expects. Raises `ApiError` 400 with the field.
+
+    Where none answers within `CHECK_S` it is not raised: then they say so of the first sound.
+    """
+    if expected == Expected():
+        return
+    try:
+        # As a job's, since it is no sign that clips are answered.
+        await scored_unless(service, Asked(b"", expected, is_job=True), CHECK_S)
+    except ApiError as refusal:
+        if refusal.status == HTTPStatus.BAD_REQUEST:
+            raise
 
 
 async def served_by(service: Models) -> Served:

@@ -30,7 +30,8 @@ class Asked:
     """One clip to score."""
 
     sound: bytes | Path
-    """The bytes of a file, or a file on a disk that HTTP side and models share."""
+    """The bytes of a file, or a file on a disk that HTTP side and models share. No bytes ask only whether what is
+    expected can be heeded; the answer is then a failed recording."""
     expected: Expected = field(default_factory=Expected)
     known_speakers: tuple[KnownSpeaker, ...] = ()
     is_job: bool = False

@@ -31,7 +31,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
 from mmer_ray.serving.errors_middleware import internal, log_bug
-from mmer_ray.serving.exchange import Models
+from mmer_ray.serving.exchange import Models, check_heeded
 from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
@@ -115,6 +115,8 @@ class LiveCalls:
     async def _call(self, client: SocketClient, note: _Note) -> None:
         async with self._engine.admission.live_call(note.key):
             start = await self._started(client)
+            # Before anybody speaks for long: what the models do not heed would else end the call at its first stretch.
+            await check_heeded(self._engine, start.expected)
             async with self._sound(start) as sound:
                 note.sound = sound
                 await client.send({"type": "ready", "request_id": client.request_id})

@@ -13,7 +13,7 @@ from types import TracebackType
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.audio.stop import Stop
-from mmer_ray.errors import AudioError, PreflightError, UsageError
+from mmer_ray.errors import AudioError, ErrorCode, PreflightError, UsageError
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.corpus import SLOT_S, Pipeline
 from mmer_ray.pipelines.scoring import STOPPED, WorkStoppedError
@@ -36,6 +36,8 @@ from mmer_ray.serving.known_speakers import (
 from mmer_ray.serving.recent_voices import RecentVoices
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
+
+NO_BYTES = Failure(ErrorCode.EMPTY_FILE, "decode", "the file has no bytes")
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +100,8 @@ class OnlineScorer:
         """
         self._pipeline.check_expected(asked.expected)
         check_names(asked.known_speakers)
+        if asked.sound == b"":
+            return ScoredRecording(Recording(uri=""), "failed", failure=NO_BYTES)
         stop = Stop()
         with self._watch.watching(cancelled, stop), self._file_of(asked.sound) as path:
             known = self._known_voices(asked, stop)

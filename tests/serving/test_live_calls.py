@@ -334,7 +334,21 @@ def test_what_is_no_number_is_null(live: Endpoint) -> None:
 def test_what_the_models_do_not_heed_is_named(live: Endpoint) -> None:
     live.scorers.answer = UsageError("keywords: the model reads none")
     heard = hold(live, start={"keywords": ["parcel"]})
+    assert [message["type"] for message in heard.messages] == ["error"]
     assert (heard.last["status"], heard.last["error"]["param"]) == (400, "keywords")
+    assert heard.close_code == 4400
+
+
+def test_models_that_cannot_be_asked_what_they_heed_cost_no_call(live: Endpoint) -> None:
+    live.scorers.answer = ScorersUnavailableError("died")
+
+    async def come_back() -> Any:
+        held = asyncio.create_task(call(live.address, demo_call(), {"keywords": ["parcel"]}))
+        await until(lambda: live.scorers.num_asked >= 2)
+        live.scorers.__init__()  # type: ignore[misc]
+        return await held
+
+    assert asyncio.run(come_back()).last["type"] == "final"
 
 
 def test_a_bug_is_told_without_its_words(live: Endpoint, caplog: pytest.LogCaptureFixture) -> None:

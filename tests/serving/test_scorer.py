@@ -119,6 +119,15 @@ def test_what_the_models_cannot_heed_is_refused_by_name_and_what_they_can_change
     assert told.utterances == scorer.score(Asked(CALL)).utterances
 
 
+def test_without_a_sound_only_what_is_expected_is_checked(scorer: OnlineScorer) -> None:
+    with pytest.raises(UsageError, match=r"^keywords: "):
+        scorer.score(Asked(b"", Expected(keywords=("Ann",)), is_job=True))
+    with held_children(scorer._for_jobs), held_children(scorer._for_clips):
+        failure = scorer.score(Asked(b"", Expected(languages=("en",)), is_job=True)).failure
+    assert failure is not None
+    assert failure.code is ErrorCode.EMPTY_FILE
+
+
 def test_a_long_live_call_waits_for_no_job_and_goes_behind_nothing(
     scorer: OnlineScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
