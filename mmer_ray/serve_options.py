@@ -46,7 +46,7 @@ class ServeOptions(Options):
     max_decoded_bytes: int = Field(256 << 20, gt=0)
     """Cap on what a clip decodes to, as `decode.max_decoded_bytes`, where the answer is waited for."""
     request_timeout_s: float = Field(300.0, gt=0)
-    """An answer that takes longer is given up: 503."""
+    """An answer that takes longer is given up: 503. The final message of a live call has no such limit."""
     max_in_flight: int = Field(128, gt=0)
     """Requests that are scored or wait for it, over all keys; beyond it 503. As many more may wait for the answer of an
     equal one with their `Idempotency-Key`."""
@@ -57,8 +57,8 @@ class ServeOptions(Options):
     retry_after_s: int = Field(2, ge=1)
     """What a refusal for want of room says in `Retry-After`."""
     drain_s: float = Field(30.0, gt=0)
-    """What is being answered at a stop gets this long to end. Where `request_timeout_s` is longer, what takes longer
-    than this is cut off, and is to be sent again."""
+    """What is being answered at a stop gets this long to end; live calls are heard for half of it. Where
+    `request_timeout_s` is longer, what takes longer than this is cut off, and is to be sent again."""
 
     max_jobs: int = Field(1_000, gt=0)
     """Jobs that wait or run, over all keys; beyond it 503."""
@@ -74,7 +74,9 @@ class ServeOptions(Options):
     audio_url_hosts: tuple[str, ...] = ()
     """Hosts that audio may be fetched from by https; empty: no audio by URL."""
     max_streams: int = Field(32, gt=0)
-    """Live calls (WebSocket) at a time; beyond it they are refused."""
+    """Live calls (WebSocket) at a time, over all keys; beyond it 503."""
+    max_streams_per_key: int = Field(16, gt=0)
+    """The same of one key; beyond it 429."""
     max_stream_s: float = Field(3_600.0, gt=0)
     """Longest live call."""
     stream_silence_s: float = Field(30.0, gt=0)

@@ -1,11 +1,14 @@
 """Who may have a place with the models: requests at a time in all and of one key, and seconds of audio that wait.
 
+A live call is counted from its start to its end. Its parts take places too, each while it is scored.
+
 Everything happens on one event loop, so that counting needs no lock. A gateway counts for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +25,9 @@ class Admission:
         self._by_key: Counter[str] = Counter()
         self._in_flight = 0
         self._queued_s = 0.0
-        self._is_draining = False
+        self._calls: Counter[str] = Counter()
+        """Key -> live calls that it holds."""
+        self._draining_since_s: float | None = None
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
@@ -38,19 +43,25 @@ class Admission:
 
     @property
     def draining(self) -> bool:
-        """Whether no more places are given, because the endpoint stops."""
-        return self._is_draining
+        """Whether no more places are given but to live calls that are held, because the endpoint stops."""
+        return self._draining_since_s is not None
+
+    @property
+    def draining_s(self) -> float:
+        """Seconds since draining began; 0 before."""
+        return 0.0 if self._draining_since_s is None else time.monotonic() - self._draining_since_s
 
     def of_key(self, key: str) -> int:
         """Places that a key has."""
         return self._by_key[key]
 
     def drain(self) -> None:
-        """Give no more places."""
-        self._is_draining = True
+        """Give no more places but to live calls that are held, and begin no more of these."""
+        if self._draining_since_s is None:
+            self._draining_since_s = time.monotonic()
 
     async def drained(self, timeout_s: float) -> bool:
-        """Give no more places and wait until all are free; False if some were still taken in the end."""
+        """Drain, and wait until all places are free and all live calls have ended; False where it took longer."""
         self.drain()
         try:
             async with asyncio.timeout(timeout_s):
@@ -63,7 +74,7 @@ class Admission:
     async def place(self, key: str, seconds: float, size_bytes: int = 0) -> AsyncIterator[None]:
         """A place for a clip of so many seconds. Raises `ApiError` where there is none: 429 if this key has too many,
         else 503."""
-        refusal = self._refusal(key, seconds)
+        refusal = self._stopping() or self._refusal(key, seconds)
         if refusal is not None:
             raise refusal
         self._take(key, 1, seconds)
@@ -72,10 +83,53 @@ class Admission:
         finally:
             self._take(key, -1, -seconds)
 
+    @asynccontextmanager
+    async def live_call(self, key: str) -> AsyncIterator[None]:
+        """Room for a live call, from its start to its end. Raises `ApiError` where there is none: 429 if this key holds
+        too many, else 503."""
+        refusal = self._stopping() or self._call_refusal(key)
+        if refusal is not None:
+            raise refusal
+        self._calls[key] += 1
+        self._note_empty()
+        try:
+            yield
+        finally:
+            self._calls -= Counter({key: 1})
+            self._note_empty()
+
+    @asynccontextmanager
+    async def place_in_call(self, key: str, seconds: float, *, is_all: bool = False) -> AsyncIterator[None]:
+        """A place for a part of a live call that is held, also while draining. Raises `ApiError` as `place`, but not
+        for all of a call: with its start came the right to its end.
+
+        All of a call counts as the longest clip of a request at most: with an hour nobody else would have a place, and
+        of an hour only minutes are decoded ahead.
+        """
+        refusal = None if is_all else self._refusal(key, seconds)
+        if refusal is not None:
+            raise refusal
+        seconds = min(seconds, self._options.max_audio_s)
+        self._take(key, 1, seconds)
+        try:
+            yield
+        finally:
+            self._take(key, -1, -seconds)
+
+    def _stopping(self) -> ApiError | None:
+        return no_room("stopping", "the endpoint is stopping", self._options.retry_after_s) if self.draining else None
+
+    def _call_refusal(self, key: str) -> ApiError | None:
+        options, retry_s = self._options, self._options.retry_after_s
+        if self._calls[key] >= options.max_streams_per_key:
+            message = f"this key holds {options.max_streams_per_key} live calls"
+            return no_room("rate_limit_exceeded", message, retry_s, status=429)
+        if self._calls.total() >= options.max_streams:
+            return no_room("too_many_streams", f"{options.max_streams} live calls are held", retry_s)
+        return None
+
     def _refusal(self, key: str, seconds: float) -> ApiError | None:
         options, retry_s = self._options, self._options.retry_after_s
-        if self._is_draining:
-            return no_room("stopping", "the endpoint is stopping", retry_s)
         if self._by_key[key] >= options.max_in_flight_per_key:
             most = options.max_in_flight_per_key
             return no_room("rate_limit_exceeded", f"this key has {most} requests under way", retry_s, status=429)
@@ -94,7 +148,10 @@ class Admission:
         # Sums of floats leave a rest.
         self._queued_s = self._queued_s + seconds if self._in_flight else 0.0
         assert self._in_flight >= 0, "a place was given back twice"
-        if self._in_flight:
+        self._note_empty()
+
+    def _note_empty(self) -> None:
+        if self._in_flight or self._calls:
             self._is_empty.clear()
         else:
             self._is_empty.set()

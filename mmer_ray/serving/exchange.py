@@ -7,12 +7,13 @@ once the work has ended.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
 from mmer_ray.errors import RETRYABLE, ErrorCode, UsageError
-from mmer_ray.records import Failure, ScoredRecording
+from mmer_ray.records import Expected, Failure, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, no_room
@@ -22,6 +23,8 @@ from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, 
 
 NO_KEY = "-"
 """Whose place it is where no keys are asked for."""
+CHECK_S = 5.0
+"""Models say at once whether they heed a wish; where none is free for so long, nobody is kept waiting for it."""
 TOO_LARGE = frozenset({ErrorCode.TOO_LONG, ErrorCode.FILE_TOO_BIG})
 
 
@@ -71,14 +74,16 @@ def refusal_of(failure: Failure, retry_after_s: int) -> ApiError:
     return ApiError(status, failure.code.value, failure.message, "file")
 
 
-async def scored_unless(service: Models, asked: Asked, leaving: asyncio.Future[Any] | None = None) -> ScoredRecording:
-    """Score one clip, which may have failed, in the time of a request, unless `leaving` ends before.
+async def scored_unless(
+    service: Models, asked: Asked, timeout_s: float | None, leaving: asyncio.Future[Any] | None = None
+) -> ScoredRecording:
+    """Score one clip, which may have failed, within `timeout_s` (None: however long it takes), unless `leaving` ends
+    before.
 
     Raises `ApiError` as `answered`, `ClientDisconnect` once `leaving` has ended. The work has ended in any case.
     """
     scoring = asyncio.ensure_future(service.scorers.score(asked))
     try:
-        timeout_s = service.options.request_timeout_s
         watched = {scoring} if leaving is None else {scoring, leaving}
         await asyncio.wait(watched, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if scoring.done():
@@ -94,6 +99,21 @@ async def hang_up(request: Request) -> None:
     """Return when the client has hung up; the body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def check_heeded(service: Models, expected: Expected) -> None:
+    """Ask the models, without a sound, whether they heed what a caller expects. Raises `ApiError` 400 with the field.
+
+    Where none answers within `CHECK_S` it is not raised: then they say so of the first sound.
+    """
+    if expected == Expected():
+        return
+    try:
+        # As a job's, since it is no sign that clips are answered.
+        await scored_unless(service, Asked(b"", expected, is_job=True), CHECK_S)
+    except ApiError as refusal:
+        if refusal.status == HTTPStatus.BAD_REQUEST:
+            raise
 
 
 async def served_by(service: Models) -> Served:
@@ -113,7 +133,7 @@ def unheeded(error: UsageError) -> ApiError:
 async def _while_there(service: Models, request: Request, asked: Asked) -> ScoredRecording:
     leaving = asyncio.ensure_future(hang_up(request))
     try:
-        return await scored_unless(service, asked, leaving)
+        return await scored_unless(service, asked, service.options.request_timeout_s, leaving)
     finally:
         await end_tasks(leaving)
 

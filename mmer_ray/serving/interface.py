@@ -30,11 +30,15 @@ class Asked:
     """One clip to score."""
 
     sound: bytes | Path
-    """The bytes of a file, or a file on a disk that HTTP side and models share."""
+    """The bytes of a file, or a file on a disk that HTTP side and models share. No bytes ask only whether what is
+    expected can be heeded; the answer is then a failed recording."""
     expected: Expected = field(default_factory=Expected)
     known_speakers: tuple[KnownSpeaker, ...] = ()
     is_job: bool = False
     """Whether the limits are those of the profile's `decode` alone, and not those of `serve` too."""
+    is_call: bool = False
+    """Of such a long one: whether it is a whole live call. Somebody waits for it, so it waits for no job and goes
+    behind nothing that comes later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
 from mmer_ray.serving.errors_middleware import internal, log_bug
-from mmer_ray.serving.exchange import Models
+from mmer_ray.serving.exchange import Models, check_heeded
 from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
@@ -77,7 +77,6 @@ class LiveCalls:
         self._threads = ThreadPoolExecutor(NUM_THREADS, "listening")
         self._engine = Engine(service.options, service.scorers, service.admission, self._threads, document)
         self._room = SoundRoom(Path(service.options.state) / SOUNDS, service.profile.vad, service.options)
-        self._num_calls = 0
 
     async def answer(self, websocket: WebSocket) -> None:
         """Hold one call, whatever becomes of it."""
@@ -114,20 +113,14 @@ class LiveCalls:
             told(ended)
 
     async def _call(self, client: SocketClient, note: _Note) -> None:
-        options = self._options
-        if self._engine.admission.draining:
-            raise no_room("stopping", "the endpoint is stopping", options.retry_after_s)
-        if self._num_calls >= options.max_streams:
-            raise no_room("too_many_streams", f"{options.max_streams} live calls are held", options.retry_after_s)
-        self._num_calls += 1
-        try:
+        async with self._engine.admission.live_call(note.key):
             start = await self._started(client)
+            # Before anybody speaks for long: what the models do not heed would else end the call at its first stretch.
+            await check_heeded(self._engine, start.expected)
             async with self._sound(start) as sound:
                 note.sound = sound
                 await client.send({"type": "ready", "request_id": client.request_id})
                 await LiveCall(client, sound, self._engine, start.expected, note.key).run()
-        finally:
-            self._num_calls -= 1
 
     async def _started(self, client: SocketClient) -> Start:
         try:

@@ -13,7 +13,7 @@ from types import TracebackType
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.audio.needed import SoundRange, needed_ranges
 from mmer_ray.audio.stop import Stop
-from mmer_ray.errors import AudioError, PreflightError, UsageError
+from mmer_ray.errors import AudioError, ErrorCode, PreflightError, UsageError
 from mmer_ray.pipelines.cores import use_one_core_per_batch
 from mmer_ray.pipelines.corpus import SLOT_S, Pipeline
 from mmer_ray.pipelines.scoring import STOPPED, WorkStoppedError
@@ -36,6 +36,8 @@ from mmer_ray.serving.known_speakers import (
 from mmer_ray.serving.recent_voices import RecentVoices
 from mmer_ray.stages.keys import keys_of
 from mmer_ray.stages.preflight import preflight_models
+
+NO_BYTES = Failure(ErrorCode.EMPTY_FILE, "decode", "the file has no bytes")
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +62,11 @@ class OnlineScorer:
         slots = profile.serve.threads_per_replica or slots
         with ExitStack() as exit_stack:
             self._folder = exit_stack.enter_context(clip_folder())
-            # A decoder holds its child until a recording ends. So jobs of hours have children of their own, and clips
-            # more than are worked on: some files keep one busy for half a minute.
+            # A decoder holds its child until a recording ends. So jobs of hours have children of their own, live calls
+            # too, which wait for no job, and clips more than are worked on: some files keep one busy for half a minute.
             self._for_clips = exit_stack.enter_context(Decoder(clip_limits(profile), 2 * slots))
             self._for_jobs = exit_stack.enter_context(Decoder(profile.decode, profile.serve.max_running_jobs))
+            self._for_calls = exit_stack.enter_context(Decoder(profile.decode, slots))
             self._for_known = exit_stack.enter_context(Decoder(known_limits(profile)))
             self._pipeline = exit_stack.enter_context(
                 Pipeline(answering_soon(profile), decoder=self._for_clips, slots=slots)
@@ -97,22 +100,30 @@ class OnlineScorer:
         """
         self._pipeline.check_expected(asked.expected)
         check_names(asked.known_speakers)
+        if asked.sound == b"":
+            return ScoredRecording(Recording(uri=""), "failed", failure=NO_BYTES)
         stop = Stop()
         with self._watch.watching(cancelled, stop), self._file_of(asked.sound) as path:
             known = self._known_voices(asked, stop)
             task = Task(Recording(uri=str(path.absolute())), expected=asked.expected)
-            decoder = _Stoppable(self._for_jobs if asked.is_job else self._for_clips, stop)
-            (scored,) = self._pipeline.score([task], decoder=decoder, stop=stop, background=asked.is_job)
+            decoder = _Stoppable(self._decoder_for(asked), stop)
+            background = _is_background(asked)
+            (scored,) = self._pipeline.score([task], decoder=decoder, stop=stop, background=background)
             if known and scored.turns:
-                scored = self._named(scored, known, decoder, background=asked.is_job)
+                scored = self._named(scored, known, decoder, background=background)
         return replace(scored, recording=replace(scored.recording, uri=""))
+
+    def _decoder_for(self, asked: Asked) -> Decoder:
+        if not asked.is_job:
+            return self._for_clips
+        return self._for_calls if asked.is_call else self._for_jobs
 
     def _known_voices(self, asked: Asked, stop: Stop) -> dict[str, Embedding]:
         """Name -> voice. Raises `UsageError` for a sound that cannot be used, `WorkStoppedError`."""
         recent = {one.name: self._recent.get(one.sound) for one in asked.known_speakers}
         fresh = {one.name: one.sound for one in asked.known_speakers if recent[one.name] is None}
         sounds = {name: self._known_sound(name, sound, stop) for name, sound in fresh.items()}
-        voices = self._pipeline.voices(list(sounds.values()), stop=stop, background=asked.is_job)
+        voices = self._pipeline.voices(list(sounds.values()), stop=stop, background=_is_background(asked))
         for name, voice in zip(sounds, voices, strict=True):
             if voice is None:
                 raise UsageError(f"{SOUNDS}: nobody speaks in the sound of {name!r}")
@@ -171,6 +182,11 @@ class _Stoppable:
         self, recording: Recording, needed: Sequence[SoundRange] | None = None
     ) -> Generator[Window | AudioFacts, None, None]:
         return self._decoder.decode(recording, needed, self.stop)
+
+
+def _is_background(asked: Asked) -> bool:
+    """Whether nobody waits for the answer."""
+    return asked.is_job and not asked.is_call
 
 
 def start_child(decoder: Decoder) -> None:

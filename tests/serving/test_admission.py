@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -74,4 +75,54 @@ def test_draining_waits_for_what_was_taken_and_takes_no_more() -> None:
             await asyncio.sleep(0)
         assert await draining
 
+    asyncio.run(go())
+
+
+def test_draining_waits_for_live_calls_also_between_their_stretches_and_gives_them_places() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions())
+        async with admission.live_call("alice"):
+            assert not await admission.drained(0.01)
+            async with admission.place_in_call("alice", 5.0):
+                assert admission.in_flight == 1
+            with pytest.raises(ApiError, match="stopping"):
+                async with admission.live_call("bob"):
+                    pass
+        assert await admission.drained(0.01)
+
+    asyncio.run(go())
+
+
+def test_all_of_a_live_call_is_let_in_however_full_it_is_and_shuts_out_nobody() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions(max_in_flight=2, max_queued_s=3_600))
+        async with admission.place("bob", 1.0), admission.place_in_call("alice", 3_600.0, is_all=True):
+            assert admission.queued_s == 1.0 + ServeOptions().max_audio_s
+            with pytest.raises(ApiError, match="overloaded"):
+                async with admission.place_in_call("alice", 5.0):
+                    pass
+            async with admission.place_in_call("carol", 3_600.0, is_all=True):
+                assert admission.in_flight == 3
+        async with admission.place_in_call("alice", 3_600.0, is_all=True), admission.place("bob", 60.0):
+            pass
+
+    asyncio.run(go())
+
+
+def test_one_key_holds_no_more_live_calls_than_its_share() -> None:
+    async def go() -> None:
+        admission = Admission(ServeOptions(max_streams=3, max_streams_per_key=2))
+        refusals = []
+        async with admission.live_call("alice"), admission.live_call("alice"):
+            for key in ("alice", "bob", "carol"):
+                try:
+                    await calls.enter_async_context(admission.live_call(key))
+                except ApiError as refusal:
+                    refusals.append((key, refusal.status, refusal.code))
+            await calls.aclose()
+        assert refusals == [("alice", 429, "rate_limit_exceeded"), ("carol", 503, "too_many_streams")]
+        async with admission.live_call("alice"):
+            pass
+
+    calls = AsyncExitStack()
     asyncio.run(go())

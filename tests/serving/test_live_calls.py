@@ -40,20 +40,20 @@ from tests.serving.live_client import PATH, call
 class Places(Admission):
     """Admission that notes what it is asked for, and refuses as often as it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__(ServeOptions())
+    def __init__(self, options: ServeOptions | None = None) -> None:
+        super().__init__(options or ServeOptions())
         self.num_refused = 0
         self.most_held = 0
         self.seconds: list[float] = []
 
     @asynccontextmanager
-    async def place(self, key: str, seconds: float, size_bytes: int = 0) -> Any:
+    async def place_in_call(self, key: str, seconds: float, *, is_all: bool = False) -> Any:
         assert key == "somebody"
         if self.num_refused:
             self.num_refused -= 1
             raise no_room("busy", "no room", 1)
         self.seconds.append(seconds)
-        async with super().place(key, seconds, size_bytes):
+        async with super().place_in_call(key, seconds, is_all=is_all):
             self.most_held = max(self.most_held, self.in_flight)
             yield
 
@@ -92,7 +92,7 @@ def document(scored: ScoredRecording, served: Served) -> dict[str, Any]:
 def endpoint(state: Path, scorers: CheapScorers | None = None, **options: Any) -> Iterator[Endpoint]:
     profile = load_profile("synthetic")
     serve = profile.serve.model_copy(update={"state": str(state), "retry_after_s": 1, **options})
-    one = Endpoint(profile.model_copy(update={"serve": serve}), scorers or CheapScorers())
+    one = Endpoint(profile.model_copy(update={"serve": serve}), scorers or CheapScorers(), Places(serve))
     app = FastAPI()
     app.include_router(live_router(one, document, [one.ended.append]))
     with serving(Named(app)) as address:
@@ -216,6 +216,27 @@ def test_no_call_begins_while_the_endpoint_stops(live: Endpoint) -> None:
     assert (heard.last["status"], heard.last["error"]["code"]) == (503, "stopping")
 
 
+def test_a_call_that_is_held_goes_on_while_the_endpoint_stops(live: Endpoint) -> None:
+    heard = asyncio.run(drained_during(live))
+    assert (heard.last["type"], heard.last["ended_by"]) == ("final", "end")
+    assert max(live.admission.seconds) == pytest.approx(12.0)
+
+
+def test_a_call_without_an_end_is_ended_and_analysed_before_the_endpoint_stops(tmp_path: Path) -> None:
+    with endpoint(tmp_path, drain_s=0.2) as live:
+        heard = asyncio.run(drained_during(live))
+    assert (heard.last["type"], heard.last["ended_by"]) == ("final", "drain_s")
+    assert 0 < max(live.admission.seconds) < 12.0
+
+
+async def drained_during(live: Endpoint) -> Any:
+    """A call of 12 s, eight times as fast as people speak; draining begins behind its first stretch."""
+    held = asyncio.create_task(call(live.address, demo_call(num_s=12), speed=8.0))
+    await until(lambda: live.scorers.num_answered)
+    live.admission.drain()
+    return await held
+
+
 def test_only_what_is_being_scored_has_a_place(live: Endpoint) -> None:
     live.scorers.delay_s = 0.05
     hold(live)
@@ -229,12 +250,45 @@ def test_a_stretch_waits_for_room(live: Endpoint) -> None:
     assert hold(live).last["type"] == "final"
 
 
-def test_without_room_for_the_time_of_a_request_the_call_ends(tmp_path: Path) -> None:
-    with endpoint(tmp_path, request_timeout_s=1.5) as live:
-        live.admission.num_refused = 1_000
-        heard = hold(live)
-        assert (heard.last["status"], heard.last["error"]["code"]) == (503, "busy")
+def test_models_that_are_gone_for_the_time_of_a_request_and_of_the_call_end_it(tmp_path: Path) -> None:
+    with endpoint(tmp_path, CheapScorers(ScorersUnavailableError("died")), request_timeout_s=0.3) as live:
+        heard = hold(live, demo_call(num_s=1))
+        assert (heard.last["status"], heard.last["error"]["code"]) == (503, "models_unavailable")
         assert heard.close_code == 4503
+        assert [asked.sound for asked in live.scorers.asked].count(wav(demo_call(num_s=1))) == 2
+
+
+class Slow(CheapScorers):
+    """Scorers that take their time for sounds on the disk: all of a call."""
+
+    async def score(self, asked: Any) -> ScoredRecording:
+        if isinstance(asked.sound, Path):
+            await asyncio.sleep(1.0)
+        return await super().score(asked)
+
+
+def test_all_of_a_call_is_scored_however_long_it_takes_and_however_full_the_endpoint_is(tmp_path: Path) -> None:
+    options = {"request_timeout_s": 0.3, "max_queued_s": 19.0, "max_audio_s": 15.0, "max_body_bytes": 1_000}
+    with endpoint(tmp_path, Slow(), **options) as live:
+
+        async def beside_others() -> Any:
+            async with live.admission.place("somebody", 1.0):
+                return await call(live.address, demo_call())
+
+        heard = asyncio.run(beside_others())
+    assert heard.last["type"] == "final"
+
+
+def test_a_stretch_that_finds_no_room_is_skipped_and_the_call_goes_on(tmp_path: Path) -> None:
+    with endpoint(tmp_path, request_timeout_s=0.3, max_in_flight=1) as live:
+
+        async def beside_others() -> Any:
+            async with live.admission.place("somebody", 1.0):
+                return await call(live.address, demo_call())
+
+        heard = asyncio.run(beside_others())
+    assert len(heard.of("skipped")) >= 1
+    assert heard.last["type"] == "final"
 
 
 def test_a_bad_stretch_costs_itself_alone_and_a_bad_call_says_why(live: Endpoint) -> None:
@@ -280,7 +334,21 @@ def test_what_is_no_number_is_null(live: Endpoint) -> None:
 def test_what_the_models_do_not_heed_is_named(live: Endpoint) -> None:
     live.scorers.answer = UsageError("keywords: the model reads none")
     heard = hold(live, start={"keywords": ["parcel"]})
+    assert [message["type"] for message in heard.messages] == ["error"]
     assert (heard.last["status"], heard.last["error"]["param"]) == (400, "keywords")
+    assert heard.close_code == 4400
+
+
+def test_models_that_cannot_be_asked_what_they_heed_cost_no_call(live: Endpoint) -> None:
+    live.scorers.answer = ScorersUnavailableError("died")
+
+    async def come_back() -> Any:
+        held = asyncio.create_task(call(live.address, demo_call(), {"keywords": ["parcel"]}))
+        await until(lambda: live.scorers.num_asked >= 2)
+        live.scorers.__init__()  # type: ignore[misc]
+        return await held
+
+    assert asyncio.run(come_back()).last["type"] == "final"
 
 
 def test_a_bug_is_told_without_its_words(live: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
@@ -419,11 +487,11 @@ def test_a_call_is_cut_at_its_limit_and_analysed(tmp_path: Path) -> None:
         assert heard.last["ended_by"] == "max_job_body_bytes"
 
 
-def test_a_call_too_long_for_a_request_is_scored_as_a_job_is(tmp_path: Path) -> None:
+def test_a_call_too_long_for_a_request_is_scored_as_a_job_is_but_not_behind_jobs(tmp_path: Path) -> None:
     with endpoint(tmp_path, max_audio_s=10.0, max_body_bytes=1_000) as live:
         hold(live)
         (whole,) = (asked for asked in live.scorers.asked if isinstance(asked.sound, Path))
-        assert whole.is_job
+        assert (whole.is_job, whole.is_call) == (True, True)
         assert not whole.sound.exists()
 
 
@@ -434,7 +502,15 @@ def test_a_client_that_sends_nothing_is_given_up(tmp_path: Path) -> None:
 
 
 def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
-    with endpoint(tmp_path, max_streams=1, stream_silence_s=5.0) as live:
+    for limit, status, code in (
+        ("max_streams", 503, "too_many_streams"),
+        ("max_streams_per_key", 429, "rate_limit_exceeded"),
+    ):
+        check_calls_at_a_limit(tmp_path, limit, status, code)
+
+
+def check_calls_at_a_limit(state: Path, limit: str, status: int, code: str) -> None:
+    with endpoint(state, **{limit: 1}, stream_silence_s=5.0) as live:
 
         async def second() -> Any:
             async with connect(live.address.replace("http", "ws") + PATH, max_queue=None) as socket:
@@ -446,7 +522,8 @@ def test_more_calls_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
                 return refused, await call(live.address, demo_call(num_s=1))
 
         refused, after = asyncio.run(second())
-        assert (refused.last["status"], refused.last["error"]["code"]) == (503, "too_many_streams")
+        assert (refused.last["status"], refused.last["error"]["code"]) == (status, code)
+        assert refused.close_code == 4000 + status
         assert after.last["type"] == "final"
 
 

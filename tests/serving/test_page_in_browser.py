@@ -155,6 +155,25 @@ def test_speech_is_shown_while_it_is_spoken_and_settles_at_the_end(
     )
 
 
+def test_a_second_click_before_the_call_begins_leaves_it_to_be_stopped(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices);
+            devices.getUserMedia = async (wanted) => {
+                await new Promise((allow) => { window.allow = allow; });
+                return real(wanted);
+            };
+        }"""
+    )
+    page.locator("#speak").click()
+    page.wait_for_function("() => Boolean(window.allow)")
+    page.locator("#speak").click()
+    page.evaluate("window.allow()")
+    page.locator("#transcript > li.provisional").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Save JSON").wait_for()
+
+
 def test_what_was_said_is_text_whatever_it_looks_like(page: Page, scorers: CheapScorers) -> None:
     said = "<img src=x onerror=alert(1)> <b>bold</b> & ![](http://elsewhere.example/x.png)"
     first = replace(

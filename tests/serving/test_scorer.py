@@ -6,10 +6,13 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmer_ray.audio.decode import Decoder
 from mmer_ray.demo.truth import CALLS
 from mmer_ray.errors import AudioError, ErrorCode, PreflightError, UsageError
 from mmer_ray.pipelines.clock import Clock
@@ -114,6 +117,44 @@ def test_what_the_models_cannot_heed_is_refused_by_name_and_what_they_can_change
         scorer.score(Asked(CALL, Expected(keywords=("Ann",))))
     told = scorer.score(Asked(CALL, Expected(languages=("en",))))
     assert told.utterances == scorer.score(Asked(CALL)).utterances
+
+
+def test_without_a_sound_only_what_is_expected_is_checked(scorer: OnlineScorer) -> None:
+    with pytest.raises(UsageError, match=r"^keywords: "):
+        scorer.score(Asked(b"", Expected(keywords=("Ann",)), is_job=True))
+    with held_children(scorer._for_jobs), held_children(scorer._for_clips):
+        failure = scorer.score(Asked(b"", Expected(languages=("en",)), is_job=True)).failure
+    assert failure is not None
+    assert failure.code is ErrorCode.EMPTY_FILE
+
+
+def test_a_long_live_call_waits_for_no_job_and_goes_behind_nothing(
+    scorer: OnlineScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, backgrounds = scorer._pipeline.score, []
+
+    def noting(*given: Any, background: bool, **named: Any) -> Iterator[ScoredRecording]:
+        backgrounds.append(background)
+        return score(*given, background=background, **named)
+
+    monkeypatch.setattr(scorer._pipeline, "score", noting)
+    cancelled = threading.Event()
+    with ThreadPoolExecutor(1) as threads, held_children(scorer._for_jobs):
+        waiting = threads.submit(scorer.score, Asked(CALL, is_job=True, is_call=True), cancelled)
+        try:
+            scored = waiting.result(SOON_S)
+        finally:
+            cancelled.set()
+    assert (scored.status, backgrounds) == ("scored", [False])
+
+
+@contextmanager
+def held_children(decoder: Decoder) -> Iterator[None]:
+    """All children of a decoder are at work meanwhile."""
+    with ExitStack() as stack:
+        for _ in decoder._pool._places:
+            stack.enter_context(decoder._pool.place())
+        yield
 
 
 def test_a_clip_that_a_model_fails_on_fails_alone(scorer: OnlineScorer, monkeypatch: pytest.MonkeyPatch) -> None:

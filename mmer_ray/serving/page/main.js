@@ -151,6 +151,7 @@ class Speaking {
   async begin() {
     took(this);
     this.messages = [];
+    this.isReady = false;
     this.heardS = 0;
     this.call = new LiveCall(expected(), this);
     status("Asking for the microphone");
@@ -162,6 +163,7 @@ class Speaking {
   }
 
   ready() {
+    this.isReady = true;
     this.beganS = performance.now() / 1000;
     byId("speak").textContent = "Stop";
     document.querySelector(".speak").classList.add("on");
@@ -187,6 +189,8 @@ class Speaking {
   }
 
   end() {
+    // A second click on "Start speaking": the call has not begun.
+    if (!this.isReady) return;
     this.quiet();
     byId("speak").disabled = true;
     status("Listening to all of it once more");
