@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event, Thread
 from typing import Any
 
 import duckdb
@@ -48,21 +48,35 @@ MANY_ROWS = QueryLimits(max_rows=100_000_000, timeout_s=3_600.0)
 
 
 def limited(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], limits: QueryLimits) -> pa.Table:
-    """The answer to one statement. Raises `UsageError` where it takes more than `limits` allow, naming the limit."""
-    watch = _Watch(cursor, limits.timeout_s)
-    try:
-        with watch, in_memory(limits):
-            return _read(cursor.sql(query, params=parameters), limits)
-    except (duckdb.InterruptException, RuntimeError) as exc:
-        # On Ctrl-C, DuckDB 2.0 raises a plain RuntimeError.
-        if not isinstance(exc, duckdb.InterruptException) and str(exc) != "Query interrupted":
+    """The answer to one statement. Raises `UsageError` where it takes more than `limits` allow, naming the limit.
+
+    The statement runs in a thread of its own: in the caller's, DuckDB 2.0 heeds Ctrl-C about every other time.
+    """
+    with ThreadPoolExecutor(1, "query") as pool:
+        answer = pool.submit(_read, cursor, query, parameters, limits)
+        try:
+            is_over = not wait([answer], limits.timeout_s).done
+        except KeyboardInterrupt:
+            _interrupt(cursor, answer)
             raise
-        if not watch.is_over:
-            raise KeyboardInterrupt from exc
-        raise UsageError(
-            f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
-            "(--timeout-s, `timeout_s`)"
-        ) from exc
+        if is_over:
+            _interrupt(cursor, answer)
+        try:
+            with in_memory(limits):
+                return answer.result()
+        except duckdb.InterruptException as exc:
+            assert is_over, "nothing else interrupts a query"
+            raise UsageError(
+                f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
+                "(--timeout-s, `timeout_s`)"
+            ) from exc
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection, answer: Future[pa.Table]) -> None:
+    """Again and again until it has ended: what is only being prepared does not heed an interrupt."""
+    while not answer.done():
+        cursor.interrupt()
+        wait([answer], INTERRUPT_EVERY_S)
 
 
 @contextmanager
@@ -77,9 +91,9 @@ def in_memory(limits: QueryLimits) -> Iterator[None]:
         ) from exc
 
 
-def _read(relation: duckdb.DuckDBPyRelation, limits: QueryLimits) -> pa.Table:
+def _read(cursor: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], limits: QueryLimits) -> pa.Table:
     batches, num_rows, num_bytes = [], 0, 0
-    with relation.to_arrow_reader(BATCH_ROWS) as reader:
+    with cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
         for batch in reader:
             num_rows, num_bytes = num_rows + batch.num_rows, num_bytes + batch.nbytes
             if num_rows > limits.max_rows:
@@ -91,27 +105,3 @@ def _read(relation: duckdb.DuckDBPyRelation, limits: QueryLimits) -> pa.Table:
                 raise MemoryError
             batches.append(batch)
         return pa.Table.from_batches(batches, reader.schema)
-
-
-class _Watch:
-    """Interrupts what runs in it once its time is over, again and again: what is only being prepared does not heed an
-    interrupt."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
-        self._cursor, self._timeout_s = cursor, timeout_s
-        self._ended = Event()
-        self._thread = Thread(target=self._interrupt, name="query-timeout", daemon=True)
-        self.is_over = False
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _interrupt(self) -> None:
-        wait_s = self._timeout_s
-        while not self._ended.wait(wait_s):
-            self.is_over, wait_s = True, INTERRUPT_EVERY_S
-            self._cursor.interrupt()
