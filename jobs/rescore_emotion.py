@@ -1,4 +1,6 @@
-"""Ask a lake's recordings again: `ray job submit -- python jobs/rescore_emotion.py --emotion MODEL --lake s3://lake`.
+"""Ask a lake's recordings again: from the cluster itself.
+
+    ray job submit --working-dir jobs -- python rescore_emotion.py --emotion MODEL --lake s3://lake/calls
 
 The same options, output and exit codes as `mmer rescore`, on the cluster that the job was submitted to. It reads the
 utterances from the lake and their sound from where it was; nothing is listed.

@@ -1,4 +1,6 @@
-"""Score a corpus nightly: `ray job submit -- python jobs/score_corpus.py s3://calls/2026-11-20 --lake s3://lake`.
+"""Score a corpus nightly: from the cluster itself.
+
+    ray job submit --working-dir jobs -- python score_corpus.py s3://calls/2026-11-20 --lake s3://lake/calls
 
 The same options, output and exit codes as `mmer score`, on the cluster that the job was submitted to.
 """

@@ -243,7 +243,8 @@ def _explain(error: Mapping[str, Any]) -> str:
     location: tuple[str, ...] = tuple(str(part) for part in error["loc"])
     address = ".".join(location)
     if error["type"] != "extra_forbidden":
-        return f"{address}: {error['msg']} (got {error['input']!r})"
+        hint = '; write a list, \'["A", "B"]\'' if error["type"] == "tuple_type" else ""
+        return f"{address}: {error['msg']} (got {error['input']!r}){hint}"
     valid = _valid_keys(location[:-1])
     return f"unknown key {address!r}{_near(location[-1], valid)}; valid here: {', '.join(valid)}"
 

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from mmer_ray.cli.app import app
+from mmer_ray.errors import RETRYABLE, ErrorCode
 from mmer_ray.profiles import Profile
 
 ROOT = Path(__file__).parents[1]
@@ -58,3 +59,9 @@ def test_every_profile_key_that_a_page_sets_exists(page: Path) -> None:
 
 def test_the_readme_names_a_profile_key() -> None:
     assert _SETTING.search((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_the_page_on_troubleshooting_lists_every_error_code_and_which_ones_are_tried_again() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z_]+)`( \(again\))? \|", page, flags=re.MULTILINE)
+    assert dict(listed) == {code.value: " (again)" if code in RETRYABLE else "" for code in ErrorCode}

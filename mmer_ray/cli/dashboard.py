@@ -13,6 +13,7 @@ from mmer_ray.cli.last_lake import lake_to_read
 from mmer_ray.cli.options import LakeToRead
 from mmer_ray.cli.output import note
 from mmer_ray.errors import PreflightError
+from mmer_ray.extras import install_command
 
 DEFAULT_PORT = 8501
 
@@ -56,16 +57,20 @@ def dashboard(
 ) -> None:
     """Open a lake in the browser: overview, recordings, search, runs. Reads only, but for what people annotate."""
     if find_spec("streamlit") is None:
-        raise PreflightError("the dashboard needs Streamlit, which is not installed: pip install 'mmer_ray[dashboard]'")
+        raise PreflightError(f"the dashboard needs Streamlit, which is not installed: {_ways('dashboard')}")
     from dashboard.access import Mode, access_from
     from dashboard.server import serve
     from dashboard.session import LIMITS, Settings
 
     who = access_from(access, trusted_user_header, trusted_proxy or [])
     if who.mode is Mode.OIDC and find_spec("authlib") is None:
-        raise PreflightError("[oidc] needs Authlib, which is not installed: pip install 'mmer_ray[dashboard-oidc]'")
+        raise PreflightError(f"[oidc] needs Authlib, which is not installed: {_ways('dashboard-oidc')}")
     limits = replace(LIMITS, memory_mb=memory_mb, timeout_s=timeout_s)
     serve(Settings(lake_to_read(lake), who, audit_log, limits), host, port, on_ready=_say_address)
+
+
+def _ways(extra: str) -> str:
+    return f"`{install_command(extra)}` in the folder of mmer_ray's source"
 
 
 def _say_address(address: str) -> None:

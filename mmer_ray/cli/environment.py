@@ -24,14 +24,14 @@ BY_ERRNO = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "this machine has too many files open; close some programs",
-    errno.ENOMEM: "free some memory, or use fewer actors (--set run.actors=1)",
+    errno.ENOMEM: "free some memory, or use fewer actors (--set run.max_actors=1)",
 }
 UNKNOWN_OS_ERROR = "check that disk or machine and run this again"
 NETWORK = "check the network and the address, then run this again"
 LAKE = "the lake may be damaged: restore the missing files from a copy, or name another lake"
 CLUSTER = "check the cluster and RAY_ADDRESS and run this again, or add --runner inprocess"
 CREDENTIALS = "check the credentials, AWS_ENDPOINT_URL and the network, then run this again"
-MEMORY = "free some memory, or use fewer actors (--set run.actors=1) and smaller batches (--set emotion.batch_s=30)"
+MEMORY = "free some memory, or use fewer actors (--set run.max_actors=1) and smaller batches (--set emotion.batch_s=30)"
 
 
 class _Kind(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event, Thread
 from typing import Any, TypeVar
 
 import duckdb
@@ -64,21 +64,46 @@ def streamed(
     take: Take[Answer],
 ) -> Answer:
     """What `take` makes of the rows of one statement, of which one batch at a time is held here. Raises as `limited`
-    does, also after `take` has had some of them."""
-    watch = _Watch(cursor, limits.timeout_s)
-    try:
-        with watch, in_memory(limits), cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
-            return take(reader.schema, _batches(reader, limits))
-    except (duckdb.InterruptException, RuntimeError) as exc:
-        # On Ctrl-C, DuckDB 2.0 raises a plain RuntimeError.
-        if not isinstance(exc, duckdb.InterruptException) and str(exc) != "Query interrupted":
+    does, also after `take` has had some of them.
+
+    Statement and `take` run in a thread of their own: in the caller's, DuckDB 2.0 heeds Ctrl-C about every other time.
+    """
+    with ThreadPoolExecutor(1, "query") as pool:
+        answer = pool.submit(_taken, cursor, query, parameters, limits, take)
+        try:
+            is_over = not wait([answer], limits.timeout_s).done
+        except KeyboardInterrupt:
+            _interrupt(cursor, answer)
             raise
-        if not watch.is_over:
-            raise KeyboardInterrupt from exc
-        raise UsageError(
-            f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
-            "(`mmer query --timeout-s`, `timeout_s`)"
-        ) from exc
+        if is_over:
+            _interrupt(cursor, answer)
+        try:
+            with in_memory(limits):
+                return answer.result()
+        except duckdb.InterruptException as exc:
+            assert is_over, "nothing else interrupts a query"
+            raise UsageError(
+                f"the query was stopped after {limits.timeout_s:g} s; make it smaller, or allow more time "
+                "(`mmer query --timeout-s`, `timeout_s`)"
+            ) from exc
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection, answer: Future[Any]) -> None:
+    """Again and again until it has ended: what is only being prepared does not heed an interrupt."""
+    while not answer.done():
+        cursor.interrupt()
+        wait([answer], INTERRUPT_EVERY_S)
+
+
+def _taken(
+    cursor: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: dict[str, Any],
+    limits: QueryLimits,
+    take: Take[Answer],
+) -> Answer:
+    with cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
+        return take(reader.schema, _batches(reader, limits))
 
 
 @contextmanager
@@ -105,27 +130,3 @@ def _batches(reader: pa.RecordBatchReader, limits: QueryLimits) -> Iterator[pa.R
         if num_bytes > limits.memory_mb * 1_000_000:
             raise MemoryError
         yield batch
-
-
-class _Watch:
-    """Interrupts what runs in it once its time is over, again and again: what is only being prepared does not heed an
-    interrupt."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
-        self._cursor, self._timeout_s = cursor, timeout_s
-        self._ended = Event()
-        self._thread = Thread(target=self._interrupt, name="query-timeout", daemon=True)
-        self.is_over = False
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _interrupt(self) -> None:
-        wait_s = self._timeout_s
-        while not self._ended.wait(wait_s):
-            self.is_over, wait_s = True, INTERRUPT_EVERY_S
-            self._cursor.interrupt()

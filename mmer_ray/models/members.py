@@ -1,6 +1,6 @@
 """Members: the interchangeable parts behind an interface, and how a profile names one. No torch.
 
-A profile's `model` is a model's name (`models/refs.py`) for the default member of its kind, or `member:name`.
+A profile's `model` is `MEMBER:NAME`, or a model's name alone (`models/refs.py`): `choose` says whose it is then.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import PreflightError
+from mmer_ray.extras import install_command
+from mmer_ray.models.catalogue import CATALOGUE
 from mmer_ray.models.refs import ModelRef, parse_ref
 from mmer_ray.models.resolver import ResolvedModel, resolve
 from mmer_ray.models.telemetry import silence_telemetry
@@ -33,7 +36,7 @@ class Package:
         if find_spec(self.name) is None:
             raise PreflightError(
                 f"the package {self.name.replace('_', '-')} is not installed. "
-                f"Remedies: `pip install 'mmer_ray[{self.extra}]'`"
+                f"Remedies: `{install_command(self.extra)}` in the folder of mmer_ray's source"
             )
 
 
@@ -103,11 +106,22 @@ class Chosen:
 
 
 def choose(model: str, members: Mapping[str, Member], second_model: str | None = None) -> Chosen:
-    """Read a profile's `model`; without a member's name it is the first of the table.
+    """Read a profile's `model`, `MEMBER:NAME` or `NAME`.
 
-    `second_model` is the name of the second model, for members that read two.
+    Without a member's name it is the one that reads a model of this name, where the catalogue has it, else the first of
+    the table: `base` is `whisper:base`, and a folder is the first's. `second_model` is the name of the second model,
+    for members that read two.
     """
     name, colon, address = model.partition(":")
     if not (colon and name in members):
-        name, address = next(iter(members)), model
+        name, address = _reader_of(model, members), model
     return Chosen(name, members[name], address, second_model if members[name].second_kind else None)
+
+
+def _reader_of(model: str, members: Mapping[str, Member]) -> str:
+    first = next(iter(members))
+    named = CATALOGUE.get(model)
+    # A folder may have such a name; what is there is meant, as in `parse_ref`.
+    if named is None or Path(model).exists():
+        return first
+    return next((name for name, member in members.items() if member.kind == named.kind), first)

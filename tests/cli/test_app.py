@@ -92,6 +92,15 @@ def test_an_unknown_profile_key_ends_with_2_and_the_near_miss(mmer: Callable[...
 
     assert ended.code == 2
     assert "did you mean 'max_speakers'?" in ended.err
+
+
+def test_a_word_where_a_list_belongs_is_refused_with_the_form_of_a_list(
+    mmer: Callable[..., Ended], tmp_path: Path
+) -> None:
+    ended = mmer("score", tmp_path, "--lake", tmp_path / "lake", "--set", "transcribe.languages=en")
+    assert ended.code == 2
+    assert "transcribe.languages" in ended.err
+    assert """write a list, '["A", "B"]'""" in ended.err
     assert not (tmp_path / "lake").exists()
 
 

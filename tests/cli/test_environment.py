@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from mmer_ray.cli.environment import explain_environment, root_cause
+from mmer_ray.cli.environment import BY_ERRNO, MEMORY, explain_environment, root_cause
 from mmer_ray.errors import PreflightError
+from mmer_ray.profiles import load_profile
 from mmer_ray.runners import job
 from tests.cli.makers import Ended, process
 
@@ -34,7 +36,7 @@ def of_the_os(code: int, name: str | None = "/data/x") -> OSError:
         (of_the_os(errno.EMFILE), "/data/x", "ulimit -n"),
         (of_the_os(errno.EIO), "/data/x", "check that disk"),
         (ConnectionError("no cluster at 10.0.0.1"), "10.0.0.1", "check the network"),
-        (MemoryError(), "out of memory", "--set run.actors=1"),
+        (MemoryError(), "out of memory", "--set run.max_actors=1"),
         (ModuleNotFoundError("No module named 's3fs'", name="s3fs"), "s3fs", "pip install s3fs"),
         (deltalake.exceptions.TableNotFoundError("no table at /l/words"), "/l/words", "restore"),
         (deltalake.exceptions.DeltaError("bad log entry"), "bad log entry", "restore"),
@@ -125,3 +127,9 @@ def test_a_lake_that_cannot_be_opened_ends_with_4_its_name_and_what_can(mmer: Mm
         assert ended.code in (2, 4)
         assert "internal error" not in ended.err
     assert ascii(mmer("status", "--lake", address).err).count(ascii(address).strip("'")[:8])
+
+
+def test_every_profile_key_that_a_remedy_sets_exists() -> None:
+    settings = [setting for text in (MEMORY, *BY_ERRNO.values()) for setting in re.findall(r"--set (\S+=\d+)", text)]
+    assert len(settings) >= 3
+    load_profile("embedded", settings)

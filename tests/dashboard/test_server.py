@@ -123,7 +123,7 @@ def test_without_streamlit_the_command_says_what_to_install(
     monkeypatch.setattr("mmer_ray.cli.dashboard.find_spec", lambda name: None)
 
     assert main(["dashboard", "--lake", str(lake)]) == 4
-    assert "pip install 'mmer_ray[dashboard]'" in capsys.readouterr().err
+    assert "uv pip install --override overrides.txt '.[dashboard]'" in capsys.readouterr().err
 
 
 def test_without_authlib_signing_in_says_what_to_install(
@@ -137,7 +137,7 @@ def test_without_authlib_signing_in_says_what_to_install(
     )
 
     assert main(["dashboard", "--lake", str(lake), "--access", str(tmp_path / "access.toml")]) == 4
-    assert "pip install 'mmer_ray[dashboard-oidc]'" in capsys.readouterr().err
+    assert "uv pip install --override overrides.txt '.[dashboard-oidc]'" in capsys.readouterr().err
 
 
 def test_pages_need_neither_torch_nor_ray(lake: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -125,12 +126,14 @@ def test_a_lake_that_does_not_fit_the_memory_says_so(address: str) -> None:
         pass
 
 
-def test_an_interrupt_by_the_user_is_not_a_limit(reader: LakeReader) -> None:
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        reader.sql(ENDLESS)
-    timer.join()
+@pytest.mark.parametrize("delay_s", [0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+def test_an_interrupt_by_the_user_is_heeded_at_once_and_is_not_a_limit(address: str, delay_s: float) -> None:
+    timer = threading.Timer(delay_s, os.kill, [os.getpid(), signal.SIGINT])
+    with open_lake(address, limits=QueryLimits(timeout_s=60)) as reader:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            reader.sql(ENDLESS)
+        timer.join()
 
 
 def test_the_refusals_leave_no_file(reader: LakeReader, address: str) -> None:

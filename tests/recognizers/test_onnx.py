@@ -147,7 +147,7 @@ def test_a_model_in_the_hubs_cache_is_found_at_its_commit(tmp_path: Path, monkey
 def test_without_the_extra_the_preflight_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = load_profile("synthetic", [f"transcribe.model=onnx:{nemo_ctc(tmp_path)}"])
     monkeypatch.setattr(members, "find_spec", lambda name: None)
-    with pytest.raises(PreflightError, match=r"transcribe\.model: .*onnx-asr .*pip install 'mmer_ray\[onnx\]'"):
+    with pytest.raises(PreflightError, match=r"transcribe\.model: .*onnx-asr .*uv pip install .*'\.\[onnx\]'"):
         preflight_models(profile)
     with pytest.raises(PreflightError, match="not installed"):
         load_recognizer(profile.transcribe)
