@@ -71,7 +71,7 @@ class Admission:
         return True
 
     @asynccontextmanager
-    async def place(self, key: str, seconds: float, size_bytes: int = 0) -> AsyncIterator[None]:
+    async def place(self, key: str, seconds: float) -> AsyncIterator[None]:
         """A place for a clip of so many seconds. Raises `ApiError` where there is none: 429 if this key has too many,
         else 503."""
         refusal = self._stopping() or self._refusal(key, seconds)

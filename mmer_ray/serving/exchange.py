@@ -52,7 +52,7 @@ async def answered(service: Models, request: Request, asked: Asked) -> ScoredRec
     seen = await looked_at(asked.sound)
     # Longer audio is refused once it is decoded: what a header claims is not believed.
     seconds = min(seen.seconds, options.max_audio_s)
-    async with service.admission.place(key_of(request), seconds, seen.size_bytes):
+    async with service.admission.place(key_of(request), seconds):
         scored = await _while_there(service, request, asked)
     if scored.failure is not None:
         raise refusal_of(scored.failure, options.retry_after_s)
