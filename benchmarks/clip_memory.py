@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from short_clips import make_clips
-from speech_data import DATA
+from speech_data import DATA, need
 
 from mmer_ray.audio.decode import Decoder
 from mmer_ray.pipelines.corpus import Pipeline
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmer_short_clips")
     options = parser.parse_args()
+    need(options.data)
     path = make_clips(options.data, options.cache, options.clips)
     batches = list_sources([str(path)], "clips").batches()
     tasks = [Task(recording) for batch in batches for recording in recordings_of(batch)]

@@ -27,7 +27,7 @@ import soundfile
 import torch
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
-from speech_data import SPEECH
+from speech_data import SPEECH, need
 
 from mmer_ray.audio.vad import load_vad
 from mmer_ray.diarizers.interface import Diarizer
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--tiled-s", type=float, default=3_600.0)
     parser.add_argument("--tiled-clip", default="two_speakers")
     arguments = parser.parse_args()
+    need(arguments.folder)
     torch.set_num_threads(1)
     clips = read_clips(arguments.folder)
     with tempfile.TemporaryDirectory() as folder:

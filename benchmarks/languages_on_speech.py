@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from speech_data import EMODB, RAVDESS
+from speech_data import EMODB, RAVDESS, need
 
 from mmer_ray.models.refs import parse_ref
 from mmer_ray.models.resolver import resolve
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=6, help="Of each of the three kinds.")
     parser.add_argument("--model", default="base")
     arguments = parser.parse_args()
+    need(arguments.english, arguments.german)
     clips = {"en": Clips(arguments.english), "de": Clips(arguments.german)}
     folder = resolve(parse_ref("whisper", arguments.model)).path
     listener = Listener(folder)

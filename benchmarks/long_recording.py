@@ -21,7 +21,7 @@ from pathlib import Path
 
 import soundfile
 from process_memory import Watched
-from speech_data import SPEECH
+from speech_data import SPEECH, need
 
 from mmer_ray.lake.queries import open_lake
 
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--folder", type=Path, help="keep file and lake in this folder")
     arguments = parser.parse_args()
+    need(arguments.clip)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

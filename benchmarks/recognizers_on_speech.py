@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jiwer
-from speech_data import SPEECH
+from speech_data import SPEECH, need
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from mmer_ray.demo.truth import CALLS, read_truth
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--demo", action="store_true", help="Read the demo's calls too.")
     parser.add_argument("--words", action="store_true", help="Print every text.")
     arguments = parser.parse_args()
+    need(arguments.speech)
     found = [*references(arguments.speech, arguments.ravdess, arguments.every), *(calls() if arguments.demo else ())]
     said = {file.resolve(): what for file, what in found}
     for model in arguments.models:

@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 import soundfile
 from process_memory import Watched
 from scipy.signal import resample_poly
-from speech_data import DATA
+from speech_data import DATA, need
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from mmer_ray.models.refs import parse_ref
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mmer_short_clips")
     parser.add_argument("--differences", type=int, default=0, help="print so many texts that differ from ours")
     options = parser.parse_args()
+    need(options.data)
     clips = make_clips(options.data, options.cache, options.clips)
     model = resolve(parse_ref("whisper", TranscribeOptions().model.partition(":")[2])).path
     runs: dict[str, list[Run]] = {rival: [] for rival in rivals_here(options.only)}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from speech_data import RAVDESS
+from speech_data import RAVDESS, need
 
 from mmer_ray.profiles import TranscribeOptions
 from mmer_ray.recognizers.members import choose_recognizer
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--context-s", nargs="+", default=["25", "20", "15", "10", "+3"])
     parser.add_argument("--model", default="whisper:tiny.en")
     arguments = parser.parse_args()
+    need(arguments.ravdess)
     files = sorted(arguments.ravdess.glob("Actor_*/*.flac"))[:: arguments.every]
     clips = [np.asarray(soundfile.read(file, dtype="int16")[0]) for file in files]
     reader = Reader(arguments.model)

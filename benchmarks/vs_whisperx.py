@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from speech_data import RAVDESS, SPEECH
+from speech_data import RAVDESS, SPEECH, need
 from turns import in_turn, report
 from whisperx_alignment import compare_alignments, heard
 
@@ -192,6 +192,7 @@ def main() -> None:
     parser.add_argument("--long-s", type=float, default=300.0)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    need(arguments.ravdess, arguments.speech)
     detector = load_vad(VadOptions())
     pipeline = whisperx.asr.load_model(
         str(choose_recognizer(TranscribeOptions(model=MODEL)).resolved().path),
