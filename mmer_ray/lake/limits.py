@@ -66,7 +66,7 @@ def streamed(
     """What `take` makes of the rows of one statement, of which one batch at a time is held here. Raises as `limited`
     does, also after `take` has had some of them.
 
-    Statement and `take` run in a thread of their own: in the caller's, DuckDB 2.0 heeds Ctrl-C about every other time.
+    Statement and `take` run in a thread of their own: in the caller's, DuckDB 2.0 does not always heed Ctrl-C.
     """
     with ThreadPoolExecutor(1, "query") as pool:
         answer = pool.submit(_taken, cursor, query, parameters, limits, take)

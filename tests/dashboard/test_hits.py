@@ -74,7 +74,7 @@ def test_the_file_may_be_gone() -> None:
 def opened_by(hits: list[Row], opened: object, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The addresses that the page goes to where the list tells this."""
     addresses: list[Row] = []
-    told = SimpleNamespace(opened=opened)
+    told = SimpleNamespace(opened=opened, renew=None)
     monkeypatch.setattr("streamlit.components.v2.component", lambda *_, **__: lambda **_: told)
     monkeypatch.setattr("streamlit.switch_page", lambda _, query_params: addresses.append(query_params))
     show_hits(hits, "hits")

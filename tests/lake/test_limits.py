@@ -126,6 +126,15 @@ def test_a_lake_that_does_not_fit_the_memory_says_so(address: str) -> None:
         pass
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """A shell starts what runs in the background with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
 @pytest.mark.parametrize("delay_s", [0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
 def test_an_interrupt_by_the_user_is_heeded_at_once_and_is_not_a_limit(address: str, delay_s: float) -> None:
     timer = threading.Timer(delay_s, os.kill, [os.getpid(), signal.SIGINT])
