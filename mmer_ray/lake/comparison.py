@@ -113,31 +113,37 @@ def _pairs(places: str, fitting: str | None, withheld: str | None, columns: Sequ
     first: the answers, by far the most rows, meet one small table. Of the view DuckDB held all answers in memory.
     """
     chosen = "" if fitting is None else " SEMI JOIN chosen USING (hearing, utterance_idx)"
-    chosen += "" if withheld is None else " ANTI JOIN withheld USING (hearing, utterance_idx)"
+    # A list beside each hearing: of an anti join with a table that is mostly empty, DuckDB held all answers in memory.
+    listed = "" if withheld is None else "LEFT JOIN withheld USING (hearing)"
+    left_out = "" if withheld is None else "AND NOT list_contains(coalesce(asked.withheld, []), part.utterance_idx)"
     narrow = ", ".join(name if name == "label" else f"round(1000 * {name})::SMALLINT AS {name}" for name in columns)
     sides = ", ".join(
         f"""asked_{side} AS MATERIALIZED (
-            SELECT once.*, felt.emotions_commit FROM once LEFT JOIN internal.felt AS felt
-            ON felt.recording_id = once.recording_id AND felt.heard_key = once.heard_key AND felt.scorer = ${scorer}
+            SELECT * FROM (
+                SELECT once.*, felt.emotions_commit FROM once LEFT JOIN internal.felt AS felt
+                ON felt.recording_id = once.recording_id AND felt.heard_key = once.heard_key AND felt.scorer = ${scorer}
+            ) {listed}
         ), {side} AS MATERIALIZED (
             SELECT hearing, utterance_idx, {narrow} FROM (
                 SELECT part.*, asked.hearing FROM internal.emotions AS part JOIN asked_{side} AS asked
                 ON asked.recording_id = part.recording_id AND asked.heard_key = part.heard_key
                 WHERE part.scorer = ${scorer} AND part.commit_id = coalesce(asked.emotions_commit, part.commit_id)
-                    AND part.skip_reason IS DISTINCT FROM 'policy'
+                    AND part.skip_reason IS DISTINCT FROM 'policy' {left_out}
             ){chosen}
         )"""
         for side, scorer in (("ours", "first"), ("theirs", "second"))
     )
     numbered = "SELECT *, (row_number() OVER (ORDER BY recording_id, heard_key))::INTEGER AS hearing"
     once = f"WITH once AS MATERIALIZED ({numbered} FROM ({counted_once(places)}))"
-    said = "SELECT hearing, utterance_idx FROM ({}) JOIN once USING (corpus, recording_id)"
-    named = "".join(
-        f", {name} AS MATERIALIZED ({said.format(query)})"
-        for name, query in (("chosen", fitting), ("withheld", withheld))
-        if query is not None
-    )
+    named = "" if fitting is None else f", chosen AS MATERIALIZED ({_numbered('utterance_idx', fitting)})"
+    if withheld is not None:
+        of_hearing = _numbered("list(utterance_idx) AS withheld", withheld)
+        named += f", withheld AS MATERIALIZED ({of_hearing} GROUP BY hearing)"
     return f"{once}{named}, {sides}"
+
+
+def _numbered(columns: str, query: str) -> str:
+    return f"SELECT hearing, {columns} FROM ({query}) JOIN once USING (corpus, recording_id)"
 
 
 @dataclass(frozen=True)
