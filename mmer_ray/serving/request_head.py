@@ -11,6 +11,7 @@ from mmer_ray.serving.api_errors import ApiError
 
 MAX_HEADERS_BYTES = 32 << 10
 MAX_TARGET_BYTES = 8 << 10
+REQUEST_ID_HEADER = b"x-request-id"
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 """Visible ASCII alone: an id is written to logs and headers as it is, where a blank or a line's end would forge more.
 Load balancers use more than letters and digits, such as `Root=1-67891233-abcdef012345678912345678`."""
@@ -23,7 +24,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 def given_request_id(scope: Scope) -> bytes | None:
     """The client's `x-request-id`; None where there is none, more than one, or one that `REQUEST_ID` does not match."""
-    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    given = [value for name, value in scope["headers"] if name == REQUEST_ID_HEADER]
     return given[0] if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
 
 
