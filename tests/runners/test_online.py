@@ -13,9 +13,10 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ import pytest
 from mmer_ray.demo.truth import CALLS
 from mmer_ray.errors import PreflightError, ProfileError
 from mmer_ray.profiles import Profile, load_profile
+from mmer_ray.runners import ray_scorers
 from mmer_ray.runners.endpoint import APPLICATION, Endpoint, online, require_free
 from mmer_ray.runners.online import SCORER, Progress, ReplicaBugError, Scorer, build
 from mmer_ray.runners.ray_scorers import RayScorers
@@ -218,13 +220,32 @@ def test_calls_of_a_replica_that_dies_are_told_so_and_the_next_is_answered(repli
         os.kill(counted["pid"], signal.SIGKILL)
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(one) for one in ended] == [ScorersUnavailableError] * len(calls)
-        with pytest.raises(ScorersUnavailableError, match="no replica"):
-            await scorers.served()
         assert (await scorers.score(Asked(b"sound"))).status == "scored", "it waits for the next replica"
         assert (await scorers.served()).profile == "cheap"
 
     before = replica.counted.remote().result()
     asyncio.run(outlive())
+
+
+def test_what_is_served_is_not_waited_for_long_while_no_replica_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NeverAnswered:
+        """The response of a handle, as long as its deployment has no replica."""
+
+        was_cancelled = False
+
+        def __await__(self) -> Generator[Any, None, None]:
+            return asyncio.Event().wait().__await__()
+
+        def cancel(self) -> None:
+            self.was_cancelled = True
+
+    response = NeverAnswered()
+    handle = SimpleNamespace(served=SimpleNamespace(remote=lambda: response))
+    monkeypatch.setattr(ray_scorers, "READY_S", 0.05)
+
+    with pytest.raises(ScorersUnavailableError, match="no replica of the models is ready"):
+        asyncio.run(RayScorers(handle).served())
+    assert response.was_cancelled
 
 
 def test_a_replica_is_not_well_once_clips_wait_and_none_comes_out() -> None:
