@@ -13,7 +13,7 @@ from mmer_ray.cli.output import print_json, print_table, say, span
 
 if TYPE_CHECKING:
     from mmer_ray.lake.ledger import Ledger
-    from mmer_ray.lake.queries import LakeStatus
+    from mmer_ray.lake.status import LakeStatus
     from mmer_ray.tables import Row
 
 MAX_RUNS = 10

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,12 +24,12 @@ from mmer_ray.errors import LakeError, SourceError, UsageError
 from mmer_ray.lake.changing import OPENING_TRIES
 from mmer_ray.lake.conversation import Conversation, measures_of, turns_of, utterances_of
 from mmer_ray.lake.gone import gone_tables, num_erased_speakers
-from mmer_ray.lake.ledger import Ledger, lake_ledger
 from mmer_ray.lake.limits import Answer, QueryLimits, Take, in_memory, limited, streamed
 from mmer_ray.lake.refresh import next_moment
 from mmer_ray.lake.statements import refuse_writing
+from mmer_ray.lake.status import LakeStatus, status_of
 from mmer_ray.lake.store import Lake
-from mmer_ray.lake.values import values_of
+from mmer_ray.lake.values import rows_of
 from mmer_ray.lake.views import UNREADABLE, Moment, damaged, is_of_store, moment_now
 from mmer_ray.tables import Row
 
@@ -51,39 +50,6 @@ WAYS_TO_NAME = (
 
 GONE = (*UNREADABLE, duckdb.HTTPException, FileNotFoundError)
 """What a query raises whose files are not there any more, or cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureCount:
-    """How often a code occurs among the recordings' newest rows."""
-
-    error_code: str
-    error_stage: str
-    num_recordings: int
-    claimed_s: float
-    example_uri: str
-
-
-@dataclass(frozen=True, slots=True)
-class LakeStatus:
-    """What `mmer status` prints."""
-
-    ledger: Ledger
-    runs: list[Row]
-    """Newest first; a killed run stays `started`."""
-    failures: list[FailureCount]
-    """Most frequent first."""
-    num_utterances: int
-    """Of distinct audio: what two corpora share counts once."""
-    active_scorers: dict[str, str]
-    """Corpus -> the emotion model that its views and summaries follow."""
-    dropped_words: dict[str, int]
-    """Reason -> words that the recognizer read and did not believe, counted as `num_utterances` is."""
-
-    @property
-    def active_scorer(self) -> str | None:
-        """The one model, or all of them, that the corpora follow; None before the first answer."""
-        return ", ".join(sorted(set(self.active_scorers.values()))) or None
 
 
 class LakeReader:
@@ -158,7 +124,7 @@ class LakeReader:
         parameters = {"name": name.removeprefix("./")}
         for way in WAYS_TO_NAME:
             query = f"SELECT * FROM recordings WHERE {way} ORDER BY is_copy, corpus, uri"  # noqa: S608
-            found = _rows(connection, query, parameters)
+            found = rows_of(connection, query, parameters)
             if len({row["recording_id"] for row in found}) > 1:
                 some = "\n".join(f"  {row['recording_id']}  {row['uri']}" for row in found[:MAX_CANDIDATES])
                 more = f"\n  and {len(found) - MAX_CANDIDATES} more" if len(found) > MAX_CANDIDATES else ""
@@ -199,17 +165,17 @@ class LakeReader:
         place = {"corpus": row["corpus"], "recording_id": row["recording_id"]}
         mine = "WHERE corpus = $corpus AND recording_id = $recording_id"
         spoken = f"{mine} ORDER BY utterance_idx"
-        calls = _rows(connection, f"SELECT * FROM calls {mine}", place)  # noqa: S608
+        calls = rows_of(connection, f"SELECT * FROM calls {mine}", place)  # noqa: S608
         scorer = _scorer_of(connection, place, calls)
         emotions = f"SELECT * FROM emotions {mine} AND scorer = $scorer ORDER BY utterance_idx"  # noqa: S608
-        said = _rows(connection, f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
+        said = rows_of(connection, f"SELECT * FROM utterances {spoken}", place)  # noqa: S608
         utterances = utterances_of(
             said,
-            _rows(connection, f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
-            _rows(connection, emotions, {**place, "scorer": scorer}),
+            rows_of(connection, f"SELECT * FROM words {spoken}, word_idx", place),  # noqa: S608
+            rows_of(connection, emotions, {**place, "scorer": scorer}),
         )
-        turns = turns_of(_rows(connection, f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
-        results = _rows(connection, f"SELECT * FROM results {mine}", place)  # noqa: S608
+        turns = turns_of(rows_of(connection, f"SELECT * FROM turns {mine} ORDER BY turn_idx", place))  # noqa: S608
+        results = rows_of(connection, f"SELECT * FROM results {mine}", place)  # noqa: S608
         num_words = sum(one["num_words"] or 0 for one in said)
         return Conversation(
             recording=row,
@@ -223,11 +189,11 @@ class LakeReader:
 
     def status(self) -> LakeStatus:
         """Runs, ledger and failures by code."""
-        return self._asked(_status)
+        return self._asked(status_of)
 
     def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a query of this package: of its own making, with what a user typed in `parameters` alone."""
-        return self._asked(lambda connection: _rows(connection, query, parameters))
+        return self._asked(lambda connection: rows_of(connection, query, parameters))
 
     def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
         """What is asked of one moment: of a newer one, where files of it are gone and the lake does not name them.
@@ -275,37 +241,6 @@ def _is_gone(exc: duckdb.PermissionException, moment: Moment) -> bool:
     return any(f'"{one.file.path}/**/' in str(exc) for some in moment.files.values() for one in some)
 
 
-def _status(connection: duckdb.DuckDBPyConnection) -> LakeStatus:
-    failures = """
-        SELECT error_code, error_stage, count(*) AS num_recordings,
-               coalesce(sum(expected_ms), 0) / 1000 AS claimed_s, min(uri) AS example_uri
-        FROM recordings WHERE status = 'failed'
-        GROUP BY ALL ORDER BY num_recordings DESC, error_code, error_stage
-    """
-    (counted,) = _rows(
-        connection,
-        "SELECT count(*) AS num_utterances FROM internal.utterances AS said SEMI JOIN internal.shown AS shown "
-        "ON said.recording_id = shown.recording_id AND said.commit_id = shown.heard_commit",
-        {},
-    )
-    active = "SELECT DISTINCT corpus, active_scorer FROM internal.shown WHERE active_scorer IS NOT NULL ORDER BY ALL"
-    dropped = """
-        SELECT reason, sum(num_words)::BIGINT AS num_words FROM (
-            SELECT unnest(map_keys(dropped_words)) AS reason, unnest(map_values(dropped_words)) AS num_words
-            FROM internal.results AS heard SEMI JOIN internal.shown AS shown
-            ON heard.recording_id = shown.recording_id AND heard.commit_id = shown.heard_commit
-        ) GROUP BY reason ORDER BY reason
-    """
-    return LakeStatus(
-        ledger=lake_ledger(connection.cursor()),
-        runs=_rows(connection, "SELECT * FROM runs ORDER BY started_at DESC, run_id", {}),
-        failures=[FailureCount(**row) for row in _rows(connection, failures, {})],
-        num_utterances=counted["num_utterances"],
-        active_scorers={row["corpus"]: row["active_scorer"] for row in _rows(connection, active, {})},
-        dropped_words={row["reason"]: row["num_words"] for row in _rows(connection, dropped, {})},
-    )
-
-
 def _scorer_of(connection: duckdb.DuckDBPyConnection, place: Mapping[str, Any], calls: list[Row]) -> str | None:
     """The model whose answers are shown: that of the measures, which lakes of version 1 did not always write."""
     if calls:
@@ -315,14 +250,8 @@ def _scorer_of(connection: duckdb.DuckDBPyConnection, place: Mapping[str, Any], 
         FROM emotions JOIN (SELECT commit_id, sequence FROM commits) USING (commit_id)
         WHERE corpus = $corpus AND recording_id = $recording_id
     """
-    (found,) = _rows(connection, query, place)
+    (found,) = rows_of(connection, query, place)
     return None if found["scorer"] is None else str(found["scorer"])
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any]) -> list[Row]:
-    table = connection.cursor().sql(query, params=dict(parameters)).to_arrow_table()
-    columns = [values_of(column) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 @contextmanager

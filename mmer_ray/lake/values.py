@@ -1,17 +1,27 @@
-"""Columns of a query's answer as Python values."""
+"""A query's answer as Python values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from mmer_ray.tables import Row
+
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFIT = (ArithmeticError, NotImplementedError, TypeError, ValueError)
 """What pyarrow raises for a value that Python cannot hold."""
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """The rows of a query: of this project's making, with what a user typed in `parameters` alone."""
+    table = connection.cursor().sql(query, params=dict(parameters)).to_arrow_table()
+    columns = [values_of(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def values_of(column: pa.ChunkedArray[Any]) -> list[Any]:

@@ -61,8 +61,8 @@ def test_a_store_that_fails_is_an_error_of_the_lake_whatever_is_asked(
     def away(*_: object) -> None:
         raise duckdb.Error("Traceback:\n  in cat_file\nOSError: please reduce your request rate")
 
-    monkeypatch.setattr("mmer_ray.lake.queries._rows", away)
-    monkeypatch.setattr("mmer_ray.lake.queries.limited", away)
+    for part in ("queries.rows_of", "status.rows_of", "queries.limited"):
+        monkeypatch.setattr(f"mmer_ray.lake.{part}", away)
     arguments = {"conversation": ("b.wav",), "status": ()}.get(ask, ("FROM recordings", {}))
     with pytest.raises(LakeError, match="cannot be read: OSError: please reduce your request rate"):
         getattr(reader, ask)(*arguments)
@@ -249,22 +249,6 @@ def test_a_failed_recording_is_a_conversation_without_words(reader: LakeReader) 
     found = reader.conversation(reader.find_recording("broken.wav")["recording_id"])
     assert found.recording["status"] == "failed"
     assert (found.utterances, found.measures, found.scorer) == ((), None, None)
-
-
-def test_the_status_counts_runs_seconds_and_failures(reader: LakeReader) -> None:
-    status = reader.status()
-    assert [run["status"] for run in status.runs] == ["finished"]
-    assert status.ledger.num_planned == 5
-    assert status.ledger.difference_s == 0.0
-    (failure,) = status.failures
-    assert (failure.error_code, failure.error_stage, failure.num_recordings) == ("empty_file", "decode", 1)
-    assert failure.example_uri.endswith("broken.wav")
-    assert status.num_utterances == reader.sql("FROM utterances").num_rows > 0
-
-
-def test_the_status_counts_the_words_that_were_not_believed_by_reason(reader: LakeReader) -> None:
-    # Three and two in each of the four recordings that were scored.
-    assert reader.status().dropped_words == {"no_speech": 8, "repeated": 12}
 
 
 def test_a_corpus_follows_its_first_scorer_until_another_one_is_activated(folder: Path, tmp_path: Path) -> None:
