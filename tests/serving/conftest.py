@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.serving.live_endpoint import Endpoint
+
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
@@ -39,3 +41,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         stack.callback(opened.close)
         yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """A server of live calls, started once for its module."""
+    from tests.serving.live_endpoint import endpoint
+
+    with endpoint(tmp_path_factory.mktemp("state")) as one:
+        yield one
+
+
+@pytest.fixture
+def live(shared_live: Endpoint) -> Endpoint:
+    """That server, as if it had just started."""
+    shared_live.scorers.__init__()  # type: ignore[misc]
+    shared_live.admission.__init__()  # type: ignore[misc]
+    shared_live.ended.clear()
+    return shared_live
