@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -141,3 +142,12 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     assert set(error) == {"message", "type", "param", "code", "request_id"}
     assert error["request_id"] == answer.headers["x-request-id"]
     return answer.status_code, error["code"]
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 5.0) -> float:
+    """Wait until something holds; the seconds it took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < timeout_s, "it never came to hold"
+        time.sleep(0.005)
+    return time.monotonic() - began
