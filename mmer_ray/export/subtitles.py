@@ -51,8 +51,16 @@ def to_vtt(utterances: Sequence[Utterance]) -> str:
     return "\n".join(blocks)
 
 
-def cues(utterances: Sequence[Utterance]) -> Iterator[Cue]:
-    """Cut utterances at words into readable cues, in order of time."""
+def cues(utterances: Sequence[Utterance]) -> list[Cue]:
+    """Cut utterances at words into readable cues, in the order of their starts.
+
+    WebVTT allows no other order (w3.org/TR/webvtt1, section 4.1): where people speak at once, the pieces of one
+    utterance lie between those of another.
+    """
+    return sorted(_cues(utterances), key=lambda cue: cue.start_s)
+
+
+def _cues(utterances: Sequence[Utterance]) -> Iterator[Cue]:
     for one in sorted(utterances, key=lambda utterance: (utterance.start_s, utterance.channel)):
         label = next((emotion.label for emotion in one.emotions if emotion.label), None)
         for start_s, end_s, text in _pieces(one):

@@ -44,7 +44,7 @@ def test_vtt_names_the_voice_and_its_emotion() -> None:
 
 
 def test_slow_words_are_cut_by_seconds_long_before_they_fill_a_cue() -> None:
-    found = list(cues([spoken(0.0, ["so"] * 20, word_s=3.0)]))
+    found = cues([spoken(0.0, ["so"] * 20, word_s=3.0)])
 
     assert len(found) == 10
     assert all(cue.end_s - cue.start_s <= 7.0 for cue in found)
@@ -76,7 +76,7 @@ def test_vtt_text_is_escaped_for_the_web() -> None:
 def test_a_long_utterance_is_cut_at_words_into_readable_cues() -> None:
     words = [f"word{index}" for index in range(60)]
 
-    found = list(cues([spoken(10.0, words)]))
+    found = cues([spoken(10.0, words)])
 
     assert " ".join(cue.text for cue in found) == " ".join(words)
     # Two lines of 42 characters and 7 s, as the guides of broadcasters ask.
@@ -96,3 +96,11 @@ def test_a_cue_always_ends_after_its_start_and_cues_are_in_order_of_time() -> No
     found = parsed(to_vtt([said(5, 6, "later"), said(2, 2, "now")]), "vtt")
 
     assert [(start_s, round(end_s, 3)) for start_s, end_s, _ in found] == [(2.0, 2.001), (5.0, 6.0)]
+
+
+def test_pieces_of_an_utterance_that_another_one_interrupts_lie_around_it() -> None:
+    found = cues([spoken(0.0, ["long"] * 60), said(7.5, 8.0, "but")])
+
+    assert [cue.start_s for cue in found] == sorted(cue.start_s for cue in found)
+    assert found[0].text.startswith("long")
+    assert "but" in [cue.text for cue in found[1:-1]]
