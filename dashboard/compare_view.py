@@ -80,10 +80,10 @@ def _choose(names: Sequence[str], active: set[str]) -> tuple[str, str]:
 
 
 def _compared(page: Page, filters: Filters, corpora: Sequence[str], first: str, second: str) -> Comparison:
-    asked = (filters, corpora, first, second)
-    cells = page.ask("How often two labels stand together, and what differs", questions.cells(*asked)).to_pylist()
-    furthest = page.ask("Furthest apart", questions.furthest(*asked, NUM_DISAGREEMENTS)).to_pylist()
-    return comparison_of(first, second, cells, furthest)
+    asked = questions.compared(filters, corpora, first, second, NUM_DISAGREEMENTS)
+    return comparison_of(
+        first, second, page.ask("How often two labels stand together, and what differs", asked).to_pylist()
+    )
 
 
 def _show_tiles(found: Comparison) -> None:

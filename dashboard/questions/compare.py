@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dashboard.filters import Filters
-from dashboard.question import Question, Value
+from dashboard.question import Question
 from dashboard.questions.chosen import places, utterances
 from dashboard.withheld import POLICY
-from mmer_ray.lake.comparison import Statements, asked_scorers, statements
+from mmer_ray.lake.comparison import asked_scorers, statement
 
 
 def scorers(corpora: Sequence[str]) -> Question:
@@ -20,17 +20,22 @@ def scorers(corpora: Sequence[str]) -> Question:
     return Question.of(asked_scorers("list_contains($corpora, corpus)"), corpora=tuple(corpora))
 
 
-def cells(filters: Filters, corpora: Sequence[str], first: str, second: str) -> Question:
-    """The rows of `comparison.Statements.cells`, of the utterances that fit."""
-    asked, values = _answers(filters, corpora)
-    return replace(Question.of(asked.cells, first=first, second=second, **values), is_large=True)
+def compared(filters: Filters, corpora: Sequence[str], first: str, second: str, limit: int) -> Question:
+    """The rows of `comparison.statement`, of the utterances that fit.
 
-
-def furthest(filters: Filters, corpora: Sequence[str], first: str, second: str, limit: int) -> Question:
-    """The rows of `comparison.Statements.furthest`, of the utterances that fit."""
-    asked, values = _answers(filters, corpora)
-    question = Question.of(asked.furthest, first=first, second=second, limit=limit, **values)
-    return replace(question, is_large=True)
+    Emotions and confidence are those of the active model; what one of the two has not answered stays in, whatever the
+    active one says.
+    """
+    place = places(filters, corpora)
+    # Also where neither of the two is the model that is in use.
+    withheld = f"SELECT {_PLACE} FROM serving_utterances WHERE skip_reason = '{POLICY}' AND {place.sql}"
+    values, fitting = place.values, None
+    if filters.chooses_utterances:
+        chosen = utterances(replace(filters, abstained=True), corpora)
+        fitting = f"SELECT {_PLACE} FROM serving_utterances WHERE {chosen.sql}"
+        values = {**values, **chosen.values}
+    asked = statement(place.sql, fitting, withheld)
+    return replace(Question.of(asked, first=first, second=second, limit=limit, **values), is_large=True)
 
 
 def shown(corpora: Sequence[str], recording_ids: Sequence[str], indices: Sequence[int]) -> Question:
@@ -53,19 +58,6 @@ def shown(corpora: Sequence[str], recording_ids: Sequence[str], indices: Sequenc
         recording_ids=tuple(recording_ids),
         indices=tuple(indices),
     )
-
-
-def _answers(filters: Filters, corpora: Sequence[str]) -> tuple[Statements, dict[str, Value]]:
-    """The statements about utterances that fit, and their values. Emotions and confidence are those of the active
-    model; what one of the two has not answered stays in, whatever the active one says."""
-    place = places(filters, corpora)
-    # Also where neither of the two is the model that is in use.
-    withheld = f"SELECT {_PLACE} FROM serving_utterances WHERE skip_reason = '{POLICY}' AND {place.sql}"
-    if not filters.chooses_utterances:
-        return statements(place.sql, withheld=withheld), place.values
-    chosen = utterances(replace(filters, abstained=True), corpora)
-    fitting = f"SELECT {_PLACE} FROM serving_utterances WHERE {chosen.sql}"
-    return statements(place.sql, fitting, withheld), {**place.values, **chosen.values}
 
 
 _PLACE = "corpus, recording_id, utterance_idx"

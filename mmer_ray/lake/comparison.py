@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,60 +53,72 @@ def asked_scorers(places: str) -> str:
 SCORERS = f"SELECT DISTINCT scorer FROM emotions WHERE {OF_CORPUS} ORDER BY scorer"
 
 
-@dataclass(frozen=True)
-class Statements:
-    """What is asked of a lake. Each has the parameters `$first` and `$second`, and those of the conditions."""
+_FURTHEST = """
+    furthest AS (
+        SELECT recording_id, heard_key, corpus, utterance_idx, first_label, second_label, distance FROM (
+            SELECT first_label, second_label, -rank.before AS hearing, -rank.above AS utterance_idx,
+                rank.distance / 2000.0::DOUBLE AS distance
+            FROM (SELECT first_label, second_label, unnest(ranks) AS rank FROM cells)
+            ORDER BY rank DESC LIMIT $limit
+        ) JOIN once USING (hearing)
+    ), found AS (
+        SELECT first_label, second_label, list({
+            'corpus': said.corpus, 'recording_id': said.recording_id, 'uri': file.uri,
+            'utterance_idx': said.utterance_idx, 'start_s': said.start_ms / 1000, 'end_s': said.end_ms / 1000,
+            'speaker': said.speaker, 'text': said.text, 'distance': distance
+        }) AS furthest
+        FROM furthest JOIN utterances AS said USING (corpus, recording_id, heard_key, utterance_idx)
+        JOIN (
+            SELECT corpus, recording_id, min(uri) AS uri FROM recordings SEMI JOIN furthest
+            USING (corpus, recording_id) WHERE status = 'scored' GROUP BY ALL
+        ) AS file USING (corpus, recording_id)
+        GROUP BY ALL
+    )
+"""
+"""Of the tables that `statement` makes: the `$limit` utterances furthest apart, by the pair of their labels."""
 
-    cells: str
-    """`first_label`, `second_label`, `num`: how often the two stand together; null where a model gave no label. Of each
-    dimension and of `distance`: how many there are (`num_...`) and the sum of second minus first (`..._sum`)."""
-    furthest: str
-    """The `$limit` utterances furthest apart, the fields of `Disagreement`."""
 
+def statement(places: str = OF_CORPUS, fitting: str | None = None, withheld: str | None = None) -> str:
+    """The query that compares the models `$first` and `$second`, with the parameters of its conditions besides.
 
-def statements(places: str = OF_CORPUS, fitting: str | None = None, withheld: str | None = None) -> Statements:
-    """The statements over the answers that fit what is of our own making: `places`, a condition on `corpus` and `day`,
-    and two queries that give `corpus`, `recording_id` and `utterance_idx` of utterances: `fitting`, None: all, and
-    `withheld`, those to leave out besides what a policy withholds of one of the two models; None: none."""
+    A row for each pair of labels that stands together: `first_label`, `second_label` (null where a model gave none) and
+    `num`, how often; of each dimension and of `distance`: how many there are (`num_...`) and the sum of second minus
+    first (`..._sum`); and in `furthest` the pair's part of the `$limit` utterances that are furthest apart, with the
+    fields of `Disagreement`. All in one query: the answers, millions of rows, are then read and joined once.
+
+    What is compared fits what is of our own making: `places`, a condition on `corpus` and `day`, and two queries that
+    give `corpus`, `recording_id` and `utterance_idx` of utterances: `fitting`, None: all, and `withheld`, those to
+    leave out besides what a policy withholds of one of the two models; None: none.
+    """
     distance = f"CASE WHEN {_BOTH_P} THEN {_DISTANCE} END"
+    # The greatest of these is the furthest apart, of equal ones the first.
+    rank = f"{{'distance': {distance}, 'before': -hearing, 'above': -utterance_idx}}"
+    return f"""
+        {_pairs(places, fitting, withheld)}, cells AS MATERIALIZED (
+            SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num, {_sums(distance)},
+                max({rank}, greatest($limit, 1)) FILTER (WHERE {distance} > 0) AS ranks
+            FROM ours JOIN theirs USING (hearing, utterance_idx) GROUP BY ALL
+        ), {_FURTHEST}
+        SELECT cells.* EXCLUDE (ranks), coalesce(found.furthest, []) AS furthest FROM cells LEFT JOIN found
+        ON cells.first_label IS NOT DISTINCT FROM found.first_label
+            AND cells.second_label IS NOT DISTINCT FROM found.second_label
+        ORDER BY first_label, second_label
+    """
+
+
+def _sums(distance: str) -> str:
+    """Columns of `statement`: how many values there are of each dimension and of `distance`, and their sum."""
     summed = {name: f"theirs.{name} - ours.{name}" for name in DIMENSIONS} | {"distance": distance}
-    sums = ", ".join(
+    return ", ".join(
         f"count({value}) AS num_{name}, coalesce(sum({value}), 0)::DOUBLE / {2000 if name == 'distance' else 1000} "
         f"AS {name}_sum"
         for name, value in summed.items()
     )
-    return Statements(
-        cells=f"""
-            {_pairs(places, fitting, withheld, ["label", *_COLUMNS, *DIMENSIONS])}
-            SELECT ours.label AS first_label, theirs.label AS second_label, count(*) AS num, {sums} FROM {_PAIRED}
-            GROUP BY ALL ORDER BY first_label, second_label
-        """,
-        furthest=f"""
-            {_pairs(places, fitting, withheld, ["label", *_COLUMNS])}, furthest AS (
-                SELECT recording_id, heard_key, corpus, utterance_idx, first_label, second_label, distance FROM (
-                    SELECT hearing, utterance_idx, ours.label AS first_label, theirs.label AS second_label,
-                        ({distance}) / 2000.0::DOUBLE AS distance
-                    FROM {_PAIRED} WHERE distance > 0 ORDER BY distance DESC, hearing, utterance_idx LIMIT $limit
-                ) JOIN once USING (hearing)
-            )
-            SELECT said.corpus, said.recording_id, file.uri, said.utterance_idx, said.start_ms / 1000 AS start_s,
-                said.end_ms / 1000 AS end_s, said.speaker, said.text, first_label, second_label, distance
-            FROM furthest JOIN utterances AS said USING (corpus, recording_id, heard_key, utterance_idx)
-            JOIN (
-                SELECT corpus, recording_id, min(uri) AS uri FROM recordings SEMI JOIN furthest
-                USING (corpus, recording_id) WHERE status = 'scored' GROUP BY ALL
-            ) AS file USING (corpus, recording_id)
-            ORDER BY distance DESC, recording_id, utterance_idx
-        """,
-    )
 
 
-_PAIRED = "ours JOIN theirs USING (hearing, utterance_idx)"
-
-
-def _pairs(places: str, fitting: str | None, withheld: str | None, columns: Sequence[str]) -> str:
-    """A WITH clause that makes `ours` and `theirs`, the answers of the two models with these columns alone, and `once`.
-    Numbers are in thousandths, as which scores are kept.
+def _pairs(places: str, fitting: str | None, withheld: str | None) -> str:
+    """A WITH clause that makes `ours` and `theirs`, the answers of the two models with labels and numbers alone, and
+    `once`. Numbers are in thousandths, as which scores are kept.
 
     Hearings are numbered in the order of `recording_id`, and each side is made before the two are joined: millions of
     answers fit the memory so. The rows are those of the view `emotions`, but what decides about a hearing is joined
@@ -116,7 +128,7 @@ def _pairs(places: str, fitting: str | None, withheld: str | None, columns: Sequ
     # A list beside each hearing: of an anti join with a table that is mostly empty, DuckDB held all answers in memory.
     listed = "" if withheld is None else "LEFT JOIN withheld USING (hearing)"
     left_out = "" if withheld is None else "AND NOT list_contains(coalesce(asked.withheld, []), part.utterance_idx)"
-    narrow = ", ".join(name if name == "label" else f"round(1000 * {name})::SMALLINT AS {name}" for name in columns)
+    numbers = ", ".join(f"round(1000 * {name})::SMALLINT AS {name}" for name in (*_COLUMNS, *DIMENSIONS))
     sides = ", ".join(
         f"""asked_{side} AS MATERIALIZED (
             SELECT * FROM (
@@ -124,7 +136,7 @@ def _pairs(places: str, fitting: str | None, withheld: str | None, columns: Sequ
                 ON felt.recording_id = once.recording_id AND felt.heard_key = once.heard_key AND felt.scorer = ${scorer}
             ) {listed}
         ), {side} AS MATERIALIZED (
-            SELECT hearing, utterance_idx, {narrow} FROM (
+            SELECT hearing, utterance_idx, label, {numbers} FROM (
                 SELECT part.*, asked.hearing FROM internal.emotions AS part JOIN asked_{side} AS asked
                 ON asked.recording_id = part.recording_id AND asked.heard_key = part.heard_key
                 WHERE part.scorer = ${scorer} AND part.commit_id = coalesce(asked.emotions_commit, part.commit_id)
@@ -215,13 +227,12 @@ def compare(reader: LakeReader, first: str, second: str, corpus: str | None = No
     Raises `UsageError` for a model without answers there.
     """
     _require_answers(reader, (first, second), corpus)
-    asked, of = {"first": first, "second": second, "corpus": corpus}, statements()
-    furthest = reader.sql(of.furthest, asked | {"limit": limit}).to_pylist()
-    return comparison_of(first, second, reader.sql(of.cells, asked).to_pylist(), furthest)
+    asked = {"first": first, "second": second, "corpus": corpus, "limit": limit}
+    return comparison_of(first, second, reader.sql(statement(), asked).to_pylist())
 
 
-def comparison_of(first: str, second: str, cells: Sequence[Row], furthest: Iterable[Row]) -> Comparison:
-    """What the answers to `statements` say."""
+def comparison_of(first: str, second: str, cells: Sequence[Row]) -> Comparison:
+    """What the answer to `statement` says."""
     shifts = {name: shift for name in DIMENSIONS if (shift := _shift(cells, name)) is not None}
     distance = _shift(cells, "distance")
     counts: Counter[tuple[str | None, str | None]] = Counter()
@@ -245,8 +256,17 @@ def comparison_of(first: str, second: str, cells: Sequence[Row], furthest: Itera
         second_shares={one: sum(both.get((other, one), 0) for other in labels) / num_labelled for one in labels},
         shifts=shifts,
         mean_distance=None if distance is None else distance.mean,
-        disagreements=tuple(Disagreement(**row) for row in furthest),
+        disagreements=_disagreements(cells),
     )
+
+
+def _disagreements(cells: Sequence[Row]) -> tuple[Disagreement, ...]:
+    found = [
+        Disagreement(first_label=row["first_label"], second_label=row["second_label"], **one)
+        for row in cells
+        for one in row["furthest"]
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.distance, one.recording_id, one.utterance_idx)))
 
 
 def _shift(cells: Sequence[Row], name: str) -> Shift | None:

@@ -111,10 +111,8 @@ def test_what_was_said_is_nowhere_markdown(dashboard: Dashboard) -> None:
 
 def test_two_models_are_compared_as_the_command_line_does(two_models: Path) -> None:
     with dashboard_of(two_models) as dashboard, open_lake(two_models) as reader:
-        asked = (Filters(), ("support",), SCORER, OTHER_SCORER)
-        cells = dashboard.ask(compare_questions.cells(*asked)).to_pylist()
-        furthest = dashboard.ask(compare_questions.furthest(*asked, NUM_DISAGREEMENTS)).to_pylist()
-        found = comparison_of(SCORER, OTHER_SCORER, cells, furthest)
+        asked = compare_questions.compared(Filters(), ("support",), SCORER, OTHER_SCORER, NUM_DISAGREEMENTS)
+        found = comparison_of(SCORER, OTHER_SCORER, dashboard.ask(asked).to_pylist())
 
         assert found == compare(reader, SCORER, OTHER_SCORER, limit=NUM_DISAGREEMENTS)
     assert (found.num_utterances, found.num_labelled, found.num_first_only, found.num_agreed) == (4, 3, 1, 2)
@@ -146,7 +144,7 @@ def test_filters_choose_the_utterances_that_are_compared(two_models: Path) -> No
     with dashboard_of(two_models) as dashboard:
 
         def number(filters: Filters) -> int:
-            asked = compare_questions.cells(filters, BOTH, SCORER, OTHER_SCORER)
+            asked = compare_questions.compared(filters, BOTH, SCORER, OTHER_SCORER, 1)
             return sum(row["num"] for row in dashboard.ask(asked).to_pylist())
 
         assert number(Filters(roles=("customer",))) == 2
@@ -176,9 +174,8 @@ def test_what_a_policy_withholds_of_one_model_is_not_told_of_another(tmp_path: P
     activate(lake, OTHER_SCORER, "support")
 
     def told(first: str, second: str) -> tuple[list[int], list[int]]:
-        cells = dashboard.ask(compare_questions.cells(Filters(), BOTH, first, second)).to_pylist()
-        furthest = dashboard.ask(compare_questions.furthest(Filters(), BOTH, first, second, 50)).to_pylist()
-        return [row["num"] for row in cells], [row["utterance_idx"] for row in furthest]
+        cells = dashboard.ask(compare_questions.compared(Filters(), BOTH, first, second, 50)).to_pylist()
+        return [row["num"] for row in cells], [one["utterance_idx"] for row in cells for one in row["furthest"]]
 
     with dashboard_of(tmp_path / "lake") as dashboard:
         number, told_of = told(SCORER, OTHER_SCORER)

@@ -53,6 +53,15 @@ def test_the_largest_disagreements_come_first_and_say_where_they_are(lake: Path)
     assert found.mean_distance == pytest.approx((0.2 + 0.7 + 0.0 + 0.4 + 0.4 + 0.1) / 6)
 
 
+def test_any_number_of_disagreements_may_be_asked_for(lake: Path) -> None:
+    every = compared(lake, limit=1_000).disagreements
+
+    assert len(every) == 5
+    assert [one.distance for one in every] == sorted((one.distance for one in every), reverse=True)
+    for limit in range(5):
+        assert compared(lake, limit=limit).disagreements == every[:limit]
+
+
 def test_dimensions_shift_where_both_models_have_them(lake: Path) -> None:
     assert compared(lake).shifts == {"valence": Shift(0.25, 6)}
     assert compared(lake, B, A).shifts == {"valence": Shift(-0.25, 6)}
