@@ -51,6 +51,8 @@ CONNECT = """<script>
     """
 """Where the server is: there, where the page's own files are. Nobody else's page may speak to it."""
 
+HISTORY = Path(__file__).parent / "assets" / "history.js"
+
 FOR_EVER = "public, immutable, max-age=31536000"
 
 _ENTRY = re.compile(r'<script type="module"[^>]* src="\./static/js/(index\.[^"]+\.js)"')
@@ -120,7 +122,8 @@ def front_html(static: Path, parts: Sequence[str]) -> str:
         for name in wanted
         if name.endswith(".js") and f"/{name}" not in text
     )
-    begun = text[: entry.start()] + CONNECT + text[entry.start() :]
+    history = f"<script>\n{HISTORY.read_text(encoding='utf-8')}</script>\n    "
+    begun = text[: entry.start()] + CONNECT + history + text[entry.start() :]
     # After the links of Streamlit's own: what every page needs comes first.
     return begun.replace("</head>", f"{links}</head>", 1)
 

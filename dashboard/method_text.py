@@ -72,6 +72,7 @@ ACCESS = """
 - No page asks any other host for anything.
 - Waveforms are kept for a week in a folder of whoever runs the server (`MMER_DASHBOARD_CACHE`): how loud a recording is
   from moment to moment, no sound and no words.
+- Words that somebody corrected are shown on the recording's page. Search and downloads have those of the recognizer.
 - In CSV, text that a spreadsheet would run as a formula has an apostrophe before it.
 """
 

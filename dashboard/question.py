@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from textwrap import dedent
 from typing import Any
 
@@ -30,11 +32,29 @@ class Question:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.parameters}
 
     def shown(self) -> str:
-        """The statement and its parameters, for people to read; the values are comments, a line each."""
-        values = [f"-- ${name} = {_one_line(value)}" for name, value in self.parameters]
-        return "\n".join([*values, self.sql])
+        """The statement with its values in it, for people to read and for `mmer query` to answer."""
+        values = dict(self.parameters)
+        return _NAME.sub(lambda found: _literal(values[found[1]]) if found[1] in values else found[0], self.sql)
 
 
-def _one_line(value: Value) -> str:
-    shown = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, date) else value
-    return ascii(shown)
+_NAME = re.compile(r"\$(\w+)")
+
+
+def _literal(value: Value) -> str:
+    """A value as SQL has it, on one line."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(_literal(one) for one in value)}]"
+    if isinstance(value, date):
+        return f"DATE '{value}'"
+    if isinstance(value, str):
+        return _text(value)
+    return "NULL" if value is None else str(value)
+
+
+def _text(value: str) -> str:
+    """A text as SQL has it: what is not seen, such as marks that turn the direction of writing, is told by number."""
+    parts: list[str] = []
+    for is_seen, some in groupby(value, str.isprintable):
+        letters = "".join(some)
+        parts += ["'" + letters.replace("'", "''") + "'"] if is_seen else [f"chr({ord(one)})" for one in letters]
+    return f"({' || '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "''"

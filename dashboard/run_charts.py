@@ -52,7 +52,7 @@ def ledger(parts: Sequence[Part]) -> Spec:
         "mark": {"type": "bar", "height": 0.62 * LEDGER_HEIGHT},
         "encoding": {
             "y": down | {"axis": {"labelFontSize": 14}},
-            "x": amount | {"axis": {"tickCount": 6, "format": ",~g"}},
+            "x": amount | {"axis": {"tickCount": 6, "format": ",~f"}},
             "color": _colours("part", names, [PART_COLOURS[name] for name in names]),
             "order": {"field": "order", "type": "quantitative"},
             "tooltip": [

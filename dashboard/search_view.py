@@ -68,7 +68,7 @@ def _wanted() -> Wanted:
         where, long, order, around = st.columns([2, 2, 2, 2], vertical_alignment="bottom")
     part = where.selectbox("In the recording", [one.value for one in Part], key=PART, bind="query-params")
     min_s = long.number_input(
-        "Seconds long, at least", min_value=0.0, max_value=30.0, value=0.0, step=1.0, format="%.0f", key=MIN_S,
+        "Seconds long, at least", min_value=0.0, max_value=30.0, value=0.0, step=1.0, format="%g", key=MIN_S,
         bind="query-params",
     )  # fmt: skip
     by = order.selectbox("Order", [one.value for one in Order], key=ORDER, bind="query-params")

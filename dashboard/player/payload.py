@@ -64,7 +64,7 @@ def payload_of(
     assert len(indices) == len(conversation.utterances)
     conversation = without_withheld(conversation)
     row, marks = conversation.recording, talk_marks(conversation)
-    said = _by_utterance(annotations)
+    said = _by_utterance([_about(conversation.scorer, one) for one in annotations])
     interrupting = {(one.start_s, one.speaker) for one in marks.interruptions}
     worst = worst_moment(conversation.utterances)
     return {
@@ -132,6 +132,11 @@ def _speakers(conversation: Conversation) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def _about(scorer: str | None, said: Row) -> Row:
+    """What a person said, beside the answers of this model: a verdict on another one's tells only what was heard."""
+    return said if said["verdict"] is None or said["scorer"] == scorer else {**said, "verdict": None}
+
+
 def _by_utterance(annotations: Sequence[Row]) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = {}
     for row in annotations:
@@ -165,7 +170,7 @@ def _utterance(one: Utterance, index: int, said: Sequence[Row], viewer: str, int
         "verdict": mine.get("verdict"),
         "heard": mine.get("label") if mine.get("verdict") != "right" else None,
         "corrected": mine.get("text"),
-        "others": [_told(row) for row in said if row["rater"] != viewer],
+        "others": [told for row in said if row["rater"] != viewer and (told := _told(row)) is not None],
     }
 
 
@@ -180,10 +185,11 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _told(row: Row) -> str:
+def _told(row: Row) -> str | None:
     """What another rater says, in a few words."""
     parts = [f"heard {in_line(row['label'])}"] if row["label"] and row["verdict"] != "right" else []
     parts = [row["verdict"]] if row["verdict"] and not parts else parts
     if row["text"]:
         parts.append(f"words: {row['text']}")
-    return f"{in_line(row['rater'])}: {', '.join(parts)}"
+    # Of "wrong", said of another model's answer, nothing is left to tell.
+    return f"{in_line(row['rater'])}: {', '.join(parts)}" if parts else None

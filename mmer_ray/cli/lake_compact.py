@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmer_ray.cli.named_corpus import require_corpus
 from mmer_ray.cli.options import Json, Lake
 from mmer_ray.cli.output import count, print_json, print_table, say
 
@@ -27,6 +28,7 @@ def compact(lake: Lake, corpus: OneCorpus = None, dry_run: DryRun = False, json:
     from mmer_ray.lake.compaction import compact as compact_lake
     from mmer_ray.lake.store import Lake as LakeStore
 
+    require_corpus(lake, corpus)
     done = compact_lake(LakeStore(lake), corpus, dry_run=dry_run)
     if json:
         print_json(_document(done, lake, dry_run))

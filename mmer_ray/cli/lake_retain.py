@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmer_ray.cli.lake_erase import DryRun, show_removed
+from mmer_ray.cli.named_corpus import require_corpus
 from mmer_ray.cli.options import Json, Lake
 from mmer_ray.errors import UsageError
 
@@ -52,6 +53,7 @@ def retain(
     from mmer_ray.lake.retention import retain as retain_rows
     from mmer_ray.lake.store import Lake as LakeStore
 
+    require_corpus(lake, corpus)
     show_removed(retain_rows(LakeStore(lake), rules, dry_run=dry_run), lake, "mmer.retain/1", json, dry_run)
 
 

@@ -11,6 +11,7 @@ import typer
 from mmer_ray.cli.exits import ExitCode
 from mmer_ray.cli.interrupts import stop_on_signal
 from mmer_ray.cli.job_summary import failures_command, show_codes
+from mmer_ray.cli.named_corpus import require_corpus
 from mmer_ray.cli.options import (
     Json,
     Lake,
@@ -78,6 +79,7 @@ def retry(
     What killed its worker (worker_crash) runs on Ray, unless --runner says otherwise.
     """
     wanted = frozenset(map(_code, codes or ()))
+    require_corpus(lake, corpus)
     from mmer_ray.cli.progress import progress_display
     from mmer_ray.profiles import load_profile
     from mmer_ray.runners import retry as retrying

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from mmer_ray.cli.output import note, say, span
 
 if TYPE_CHECKING:
     from mmer_ray.profiles import Profile
+    from mmer_ray.serve_options import ServeOptions
 
 _ASKED = b"\nmmer: stopping; what is being answered is ended first. Ctrl-C again ends at once.\n"
 _AT_ONCE = b"\nmmer: ended at once.\n"
@@ -53,11 +55,22 @@ def serve(
             with online(wanted, insecure=insecure_no_auth, stop=stop) as endpoint:
                 say(f"{endpoint.address} answers after {span(endpoint.start_s)}; Ctrl-C stops it")
                 show_caution(caution_about(wanted))
+                if not insecure_no_auth:
+                    _say_if_keyless(wanted.serve)
                 # In steps: a wait without end holds signals back on some systems.
                 while not stop.wait(LOOK_EVERY_S):
                     pass
         except StoppedError:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _say_if_keyless(options: ServeOptions) -> None:
+    """Say how a key is made where nobody has one. On a cluster elsewhere the keys lie there."""
+    from mmer_ray.serving.key_file import KeyFile, key_file_path
+
+    path = key_file_path(options)
+    if not os.environ.get("RAY_ADDRESS") and all(key.revoked for key in KeyFile(path).all_keys()):
+        say(f"no key in {path} is valid, so that nobody can ask yet: mmer keys add NAME", style="yellow")
 
 
 def _profile(name: str, settings: list[str] | None, host: str | None, port: int | None) -> Profile:

@@ -108,7 +108,8 @@ def _measured(measure: Measure, row: Row) -> Any:
     if measure.is_count:
         return value
     read = _s if measure.is_ms else _score
-    return {speaker: read(one) for speaker, one in value.items()} if measure.is_map else read(value)
+    # A lake that another program wrote may have no map at all.
+    return {speaker: read(one) for speaker, one in (value or {}).items()} if measure.is_map else read(value)
 
 
 def _s(milliseconds: int | None) -> float | None:

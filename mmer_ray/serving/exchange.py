@@ -17,7 +17,7 @@ from mmer_ray.records import Expected, Failure, ScoredRecording
 from mmer_ray.serve_options import ServeOptions
 from mmer_ray.serving.admission import Admission
 from mmer_ray.serving.api_errors import ApiError, no_room
-from mmer_ray.serving.audio_form import looked_at
+from mmer_ray.serving.audio_form import NO_AUDIO, looked_at
 from mmer_ray.serving.ending_tasks import end_tasks
 from mmer_ray.serving.interface import Asked, Scorers, ScorersUnavailableError, Served
 
@@ -67,10 +67,10 @@ def key_of(request: Request) -> str:
 
 
 def refusal_of(failure: Failure, retry_after_s: int) -> ApiError:
-    """How a client is told that its recording failed: 413, 422, or 503 where the cause lies outside the bytes."""
+    """How a client is told that its recording failed: 413, 415, 422, or 503 where the cause lies outside the bytes."""
     if failure.code in RETRYABLE:
         return no_room(failure.code.value, "the clip could not be scored now; send it again", retry_after_s)
-    status = 413 if failure.code in TOO_LARGE else 422
+    status = 413 if failure.code in TOO_LARGE else 415 if failure.code in NO_AUDIO else 422
     return ApiError(status, failure.code.value, failure.message, "file")
 
 

@@ -57,7 +57,7 @@ async def queued(service: JobService, request: Request, asked_of: AskedOf) -> Re
         files.extend(filled.files)
         asked = await asked_of(filled)
         await looked_at(asked.sound)
-        return _accepted(service, request, await service.jobs.submit(caller_of(request.scope), asked))
+        return await _accepted(service, request, await service.jobs.submit(caller_of(request.scope), asked))
 
     try:
         return await service.idempotency.once(request, form, answer)
@@ -131,11 +131,14 @@ class _Routes:
         return JSONResponse(JobDeleted(id=job_id).model_dump())
 
 
-def _accepted(service: JobService, request: Request, job: Job) -> Response:
+async def _accepted(service: JobService, request: Request, job: Job) -> Response:
+    """The answer to who handed a job in; with the analysis where the same job was there, and has succeeded."""
+    found = await service.jobs.table.find(caller_of(request.scope).key_id, job.job_id) if job.status.has_ended else None
+    job, result = found or (job, None)
     headers = {"Location": f"{PATH}/{job.job_id}"}
     if asks_for_job(request.headers.get("prefer", "").encode()):
         headers["Preference-Applied"] = "respond-async"
-    return _document(service, job, status=202, headers=headers)
+    return _document(service, job, result, status=202, headers=headers)
 
 
 def _document(

@@ -41,7 +41,8 @@ class Metrics:
         self._requests.labels(method, ended.route, str(ended.status)).inc()
         self._seconds.labels(ended.route).observe(ended.seconds)
         self._body_bytes.inc(ended.body_bytes)
-        self._audio_s.inc(ended.audio_s or 0.0)
+        # A live call that was broken off has sound, and was never scored as a whole.
+        self._audio_s.inc(ended.audio_s or 0.0 if ended.code is None else 0.0)
         if ended.code is not None:
             self._refusals.labels(ended.code).inc()
 

@@ -156,10 +156,10 @@ def test_quotes_and_statements_typed_into_a_filter_are_looked_for_as_they_stand(
     eventually(attacked.page.locator(".hit").count, 1, attacked.page)
 
     attacked.page.get_by_text("Show the SQL", exact=True).click()
-    code = attacked.page.locator("[data-testid=stCode]", has_text="contains(lower(text), lower($text))")
+    code = attacked.page.locator("[data-testid=stCode]", has_text="contains(lower(text), lower(")
     asked = code.first.inner_text()
-    assert "DROP TABLE" not in asked.split("SELECT", 1)[1] + asked.split("WITH", 1)[-1].split("SELECT", 1)[-1]
-    assert '-- $text = "\'; DROP TABLE calls; --"' in asked
+    as_value = "lower('''; DROP TABLE calls; --')"
+    assert asked.count("DROP TABLE") == asked.count(as_value) > 0
 
 
 def test_a_hundred_kilobytes_in_one_utterance_are_bounded_in_lists_and_whole_in_the_transcript(

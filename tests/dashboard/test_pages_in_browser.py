@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.numbers import counted, percent
 from mmer_ray.lake.overview import worst_moment
-from tests.dashboard.browser import eventually
+from tests.dashboard.browser import eventually, wait_until_drawn
 from tests.dashboard.shown_pages import ERRORS, HITS, PLAYER, RECORDINGS, Shown, sound_of
 from tests.dashboard.whole_lake import KEYS_OF_TWO, NIGHTS, OTHER_KEYS, SUPPORT
 
@@ -116,6 +116,35 @@ def test_a_row_of_the_list_opens_its_recording_at_the_worst_moment(shown: Shown)
     shown.wait_for_sound_at(worst.start_s)
     eventually(lambda: heading(shown), row["Recording"], shown.page)
     shown.wait_for_address("at", [f"{worst.start_s:g}"])
+
+
+def test_one_step_back_from_a_recording_is_the_list_as_it_was(shown: Shown) -> None:
+    shown.open("recordings", label="angry", order="longest")
+    rows = shown.page.get_by_role("region", name=RECORDINGS)
+    before = shown.page.url
+    rows.locator(".dvn-scroller").click(position={"x": 120, "y": HEADER_PX + 0.5 * ROW_PX})
+    shown.page.wait_for_url("**/recording?**")
+    wait_until_drawn(shown.page)
+
+    shown.page.go_back()
+
+    shown.page.wait_for_url(before)
+    eventually(lambda: heading(shown), "Recordings", shown.page)
+    wait_until_drawn(shown.page)
+    assert shown.page.url == before
+
+
+def test_one_step_back_in_the_menu_is_the_page_before_with_its_filters(shown: Shown) -> None:
+    shown.open("", label="angry")
+    for name in ("Recordings", "Search"):
+        shown.page.get_by_role("link", name=name, exact=True).click()
+        eventually(lambda name=name: heading(shown), name, shown.page)  # type: ignore[misc]
+        shown.wait_for_address("label", ["angry"])
+
+    for path in ("/recordings", "/"):
+        shown.page.go_back()
+        shown.page.wait_for_url(f"**{path}?label=angry")
+        wait_until_drawn(shown.page)
 
 
 def test_a_hit_of_the_search_opens_its_recording_at_its_second(shown: Shown) -> None:

@@ -15,6 +15,7 @@ from dashboard.cache import CACHE_VARIABLE
 from dashboard.page import sql_key
 from dashboard.player.component import Asked
 from dashboard.player.payload import Addresses, Shown, answer_in_words, payload_of
+from mmer_ray.lake.activation import activate
 from mmer_ray.lake.conversation import Conversation
 from mmer_ray.lake.queries import open_lake
 from mmer_ray.lake.store import Lake
@@ -22,6 +23,7 @@ from mmer_ray.lake.verdicts import Judged, Judgement, judge
 from mmer_ray.records import Emotion, Utterance
 from tests.dashboard.lakes import call_lake
 from tests.dashboard.makers import HOSTILE, SCORER, dashboard_of, make_lake, of_viewers, share_with_sales
+from tests.dashboard.nights import OTHER_SCORER, add_other_answers
 
 MAIN = Path(package.__file__).parent / "main.py"
 ADDRESSES = Addresses("/sound/token", "/sound/token?as=wav", "/peaks/token")
@@ -53,7 +55,7 @@ def test_a_recording_is_shown_with_its_speakers_and_what_was_asked(lake: Path, t
         assert not page.exception
         assert not page.error
         assert [one.value for one in page.subheader] == ["Speakers"]
-        assert any("$recording = " in one.value for one in page.code)
+        assert any(f"recording_id = '{'b' * 32}'" in one.value for one in page.code)
         page.run()
     (line,) = (json.loads(one) for one in (tmp_path / "audit").read_text().splitlines())
     assert (line["event"], line["recording_id"]) == ("opened", "b" * 32)
@@ -233,6 +235,24 @@ def test_what_people_said_stands_at_its_utterance(tmp_path: Path) -> None:
     one = payload_in(tmp_path / "lake", "b" * 32)["utterances"][1]
     assert (one["verdict"], one["heard"], one["corrected"]) == ("wrong", "sad", "other words")
     assert one["others"] == ["ben: right"]
+
+
+def test_a_verdict_on_another_models_answer_tells_only_what_was_heard(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake")
+    add_other_answers(lake, [(0, "angry", 0.9), (1, "neutral", 0.9)], "b" * 32)
+    about = Judged("support", "b" * 32, "heard", 1)
+    judge(lake, about, Judgement("right", SCORER), "ann")
+    judge(lake, about, Judgement("wrong", SCORER), "ben")
+    judge(lake, about, Judgement("wrong", SCORER, "happy"), "cy")
+    before = payload_in(tmp_path / "lake", "b" * 32)["utterances"][1]
+    activate(lake, OTHER_SCORER, "support")
+
+    one = payload_in(tmp_path / "lake", "b" * 32)["utterances"][1]
+
+    assert (before["verdict"], before["heard"]) == ("right", None)
+    assert sorted(before["others"]) == ["ben: wrong", "cy: heard happy"]
+    assert (one["label"], one["verdict"], one["heard"]) == ("neutral", None, before["label"])
+    assert one["others"] == ["cy: heard happy"]
 
 
 def payload_in(lake: Path, name: str) -> dict[str, Any]:
