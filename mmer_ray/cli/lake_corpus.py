@@ -48,9 +48,7 @@ def corpus(
 
     is_stated = legal_basis is not None or notice_given is not None
     if name is None and (is_stated or author is not None):
-        raise UsageError(
-            "name the corpus that this is said of: `mmer lake corpus NAME --legal-basis TEXT`"
-        )
+        raise UsageError("name the corpus that this is said of: `mmer lake corpus NAME --legal-basis TEXT`")
     if name is not None and is_stated:
         who = author or getpass.getuser()
         state(LakeStore(lake), name, legal_basis=legal_basis, notice_given=notice_given, author=who)

@@ -56,7 +56,7 @@ def serve(
                 say(f"{endpoint.address} answers after {span(endpoint.start_s)}; Ctrl-C stops it")
                 show_caution(caution_about(wanted))
                 if not insecure_no_auth:
-                    _say_if_keyless(wanted.serve)
+                    say_if_keyless(wanted.serve)
                 # In steps: a wait without end holds signals back on some systems.
                 while not stop.wait(LOOK_EVERY_S):
                     pass
@@ -64,12 +64,19 @@ def serve(
             raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _say_if_keyless(options: ServeOptions) -> None:
+def say_if_keyless(options: ServeOptions) -> None:
     """Say how a key is made where nobody has one. On a cluster elsewhere the keys lie there."""
+    from mmer_ray.errors import PreflightError
     from mmer_ray.serving.key_file import KeyFile, key_file_path
 
     path = key_file_path(options)
-    if not os.environ.get("RAY_ADDRESS") and all(key.revoked for key in KeyFile(path).all_keys()):
+    try:
+        is_keyless = all(key.revoked for key in KeyFile(path).all_keys())
+    except (PreflightError, OSError) as error:
+        # The endpoint runs, and answers 503 until they can be read.
+        say(f"keys cannot be read: {error}", style="yellow")
+        return
+    if is_keyless and not os.environ.get("RAY_ADDRESS"):
         say(f"no key in {path} is valid, so that nobody can ask yet: mmer keys add NAME", style="yellow")
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,8 +49,8 @@ class Access:
 
     Where keys cannot be read it is 503, to be tried again after `retry_after_s`.
 
-    What comes through has `key` and `key_id` in its state, both None on open paths. Raises `ApiError`, which
-    `errors_middleware.Errors` tells, also to a WebSocket, which is not accepted.
+    What comes through has `key` and `key_id` in its state, both None on open paths, and `check_key`. Raises `ApiError`,
+    which `errors_middleware.Errors` tells, also to a WebSocket, which is not accepted.
     """
 
     def __init__(self, app: ASGIApp, keys: KeyFile | None, retry_after_s: int) -> None:
@@ -67,6 +68,8 @@ class Access:
         caller = None if is_open(scope) else await self._caller(scope)
         state["key"] = None if caller is None else caller.name
         state["key_id"] = None if caller is None else caller.key_id
+        # For what lasts: it raises as this does, once the key is revoked.
+        state["check_key"] = partial(self._caller, scope)
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:

@@ -94,11 +94,11 @@ class LiveCall:
 
     async def run(self) -> None:
         """Hear the call to its end. Raises `ApiError` where it cannot be, `HungUpError`."""
-        await _first_of(self._hear(), self._score_stretches())
+        await first_of(self._hear(), self._score_stretches())
 
     async def _hear(self) -> None:
         ended_by = await self._take_sound()
-        await _first_of(self._finish(ended_by), self._watch(ended_by))
+        await first_of(self._finish(ended_by), self._watch(ended_by))
 
     async def _finish(self, ended_by: EndedBy) -> None:
         """Have all of it scored, beside the stretches that still wait."""
@@ -276,7 +276,7 @@ def _may_pass(refusal: ApiError) -> bool:
     return refusal.status in (429, 503)
 
 
-async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
     """Do several things until one of them ends or fails, then give up the others."""
     tasks = [asyncio.create_task(work) for work in works]
     try:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -31,7 +31,7 @@ from mmer_ray.serving.api_errors import ApiError, invalid, no_room
 from mmer_ray.serving.ended import CLIENT_GONE, Ended, OnEnd
 from mmer_ray.serving.errors_middleware import internal, log_bug
 from mmer_ray.serving.exchange import Models, check_heeded
-from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message
+from mmer_ray.serving.live_call import Document, Engine, HungUpError, LiveCall, Message, first_of
 from mmer_ray.serving.live_messages import Start, error_message, start_of
 from mmer_ray.serving.live_sound import SOUND_PREFIX, LiveSound
 from mmer_ray.serving.request_head import is_own_page
@@ -49,7 +49,9 @@ SOUNDS = "streams"
 """Folder in `serve.state` of the calls' sounds while they last."""
 NUM_THREADS = 2
 """For all calls: listening takes less than a hundredth of a core each."""
-
+KEY_LOOK_S = 5.0
+"""So long after its key is revoked a call ends."""
+CheckKey = Callable[[], Awaitable[object]]
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +122,8 @@ class LiveCalls:
             async with self._sound(start) as sound:
                 note.sound = sound
                 await client.send({"type": "ready", "request_id": client.request_id})
-                await LiveCall(client, sound, self._engine, start.expected, note.key).run()
+                call = LiveCall(client, sound, self._engine, start.expected, note.key)
+                await first_of(call.run(), _until_revoked(note.check_key))
 
     async def _started(self, client: SocketClient) -> Start:
         try:
@@ -141,6 +144,18 @@ class LiveCalls:
         finally:
             # Behind what a thread may still be doing with it: closing waits for that.
             loop.run_in_executor(self._threads, sound.close)
+
+
+async def _until_revoked(check_key: CheckKey | None) -> None:
+    """Raise `ApiError` (401) once the caller's key is revoked. Where keys cannot be read a call goes on."""
+    while True:
+        await asyncio.sleep(KEY_LOOK_S)
+        try:
+            if check_key is not None:
+                await check_key()
+        except ApiError as refusal:
+            if refusal.status == HTTPStatus.UNAUTHORIZED:
+                raise
 
 
 class SoundRoom:
@@ -214,6 +229,7 @@ class _Note:
         self._state = scope["state"]
         self._began = time.perf_counter()
         self.key = str(self._state["key"])
+        self.check_key: CheckKey | None = self._state.get("check_key")
         self.sound: LiveSound | None = None
         self.status: int = CLIENT_GONE
         self.code: str | None = None

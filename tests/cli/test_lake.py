@@ -70,3 +70,24 @@ def test_vacuum_keeps_a_day_unless_told_otherwise(mmer: Run, small_files: Path) 
 def test_a_place_that_is_no_lake(command: str, mmer: Run, tmp_path: Path) -> None:
     ended = mmer("lake", command, "--lake", tmp_path / "none")
     assert (ended.code, "is not a lake" in ended.err) == (4, True)
+
+
+@pytest.mark.parametrize("words", [("compact",), ("retain", "--older-than", "1d"), ("compact", "--dry-run")])
+def test_a_corpus_that_the_lake_has_not_is_named_and_nothing_is_changed(
+    mmer: Run, small_files: Path, words: tuple[str, ...]
+) -> None:
+    rows = contents(small_files)
+
+    ended = mmer("lake", *words, "--lake", small_files, "--corpus", "clals")
+
+    assert ended.code == 2
+    assert "--corpus clals" in ended.err
+    assert "it has: calls" in " ".join(ended.err.split())
+    assert contents(small_files) == rows
+
+
+@pytest.mark.parametrize("words", [("--legal-basis", "consent"), ("--no-notice-given",), ("--author", "ana")])
+def test_what_is_stated_of_no_corpus_is_refused(mmer: Run, small_files: Path, words: tuple[str, ...]) -> None:
+    ended = mmer("lake", "corpus", "--lake", small_files, *words)
+
+    assert (ended.code, "name the corpus" in ended.err) == (2, True)

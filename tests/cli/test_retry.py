@@ -36,13 +36,16 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     return use
 
 
-def test_all_arguments_reach_the_job(mmer: Run, jobs: Jobs) -> None:
+def test_all_arguments_reach_the_job(mmer: Run, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = jobs(DONE)
+    looked_up: list[tuple[str, str]] = []
+    monkeypatch.setattr("mmer_ray.cli.retry.require_corpus", lambda *named: looked_up.append(named))
     codes = ("--code", "io_error", "--code", "worker_crash")
     mmer("retry", "a", "b", "--lake", "l", *codes, "--corpus", "calls", "--runner", "inprocess", "--limit", 4)
     (options,) = asked
     assert options.codes == {ErrorCode.IO_ERROR, ErrorCode.WORKER_CRASH}
     assert (options.sources, options.lake, options.corpus) == (("a", "b"), "l", "calls")
+    assert looked_up == [("l", "calls")]
     assert (options.runner, options.limit, options.profile) == (Runner.INPROCESS, 4, None)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from mmer_ray.cli import main
-from mmer_ray.cli.serve import require_loopback
+from mmer_ray.cli.serve import require_loopback, say_if_keyless
 from mmer_ray.errors import UsageError
 from mmer_ray.runners import endpoint
+from mmer_ray.serve_options import ServeOptions
+from mmer_ray.serving.key_file import KeyFile
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
@@ -45,3 +47,21 @@ def test_a_missing_model_and_a_taken_port_end_the_command_with_4(
         taken.listen()
         assert main([*words, "--port", str(taken.getsockname()[1])]) == 4
     assert "another program listens there" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_endpoint_without_a_valid_key_says_how_one_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        say_if_keyless(ServeOptions(state=str(tmp_path)))
+        return capsys.readouterr().out
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    keys = KeyFile(tmp_path / "keys.json")
+    assert "mmer keys add NAME" in told()
+    keys.add("ana")
+    assert told() == ""
+    keys.revoke("ana")
+    assert "mmer keys add NAME" in told()
+    keys.path.write_text("{")
+    assert "keys cannot be read" in told()

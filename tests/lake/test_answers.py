@@ -96,6 +96,7 @@ def test_every_column_has_a_value_and_comes_back_from_its_bytes() -> None:
     assert all(table.num_rows for table in answers.tables.values())
     (measured,) = rows(answers, "calls")
     assert measures_of(measured).words_per_minute == {"S1": 140.25}
+    assert measures_of({**measured, "words_per_minute": None}).words_per_minute == {}
     assert turns_of([row | {"speaker_name": None} for row in rows(answers, "turns")])[0].speaker == "S1"
     (pieces,) = rows(answers, "pieces")
     assert (pieces["window_idx"], pieces["start_sample"], pieces["embeddings"]) == (3, 16_000, b"\x00<")

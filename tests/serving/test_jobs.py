@@ -69,6 +69,7 @@ def test_the_same_sound_and_wishes_are_the_same_job(gateway: JobGateway) -> None
     gateway.job_once(first, "succeeded")
     again = gateway.hand_in(data={"languages[]": "en"})
     assert (again.json()["id"], again.json()["status"]) == (first, "succeeded")
+    assert again.json()["result"] == gateway.job_once(first, "succeeded")["result"] is not None
     others = {gateway.submitted(data={"languages[]": "de"}), gateway.submitted(2.0, data={"languages[]": "en"})}
     assert first not in others
     assert len(others) == 2

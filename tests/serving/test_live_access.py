@@ -12,6 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from mmer_ray.serving import live_route
+from mmer_ray.serving.key_file import KeyFile, key_file_path
 from mmer_ray.serving.live_call import HungUpError
 from mmer_ray.serving.live_route import SocketClient
 from tests.serving.call_sounds import demo_call
@@ -43,6 +45,27 @@ def test_a_browsers_key_comes_as_a_subprotocol(running: Endpoint) -> None:
             return socket.subprotocol, json.loads(await socket.recv())["type"]
 
     assert asyncio.run(ready()) == ("mmer.stream", "ready")
+
+
+def test_a_call_ends_soon_after_its_key_is_revoked(running: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_route, "KEY_LOOK_S", 0.05)
+    keys = KeyFile(key_file_path(running.service.options))
+    key = keys.add("bob")
+
+    async def held() -> tuple[Any, int | None]:
+        address = running.address.replace("http", "ws") + PATH
+        async with connect(address, additional_headers={"Authorization": f"Bearer {key}"}) as socket:
+            await socket.send('{"type": "start", "sample_rate": 16000}')
+            assert json.loads(await socket.recv())["type"] == "ready"
+            await asyncio.sleep(0.3)
+            keys.revoke("bob")
+            told = json.loads(await socket.recv())
+            await socket.wait_closed()
+            return told, socket.close_code
+
+    told, close_code = asyncio.run(held())
+    assert (told["type"], told["status"], told["error"]["code"]) == ("error", 401, "invalid_api_key")
+    assert close_code == 4401
 
 
 def test_a_call_has_a_line_in_the_audit_log_without_its_words(running: Endpoint) -> None:

@@ -24,6 +24,7 @@ __all__ = ["opened"]
     ("answer", "wanted"),
     [
         (failed(ErrorCode.CORRUPT_HEADER), (422, "corrupt_header")),
+        (failed(ErrorCode.NO_AUDIO_STREAM), (415, "no_audio_stream")),
         (failed(ErrorCode.TOO_LONG), (413, "too_long")),
         (failed(ErrorCode.FILE_TOO_BIG), (413, "file_too_big")),
         (failed(ErrorCode.WORKER_CRASH), (503, "worker_crash")),
