@@ -60,7 +60,8 @@ def own_card(address: str, key: bytes, *, to_read: bool) -> Card | None:
     card = read_card(address)
     if card is None:
         if (not is_remote(address) or not to_read) and holds_other_things(address):
-            raise LakeError(f"{address} is not empty and not a lake; name an empty or a new folder")
+            remedy = "the folder that `mmer score --lake` made" if to_read else "an empty or a new folder"
+            raise LakeError(f"{address} is not empty and not a lake; name {remedy}")
         return None
     if not to_read and card.key_fingerprint != fingerprint(key):
         remedy = f"set {KEY_VARIABLE} to the key it was made with"

@@ -131,8 +131,11 @@ def _scorer(reader: LakeReader, answered: Mapping[str, set[str]], runs: Sequence
             known = ", ".join(row["run_id"] for row in reader.rows(RUNS, {})) or "none"
             raise UsageError(f"run {run!r} has no visible answers in {reader.address}; these have: {known}")
     shared = sorted(set.intersection(*(answered[run] for run in runs)))
+    if not shared:
+        each = "; ".join(f"in {run}: {', '.join(sorted(answered[run]))}" for run in runs)
+        raise UsageError(f"no emotion model answered in both runs ({each}); `mmer lake compare` compares two models")
     if scorer is None and len(shared) != 1:
-        raise UsageError(f"{len(shared)} emotion models answered in both runs: name one of {', '.join(shared) or '-'}")
+        raise UsageError(f"{len(shared)} emotion models answered in both runs: name one of {', '.join(shared)}")
     if scorer is not None and scorer not in shared:
-        raise UsageError(f"{scorer!r} did not answer in both runs; these did: {', '.join(shared) or 'none'}")
+        raise UsageError(f"{scorer!r} did not answer in both runs; these did: {', '.join(shared)}")
     return scorer or shared[0]

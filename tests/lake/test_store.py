@@ -72,8 +72,10 @@ def test_a_key_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_that_holds_other_things_is_no_lake(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(LakeError, match="not empty and not a lake"):
+    with pytest.raises(LakeError, match="not empty and not a lake; name an empty or a new folder"):
         Lake(tmp_path)
+    with pytest.raises(LakeError, match="name the folder that `mmer score --lake` made"):
+        Lake(tmp_path, to_read=True)
     with pytest.raises(LakeError, match="not empty and not a lake"):
         Lake(tmp_path / "holiday.jpg")
 
