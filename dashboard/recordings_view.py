@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,6 +15,7 @@ from dashboard.links import recording_address
 from dashboard.moments import Course, courses
 from dashboard.numbers import clock, counted
 from dashboard.page import Page
+from dashboard.parts import choose_part
 from dashboard.questions import recordings as questions
 from dashboard.questions.recordings import Order
 from dashboard.table_keys import table_key
@@ -39,7 +39,7 @@ def show_recordings(page: Page, filters: Filters) -> None:
     order = _choose_order(right, has_valence=felt["has_valence"])
     left.markdown(f"**{counted(number, 'recording')}**, {order.value} first. A row opens its worst moment.")
     table = st.container()
-    first = _choose_part(number) * PAGE_ROWS
+    first = choose_part(number, PAGE_ROWS, PART) * PAGE_ROWS
     rows = page.ask("Recordings", questions.ranked(filters, corpora, order, PAGE_ROWS, first)).to_pylist()
     drawn = _courses(page, rows, filters)
     with table:
@@ -55,14 +55,6 @@ def _choose_order(place: Any, *, has_valence: bool) -> Order:
     offered = [one for one in Order if has_valence or one is not Order.WORST]
     names = [one.value for one in offered]
     return Order(place.selectbox("Order", names, key=ORDER, bind="query-params"))
-
-
-def _choose_part(number: int) -> int:
-    """Which part of the list is shown, from 0."""
-    parts = math.ceil(number / PAGE_ROWS)
-    if parts == 1:
-        return 0
-    return min(parts, st.pagination(parts, key=PART, bind="query-params")) - 1
 
 
 def _courses(page: Page, rows: Sequence[Row], filters: Filters) -> dict[tuple[str, str], Course]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from dashboard.hits.component import show_hits
 from dashboard.hits.payload import contexts, hit_of, mark_of, sounds_of
 from dashboard.numbers import counted
 from dashboard.page import Page
+from dashboard.parts import choose_part
 from dashboard.questions import search as questions
 from dashboard.questions.search import Order, Part
 from mmer_ray.tables import Row
@@ -55,7 +55,7 @@ def show_search(page: Page, filters: Filters) -> None:
     st.markdown(f"**{counted(number, 'utterance')}**, {wanted.order.value} first.")
     _show_over_time(days)
     place = st.container()
-    first = _choose_part(number) * PAGE_HITS
+    first = choose_part(number, PAGE_HITS, HITS_PAGE) * PAGE_HITS
     asked = questions.hits(filters, corpora, wanted.part, wanted.min_s, wanted.order, PAGE_HITS, first)
     rows = page.ask("Utterances that fit", asked).to_pylist()
     with place:
@@ -74,14 +74,6 @@ def _wanted() -> Wanted:
     by = order.selectbox("Order", [one.value for one in Order], key=ORDER, bind="query-params")
     with_around = around.checkbox("Show what was said around it", value=True, key=AROUND, bind="query-params")
     return Wanted(Part(part), float(min_s), Order(by), with_around)
-
-
-def _choose_part(number: int) -> int:
-    """Which part of the list is shown, from 0."""
-    parts = math.ceil(number / PAGE_HITS)
-    if parts == 1:
-        return 0
-    return min(parts, st.pagination(parts, key=HITS_PAGE, bind="query-params")) - 1
 
 
 def _show_over_time(days: Sequence[Row]) -> None:
