@@ -9,6 +9,8 @@ from itertools import groupby
 from textwrap import dedent
 from typing import Any
 
+from mmer_ray.lake.visibility import quoted
+
 Value = str | int | float | bool | date | tuple[str, ...] | tuple[int, ...] | None
 
 
@@ -56,5 +58,5 @@ def _text(value: str) -> str:
     parts: list[str] = []
     for is_seen, some in groupby(value, str.isprintable):
         letters = "".join(some)
-        parts += ["'" + letters.replace("'", "''") + "'"] if is_seen else [f"chr({ord(one)})" for one in letters]
+        parts += [quoted(letters)] if is_seen else [f"chr({ord(one)})" for one in letters]
     return f"({' || '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "''"

@@ -10,9 +10,10 @@ def require_corpus(lake: str, corpus: str | None) -> None:
     success. None names no corpus."""
     if corpus is None:
         return
+    from mmer_ray.lake.corpus_facts import KNOWN
     from mmer_ray.lake.queries import open_lake
 
     with open_lake(lake) as reader:
-        known = [row["corpus"] for row in reader.rows("SELECT DISTINCT corpus FROM recordings ORDER BY corpus", {})]
+        known = [row["corpus"] for row in reader.rows(KNOWN, {})]
     if corpus not in known:
         raise UsageError(f"--corpus {corpus}: {lake} has no such corpus; it has: {', '.join(known) or 'none'}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_CHARS = 500
 KNOWN = "SELECT DISTINCT corpus FROM internal.current ORDER BY corpus"
+"""The corpora of a lake."""
 STATED = """
     SELECT corpus, legal_basis, notice_given FROM (SELECT DISTINCT corpus FROM recordings)
     LEFT JOIN corpus_facts USING (corpus) ORDER BY corpus

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from mmer_ray.errors import ProfileError, UsageError
 from mmer_ray.lake.columns import values
+from mmer_ray.lake.corpus_facts import KNOWN
 from mmer_ray.lake.hearings import Hearings, Kind
 from mmer_ray.lake.plan import COPIES, TODO, Plan
 from mmer_ray.lake.store import Lake
@@ -183,8 +184,7 @@ class _Planner:
         return RescorePlan(tuple(portions), num_done, left, tuple(scorers), tuple(sorted(set(inactive))))
 
     def _require_corpus(self) -> None:
-        query = "SELECT DISTINCT corpus FROM internal.current ORDER BY corpus"
-        known = [name for (name,) in self._connection.execute(query).fetchall()]
+        known = [name for (name,) in self._connection.execute(KNOWN).fetchall()]
         if self._wanted.corpus is not None and self._wanted.corpus not in known:
             raise UsageError(f"no corpus is called {self._wanted.corpus!r}; the lake has: {', '.join(known) or 'none'}")
 

@@ -68,7 +68,7 @@ class Access:
         caller = None if is_open(scope) else await self._caller(scope)
         state["key"] = None if caller is None else caller.name
         state["key_id"] = None if caller is None else caller.key_id
-        # For what lasts: it raises as this does, once the key is revoked.
+        # For what lasts, as a live call: it raises as this does, once the key is revoked.
         state["check_key"] = partial(self._caller, scope)
         await self._app(scope, receive, send)
 
